@@ -1,0 +1,1 @@
+"""Settings: one typed tree, read from TOML, the environment and the command line."""

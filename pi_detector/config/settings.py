@@ -1,0 +1,115 @@
+"""The tree of settings: names, types, defaults, limits.
+
+The defaults are what a fresh install runs with. Unknown keys are errors.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table of the settings file."""
+
+
+class SourceSettings(_Section):
+    """Where frames come from.
+
+    Attributes:
+        uri: `auto`, `picamera:N`, `v4l2:/dev/videoN`, `rtsp://...`, `http://...`, a video file,
+            `images:DIR` or `demo:`.
+        width: width of the frames asked of a camera, in pixels.
+        height: height of the frames asked of a camera, in pixels.
+        fps: frames a second asked of a camera; 0 leaves the camera's default.
+        read_timeout_s: a source that delivers nothing for this long has stalled.
+        loop: start a video file or an image folder again at its end.
+    """
+
+    uri: str = "auto"
+    width: Annotated[int, msgspec.Meta(ge=32, le=8192)] = 640
+    height: Annotated[int, msgspec.Meta(ge=32, le=8192)] = 480
+    fps: Annotated[float, msgspec.Meta(ge=0, le=240)] = 0.0
+    read_timeout_s: Positive = 5.0
+    loop: bool = False
+
+
+class ModelSettings(_Section):
+    """Which model, and how it runs.
+
+    Attributes:
+        path: a bundle folder or a bare `.tflite`; empty takes the bundled model.
+        labels: labels file of a bare `.tflite`.
+        runtime: `auto` takes LiteRT where it is installed, else tflite-runtime.
+        threads: of the interpreter; 0 takes one a core, at most 4.
+    """
+
+    path: str = ""
+    labels: str = ""
+    runtime: Literal["auto", "litert", "tflite"] = "auto"
+    threads: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
+
+
+class DetectionSettings(_Section):
+    """What counts as a detection.
+
+    Attributes:
+        min_score: lowest score of a detection; unset takes the model's own threshold.
+        min_scores: by label, overrides `min_score`.
+        labels: labels to report; empty reports all.
+        iou_threshold: boxes of one class that overlap more are one object (NMS).
+        max_detections: at most this many a frame, best first.
+    """
+
+    min_score: Share | None = None
+    min_scores: dict[str, Share] = {}
+    labels: tuple[str, ...] = ()
+    iou_threshold: Share = 0.5
+    max_detections: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+
+
+class OutputSettings(_Section):
+    """Where results go.
+
+    Attributes:
+        stdout: `jsonl` writes a record a line to standard output; `none` writes nothing there.
+        empty_frames: also write a record for a frame in which nothing was found.
+        snapshots: folder for annotated JPEG pictures of frames with detections; empty for none.
+        snapshot_interval_s: at most one snapshot in this time.
+        snapshot_keep: snapshots kept in the folder; the oldest are deleted.
+        snapshot_width: snapshots are scaled down to this width; 0 keeps the frame's size.
+        video: file for an annotated video; empty for none.
+    """
+
+    stdout: Literal["jsonl", "none"] = "jsonl"
+    empty_frames: bool = True
+    snapshots: str = ""
+    snapshot_interval_s: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+    snapshot_keep: Annotated[int, msgspec.Meta(ge=1)] = 1000
+    snapshot_width: Count = 0
+    video: str = ""
+
+
+class LogSettings(_Section):
+    """Log messages, on standard error.
+
+    Attributes:
+        level: lowest level that is written.
+    """
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(_Section):
+    """All settings."""
+
+    source: SourceSettings = SourceSettings()
+    model: ModelSettings = ModelSettings()
+    detection: DetectionSettings = DetectionSettings()
+    output: OutputSettings = OutputSettings()
+    log: LogSettings = LogSettings()

@@ -1,0 +1,1 @@
+"""What runs from a frame to detections: runtime adapter, bundle, preprocessing, decoding, NMS."""

@@ -1,0 +1,101 @@
+"""SSD anchors (prior boxes) and the box coding that is relative to them.
+
+Single source of truth for host and device: training encodes with these
+functions, the device decodes with them, and the manifest of a bundle carries
+the few numbers that define them.
+
+Sources: W. Liu et al., "SSD: Single Shot MultiBox Detector", ECCV 2016
+(anchors, centre-size coding); S. Ren et al., "Faster R-CNN", 2015 (the coding).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+
+MAX_LOG_SIZE = 4.0
+"""Bound on the decoded log-size, so that a wild regression cannot overflow ``exp``."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorSpec:
+    """The numbers that define the anchors of an SSD network.
+
+    Attributes:
+        input_size: (height, width) of the network's input, in pixels.
+        strides: stride of each feature map, finest first, in input pixels.
+        sizes: for each feature map, the side lengths of its square anchor, in input pixels.
+        aspect_ratios: width / height of the anchors at every size.
+        variances: scales of the box coding (x, y, width, height).
+    """
+
+    input_size: tuple[int, int]
+    strides: tuple[int, ...]
+    sizes: tuple[tuple[float, ...], ...]
+    aspect_ratios: tuple[float, ...]
+    variances: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)
+
+    def __post_init__(self) -> None:
+        if len(self.strides) != len(self.sizes):
+            raise ValueError(f"{len(self.strides)} strides but {len(self.sizes)} lists of sizes")
+
+    @property
+    def per_location(self) -> tuple[int, ...]:
+        """Anchors at each location, by feature map."""
+        return tuple(len(sizes) * len(self.aspect_ratios) for sizes in self.sizes)
+
+    @property
+    def map_sizes(self) -> tuple[tuple[int, int], ...]:
+        """(rows, columns) of each feature map ('SAME' padding: rounded up)."""
+        height, width = self.input_size
+        return tuple((math.ceil(height / s), math.ceil(width / s)) for s in self.strides)
+
+    def __len__(self) -> int:
+        maps = zip(self.map_sizes, self.per_location, strict=True)
+        return sum(rows * columns * count for (rows, columns), count in maps)
+
+
+def make_anchors(spec: AnchorSpec) -> FloatArray:
+    """Lay out all anchors of ``spec``.
+
+    Returns:
+        (N, 4) float32 ``cx, cy, width, height`` in pixels of the network's input, ordered by
+        feature map, row, column, size, aspect ratio: the order of the network's outputs.
+    """
+    blocks = []
+    for stride, sizes, (rows, columns) in zip(spec.strides, spec.sizes, spec.map_sizes, strict=True):
+        shapes = [
+            (size * math.sqrt(ratio), size / math.sqrt(ratio))
+            for size in sizes
+            for ratio in spec.aspect_ratios
+        ]
+        block = np.empty((rows, columns, len(shapes), 4), np.float32)
+        block[..., 0] = ((np.arange(columns) + 0.5) * stride)[None, :, None]
+        block[..., 1] = ((np.arange(rows) + 0.5) * stride)[:, None, None]
+        block[..., 2:] = np.asarray(shapes, np.float32)
+        blocks.append(block.reshape(-1, 4))
+    return np.concatenate(blocks)
+
+
+def decode_boxes(
+    coded: FloatArray, anchors: FloatArray, variances: tuple[float, float, float, float]
+) -> FloatArray:
+    """Turn coded offsets into boxes.
+
+    Args:
+        coded: (N, 4) ``tx, ty, tw, th``: offsets in units of the anchors and the variances.
+        anchors: (N, 4) ``cx, cy, width, height``, the anchors that they belong to.
+        variances: scales of the coding.
+
+    Returns:
+        (N, 4) ``x1, y1, x2, y2`` in the units of the anchors.
+    """
+    scaled = coded * np.asarray(variances, np.float32)
+    centre = anchors[:, :2] + scaled[:, :2] * anchors[:, 2:]
+    half = 0.5 * anchors[:, 2:] * np.exp(np.clip(scaled[:, 2:], -MAX_LOG_SIZE, MAX_LOG_SIZE))
+    return np.concatenate([centre - half, centre + half], axis=1)

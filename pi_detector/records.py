@@ -1,0 +1,187 @@
+"""The records that pi-detector publishes: one JSON object a line, UTF-8, versioned.
+
+``SCHEMA_VERSION`` grows by one when a reader of the old records would break. New optional fields
+do not count as a break.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from pi_detector.clock import clock_synchronized, utc_now
+from pi_detector.frame import Frame
+from pi_detector.geometry import Detections
+
+SCHEMA_VERSION = 1
+
+Score = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Milliseconds = Annotated[float, msgspec.Meta(ge=0)]
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """What a frame cost, in milliseconds.
+
+    Attributes:
+        preprocess_ms: scaling to the model's input.
+        invoke_ms: the interpreter's ``invoke()``.
+        decode_ms: outputs to boxes, NMS included.
+        latency_ms: from capture to the end of decoding, waiting included.
+    """
+
+    preprocess_ms: float
+    invoke_ms: float
+    decode_ms: float
+    latency_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A processed frame: what the detector hands to the sinks.
+
+    Attributes:
+        frame: the frame.
+        detections: what was found in it.
+        labels: class id to label, of the model.
+        timings: what it cost.
+        dropped: frames of this source that were replaced by newer ones before detection, so far.
+    """
+
+    frame: Frame
+    detections: Detections
+    labels: Mapping[int, str]
+    timings: Timings
+    dropped: int = 0
+
+
+class FrameSize(msgspec.Struct, frozen=True):
+    """Size of the frame in pixels."""
+
+    width: int
+    height: int
+
+
+class Detection(msgspec.Struct, frozen=True):
+    """One object: ``box_px`` is x1, y1, x2, y2 in pixels; ``box`` the same in 0..1 of the frame."""
+
+    label: str
+    class_id: int
+    score: Score
+    box_px: tuple[float, float, float, float]
+    box: tuple[Score, Score, Score, Score]
+
+
+class StageTimings(msgspec.Struct, frozen=True):
+    """Milliseconds by stage; ``latency`` is from capture to the end of decoding."""
+
+    preprocess: Milliseconds
+    invoke: Milliseconds
+    decode: Milliseconds
+    latency: Milliseconds
+
+
+class DetectionsRecord(msgspec.Struct, frozen=True, tag="detections", tag_field="type"):
+    """What was found in one frame."""
+
+    sequence: int
+    time: datetime
+    clock_synchronized: bool
+    monotonic_ns: int
+    source: str
+    frame: FrameSize
+    detections: list[Detection]
+    timings_ms: StageTimings
+    dropped: int
+    path: str | None = None
+    version: Literal[1] = 1
+
+
+class StatusRecord(msgspec.Struct, frozen=True, tag="status", tag_field="type"):
+    """A part of the daemon went up or down."""
+
+    time: datetime
+    clock_synchronized: bool
+    monotonic_ns: int
+    component: Literal["source", "detector", "sink"]
+    name: str
+    state: Literal["up", "down"]
+    message: str = ""
+    version: Literal[1] = 1
+
+
+Record = DetectionsRecord | StatusRecord
+
+_encoder = msgspec.json.Encoder()
+
+
+def detections_record(result: Result) -> DetectionsRecord:
+    """The record of a processed frame."""
+    frame, found = result.frame, result.detections
+    width, height = frame.width, frame.height
+    rows = zip(found.xyxy.tolist(), found.score.tolist(), found.class_id.tolist(), strict=True)
+    return DetectionsRecord(
+        sequence=frame.sequence,
+        time=frame.captured_at,
+        clock_synchronized=clock_synchronized(),
+        monotonic_ns=frame.captured_ns,
+        source=frame.source,
+        frame=FrameSize(width, height),
+        detections=[
+            Detection(
+                label=result.labels.get(class_id, str(class_id)),
+                class_id=class_id,
+                score=round(score, 4),
+                box_px=(round(x1, 1), round(y1, 1), round(x2, 1), round(y2, 1)),
+                box=(
+                    _share(x1, width),
+                    _share(y1, height),
+                    _share(x2, width),
+                    _share(y2, height),
+                ),
+            )
+            for (x1, y1, x2, y2), score, class_id in rows
+        ],
+        timings_ms=StageTimings(
+            preprocess=round(result.timings.preprocess_ms, 3),
+            invoke=round(result.timings.invoke_ms, 3),
+            decode=round(result.timings.decode_ms, 3),
+            latency=round(result.timings.latency_ms, 3),
+        ),
+        dropped=result.dropped,
+        path=frame.path,
+    )
+
+
+def status_record(
+    component: Literal["source", "detector", "sink"],
+    name: str,
+    state: Literal["up", "down"],
+    monotonic_ns: int,
+    message: str = "",
+) -> StatusRecord:
+    """The record of a change of state, now."""
+    return StatusRecord(
+        utc_now(), clock_synchronized(), monotonic_ns, component, name, state, message
+    )
+
+
+def _share(value: float, whole: int) -> float:
+    return min(1.0, max(0.0, round(value / whole, 5)))
+
+
+def encode(record: Record) -> bytes:
+    """One line of JSON, newline included."""
+    return _encoder.encode(record) + b"\n"
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of all records."""
+    schema = msgspec.json.schema(Record)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = f"pi-detector records, version {SCHEMA_VERSION}"
+    return schema

@@ -1,0 +1,41 @@
+"""What a source is: open, read a frame, close."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from pi_detector.frame import Frame
+
+
+class Source(Protocol):
+    """Where frames come from. One thread at a time uses a source.
+
+    Attributes:
+        name: short name for records and logs, stable across reopening.
+        live: frames arrive in real time, so the newest wins; else every frame counts and the
+            source waits for its reader.
+    """
+
+    name: str
+    live: bool
+
+    def open(self, model_size: tuple[int, int] | None = None) -> None:
+        """Acquire the device or file.
+
+        Args:
+            model_size: (height, width) of the model's input, for cameras that can scale.
+
+        Raises:
+            SourceNotFoundError, SourceBusyError, SourcePermissionError, BadImageError, ...
+        """
+
+    def read(self) -> Frame | None:
+        """The next frame, or None at the end of a file or folder.
+
+        Raises:
+            SourceStalledError: nothing arrived within the deadline.
+            SourceLostError: the device or stream is gone.
+        """
+
+    def close(self) -> None:
+        """Release everything; may be called twice, and on a source that never opened."""
