@@ -218,7 +218,9 @@ class SSDLite(nn.Module):
         maps = [smooth(m) for smooth, m in zip(self.smooth, maps, strict=True)]
         for extra in self.extra:
             maps.append(extra(maps[-1]))
-        logits = [self._flat(h(m), self.spec.classes) for h, m in zip(self.classify, maps, strict=True)]
+        logits = [
+            self._flat(h(m), self.spec.classes) for h, m in zip(self.classify, maps, strict=True)
+        ]
         boxes = [self._flat(h(m), 4) for h, m in zip(self.regress, maps, strict=True)]
         return torch.cat(logits, 1), torch.cat(boxes, 1)
 

@@ -76,7 +76,9 @@ class SampleStream(IterableDataset[Sample]):
 
     def __init__(self, dataset: Dataset, size: int, seed: int) -> None:
         self.photos = dataset.photos
-        self.images = [read_photo(p.path) for p in tqdm(self.photos, "reading photos", disable=None)]
+        self.images = [
+            read_photo(p.path) for p in tqdm(self.photos, "reading photos", disable=None)
+        ]
         self.weights = sampling_weights(self.photos)
         self.size = size
         self.seed = seed
@@ -217,7 +219,9 @@ class Trainer:
         for module in self.frozen:
             module.eval()
         sums = np.zeros(2)
-        bar = tqdm(range(steps), f"epoch {self.epoch + 1} at {size} px", mininterval=5, disable=None)
+        bar = tqdm(
+            range(steps), f"epoch {self.epoch + 1} at {size} px", mininterval=5, disable=None
+        )
         for index in bar:
             images, targets = next(batches)
             rate = self._rate(total)
@@ -273,7 +277,9 @@ def load_checkpoint(path: Path) -> dict:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no such checkpoint; run `python -m deploy train`") from error
+        raise CheckpointError(
+            f"{path}: no such checkpoint; run `python -m deploy train`"
+        ) from error
     except Exception as error:
         raise CheckpointError(f"{path}: not a readable checkpoint ({error})") from error
 
