@@ -126,6 +126,7 @@ class Trainer:
 
     def __init__(self, spec: NetworkSpec, settings: TrainSettings, out: Path) -> None:
         keep_freed_memory()
+        out.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(settings.seed)
         self.spec = spec
         self.settings = settings

@@ -1,0 +1,145 @@
+"""Detection metrics by pycocotools, with unknown classes left out.
+
+A class is counted only on the photos where it is annotated exhaustively (``labelled``): elsewhere a
+detection of it is neither right nor wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+_IOU_50 = 0
+_ALL, _SMALL, _MEDIUM, _LARGE = range(4)
+_MAX_DETECTIONS = 2  # index of 100 a photo
+
+
+@dataclass(frozen=True)
+class ClassMetrics:
+    """Figures of one class, each in 0..1, or None where nothing is annotated.
+
+    Attributes:
+        photos: photos on which the class is annotated.
+        objects: annotated objects.
+        ap: mean over IoU 0.50 to 0.95.
+        ap50: at IoU 0.50.
+        ap50_small, ap50_medium, ap50_large: by area (COCO's limits: 32² and 96² pixels).
+        best_f1: the best F1 at IoU 0.50, and the score, precision and recall that give it.
+    """
+
+    photos: int
+    objects: int
+    ap: float
+    ap50: float
+    ap50_small: float | None
+    ap50_medium: float | None
+    ap50_large: float | None
+    best_f1: float
+    best_score: float
+    precision: float
+    recall: float
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Figures of a detector on a data set; means are over classes."""
+
+    ap: float
+    ap50: float
+    ap50_small: float
+    ap50_medium: float
+    ap50_large: float
+    classes: dict[str, ClassMetrics]
+
+    def tables(self) -> dict:
+        """As plain tables, rounded, without what is unknown."""
+
+        def tidy(value: object) -> object:
+            if isinstance(value, dict):
+                return {k: tidy(v) for k, v in value.items() if v is not None}
+            return round(value, 4) if isinstance(value, float) else value
+
+        return tidy(asdict(self))
+
+
+def measure(annotations: Path, results: list[dict]) -> Metrics:
+    """Compare detections with annotations.
+
+    Args:
+        annotations: COCO JSON, images with ``labelled``.
+        results: COCO results: ``image_id, category_id, bbox`` (x, y, w, h in pixels), ``score``.
+    """
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(annotations))
+        # loadRes refuses an empty list.
+        found = truth.loadRes([dict(r) for r in results]) if results else _nothing(truth)
+    labelled = defaultdict(list)
+    for image in truth.dataset["images"]:
+        for category in image.get("labelled", truth.getCatIds()):
+            labelled[category].append(image["id"])
+    classes = {
+        category["name"]: _class_metrics(truth, found, category["id"], labelled[category["id"]])
+        for category in truth.loadCats(truth.getCatIds())
+        if labelled[category["id"]]
+    }
+    return Metrics(
+        *(
+            float(np.mean([v for m in classes.values() if (v := getattr(m, name)) is not None]))
+            for name in ("ap", "ap50", "ap50_small", "ap50_medium", "ap50_large")
+        ),
+        classes=classes,
+    )
+
+
+def _nothing(truth: COCO) -> COCO:
+    empty = COCO()
+    empty.dataset = {**truth.dataset, "annotations": []}
+    empty.createIndex()
+    return empty
+
+
+def _class_metrics(truth: COCO, found: COCO, category: int, images: list[int]) -> ClassMetrics:
+    evaluation = COCOeval(truth, found, "bbox")
+    evaluation.params.catIds = [category]
+    evaluation.params.imgIds = images
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.evaluate()
+        evaluation.accumulate()
+    # (IoU thresholds, recall thresholds, class, area range, maximum of detections)
+    precision = evaluation.eval["precision"][:, :, 0, :, _MAX_DETECTIONS]
+
+    def mean(values: np.ndarray) -> float | None:
+        known = values[values > -1]
+        return float(known.mean()) if known.size else None
+
+    curve = np.maximum(precision[_IOU_50, :, _ALL], 0)
+    scores = evaluation.eval["scores"][_IOU_50, :, 0, _ALL, _MAX_DETECTIONS]
+    recalls = evaluation.params.recThrs
+    f1 = 2 * curve * recalls / np.maximum(curve + recalls, 1e-9)
+    best = int(f1.argmax())
+    return ClassMetrics(
+        photos=len(images),
+        objects=len(truth.getAnnIds(imgIds=images, catIds=[category])),
+        ap=mean(precision[:, :, _ALL]) or 0.0,
+        ap50=mean(precision[_IOU_50, :, _ALL]) or 0.0,
+        ap50_small=mean(precision[_IOU_50, :, _SMALL]),
+        ap50_medium=mean(precision[_IOU_50, :, _MEDIUM]),
+        ap50_large=mean(precision[_IOU_50, :, _LARGE]),
+        best_f1=float(f1[best]),
+        best_score=float(scores[best]),
+        precision=float(curve[best]),
+        recall=float(recalls[best]),
+    )
+
+
+def read_results(path: Path) -> list[dict]:
+    """Read a COCO results list."""
+    return json.loads(path.read_text("utf-8"))
