@@ -63,12 +63,12 @@ def augmented(
     canvas = Sample(np.empty((size, size, 3), np.uint8))
     canvas.image[:] = rng.integers(0, 256, 3, dtype=np.uint8)
     if len(photos) == 1:
-        _paste(canvas, *photos[0], (0, 0, size, size), rng, shrink=1.0)
+        _paste(canvas, photos[0], (0, 0, size, size), rng, shrink=1.0)
     else:
         x, y = (int(v) for v in rng.uniform(0.3, 0.7, 2) * size)
         parts = [(0, 0, x, y), (x, 0, size, y), (0, y, x, size), (x, y, size, size)]
         for (photo, image), part in zip(photos, parts, strict=True):
-            _paste(canvas, photo, image, part, rng, shrink=0.75)
+            _paste(canvas, (photo, image), part, rng, shrink=0.75)
     canvas.image = _relight(canvas.image, rng)
     return canvas
 
@@ -94,13 +94,13 @@ def _view(
 
 def _paste(
     canvas: Sample,
-    photo: Photo,
-    image: NDArray[np.uint8],
+    pair: tuple[Photo, NDArray[np.uint8]],
     part: tuple[int, int, int, int],
     rng: np.random.Generator,
     shrink: float,
 ) -> None:
-    """Warp a random view of the photo into ``part`` (x1, y1, x2, y2) of the canvas."""
+    """Warp a random view of a photo into ``part`` (x1, y1, x2, y2) of the canvas."""
+    photo, image = pair
     x1, y1, x2, y2 = part
     height, width = image.shape[:2]
     view = _view(width, height, rng, shrink)

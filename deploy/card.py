@@ -76,8 +76,8 @@ Shipped by class: the score of the best F1 on the validation photos, and what it
 
 ## Where it comes from
 
-Trained on {info.training["photos"]} street and camera photos (CC BY 4.0 exports of public annotation
-projects):
+Trained on {info.training["photos"]} street and camera photos (CC BY 4.0 exports of public
+annotation projects):
 
 | source | photos |
 |---|---:|

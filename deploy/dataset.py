@@ -127,7 +127,7 @@ def sampling_weights(photos: tuple[Photo, ...]) -> NDArray[np.float64]:
     A small source of diverse photos then counts for more than a large one of look-alikes, without
     being repeated as often as equal shares would need.
     """
-    sources, inverse, counts = np.unique(
+    _, inverse, counts = np.unique(
         [p.source for p in photos], return_inverse=True, return_counts=True
     )
     weights = 1.0 / np.sqrt(counts[inverse])

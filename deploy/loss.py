@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from pi_detector.detector.anchors import MAX_LOG_SIZE, AnchorSpec, make_anchors
 
@@ -146,7 +146,9 @@ class DetectionLoss:
                 # An annotated object is of no other class, whether those are annotated or not.
                 known[positive] = 1.0
                 positives += len(positive)
-            cross_entropy = F.binary_cross_entropy_with_logits(scores, quality, reduction="none")
+            cross_entropy = functional.binary_cross_entropy_with_logits(
+                scores, quality, reduction="none"
+            )
             focus = (scores.sigmoid() - quality).abs().pow(FOCUS)
             class_loss = class_loss + (cross_entropy * focus * known).sum()
         count = max(positives, 1)

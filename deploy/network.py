@@ -16,8 +16,8 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from pi_detector.detector.anchors import AnchorSpec
 
@@ -83,6 +83,7 @@ class ConvNorm(nn.Module):
         outputs: int,
         kernel: int = 1,
         stride: int = 1,
+        *,
         depthwise: bool = False,
         linear: bool = False,
     ) -> None:
@@ -94,16 +95,17 @@ class ConvNorm(nn.Module):
         self.linear = linear
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, outputs, ceil(H / stride), ceil(W / stride))."""
         kernel, stride = self.conv.kernel_size[0], self.conv.stride[0]
         if kernel == 1:
             padding = 0
         elif stride == 2 and x.shape[-1] % 2 == 0:
-            x, padding = F.pad(x, (0, 1, 0, 1)), 0
+            x, padding = functional.pad(x, (0, 1, 0, 1)), 0
         else:
             padding = kernel // 2
-        x = F.conv2d(x, self.conv.weight, None, stride, padding, 1, self.conv.groups)
+        x = functional.conv2d(x, self.conv.weight, None, stride, padding, 1, self.conv.groups)
         x = self.norm(x)
-        return x if self.linear else F.relu6(x)
+        return x if self.linear else functional.relu6(x)
 
 
 def separable(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -125,7 +127,7 @@ class InvertedResidual(nn.Module):
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the block's output and its expanded features (a head may want those)."""
+        """The block's output, and its expanded features (a head may want those)."""
         expanded = self.expand(x)
         y = self.project(self.filter(expanded))
         return (x + y if self.residual else y), expanded
@@ -134,8 +136,8 @@ class InvertedResidual(nn.Module):
 class Backbone(nn.Module):
     """MobileNetV2 up to its last bottleneck.
 
-    Returns the features at strides 8, 16 and 32. The first two are the expanded, ReLU6-bounded
-    features of the block that leaves that stride; the last is the final bottleneck.
+    Of the features that it returns, the first two are the expanded, ReLU6-bounded ones of the block
+    that leaves their stride; the last are the final bottleneck's.
     """
 
     def __init__(self, width: float) -> None:
@@ -162,6 +164,7 @@ class Backbone(nn.Module):
         self.outputs.append(channels)
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) to the features at strides 8, 16 and 32."""
         x = self.stem(x)
         features = []
         for index, block in enumerate(self.blocks):
@@ -182,6 +185,7 @@ class Head(nn.Module):
         nn.init.constant_(self.predict.bias, bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, H, W) to (B, outputs, H, W), without activation."""
         return self.predict(self.filter(x))
 
 
@@ -209,22 +213,22 @@ class SSDLite(nn.Module):
         self.regress = nn.ModuleList(Head(channels, n * 4) for n in counts)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and coded boxes of a batch."""
         maps = [lateral(f) for lateral, f in zip(self.lateral, self.backbone(x), strict=True)]
         for fine in (1, 0):
-            above = F.interpolate(
+            above = functional.interpolate(
                 maps[fine + 1], size=maps[fine].shape[-2:], mode="bilinear", align_corners=False
             )
             maps[fine] = maps[fine] + above
         maps = [smooth(m) for smooth, m in zip(self.smooth, maps, strict=True)]
         for extra in self.extra:
             maps.append(extra(maps[-1]))
-        logits = [
-            self._flat(h(m), self.spec.classes) for h, m in zip(self.classify, maps, strict=True)
-        ]
-        boxes = [self._flat(h(m), 4) for h, m in zip(self.regress, maps, strict=True)]
+        classes = self.spec.classes
+        logits = [_flat(h(m), classes) for h, m in zip(self.classify, maps, strict=True)]
+        boxes = [_flat(h(m), 4) for h, m in zip(self.regress, maps, strict=True)]
         return torch.cat(logits, 1), torch.cat(boxes, 1)
 
-    @staticmethod
-    def _flat(x: Tensor, depth: int) -> Tensor:
-        """(B, anchors·depth, rows, columns) to (B, rows·columns·anchors, depth)."""
-        return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, depth)
+
+def _flat(x: Tensor, depth: int) -> Tensor:
+    """(B, anchors·depth, rows, columns) to (B, rows·columns·anchors, depth)."""
+    return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, depth)

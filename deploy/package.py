@@ -45,7 +45,7 @@ class BundleInfo:
 
 
 def write_bundle(model: Path, info: BundleInfo, out: Path) -> None:
-    """Write a bundle folder; an older one of that name is replaced only when the new one is whole."""
+    """Write a bundle folder; an older one is replaced only when the new one is whole."""
     aside = out.with_name(f".{out.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)

@@ -11,6 +11,7 @@ import copy
 import ctypes
 import json
 import math
+import pickle
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -281,7 +282,7 @@ def load_checkpoint(path: Path) -> dict:
         raise CheckpointError(
             f"{path}: no such checkpoint; run `python -m deploy train`"
         ) from error
-    except Exception as error:
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"{path}: not a readable checkpoint ({error})") from error
 
 

@@ -41,17 +41,15 @@ def load_backbone(network: SSDLite, tflite: Path, photos: Tensor) -> int:
         raise WarmStartError(f"{tflite}: {len(weights)} convolutions, {len(layers)} needed")
     biases = {}
     for number, (layer, (weight, bias)) in enumerate(zip(layers, weights, strict=False)):
-        if layer.conv.groups > 1:
-            weight = weight.transpose(3, 0, 1, 2)
-        else:
-            weight = weight.transpose(0, 3, 1, 2)
-        if weight.shape != tuple(layer.conv.weight.shape):
+        order = (3, 0, 1, 2) if layer.conv.groups > 1 else (0, 3, 1, 2)
+        kernel = np.ascontiguousarray(weight.transpose(order))
+        if kernel.shape != tuple(layer.conv.weight.shape):
             raise WarmStartError(
-                f"{tflite}: convolution {number} is {weight.shape}, the network's is "
+                f"{tflite}: convolution {number} is {kernel.shape}, the network's is "
                 f"{tuple(layer.conv.weight.shape)}; use a width-1.0 MobileNetV2"
             )
         with torch.no_grad():
-            layer.conv.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight)))
+            layer.conv.weight.copy_(torch.from_numpy(kernel))
         biases[layer.norm] = torch.from_numpy(bias)
     restore_norms(network, biases, photos)
     return len(layers)
