@@ -11,7 +11,6 @@ import copy
 import ctypes
 import json
 import math
-import pickle
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -282,8 +281,11 @@ def load_checkpoint(path: Path) -> dict:
         raise CheckpointError(
             f"{path}: no such checkpoint; run `python -m deploy train`"
         ) from error
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"{path}: not a readable checkpoint ({error})") from error
+    except Exception as error:  # noqa: BLE001 - damaged bytes lead the unpickler anywhere
+        raise CheckpointError(
+            f"{path}: damaged, or not a checkpoint ({type(error).__name__}); "
+            "remove it to start again, or restore a copy"
+        ) from error
 
 
 def load_network(path: Path) -> SSDLite:
