@@ -1,0 +1,86 @@
+# Everything that is done with this checkout. Needs python3 (3.11 to 3.13) with venv, and the
+# package index; each target makes the virtual environment that it needs, once.
+
+VENV := .venv
+DEPLOY_VENV := .venv-deploy
+TFLITE_VENV := .venv-tflite
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint
+
+# The first Python here that runs pi-detector.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+	&& echo $$python && break; done)
+
+# Arguments of `make run`, as in: make run ARGS="--source v4l2:/dev/video0"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format pytest test-tflite test-deploy test-system clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+run: $(VENV)/.run  ## detect on the first camera found, else on a demo: JSON on standard output
+	@$(VENV)/bin/pi-detector run $(ARGS)
+
+test: lint pytest  ## all checks and tests of what runs on the device
+
+lint: $(VENV)/.dev  ## formatting, style, types, import rules
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/mypy
+	PYTHONPATH=. $(VENV)/bin/lint-imports
+
+format: $(VENV)/.dev  ## put the code in its format
+	$(VENV)/bin/ruff format
+	$(VENV)/bin/ruff check --fix
+
+pytest: $(VENV)/.dev  ## unit and integration tests; ARGS are pytest's
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+test-tflite: $(TFLITE_VENV)/.dev  ## the tests beside tflite-runtime (Python 3.11 only)
+	$(TFLITE_VENV)/bin/python -m pytest $(ARGS)
+
+test-deploy: $(DEPLOY_VENV)/.dev  ## tests of training and packaging; installs 2.3 GB
+	$(DEPLOY_VENV)/bin/python -m pytest tests/deploy $(ARGS)
+
+test-system: $(VENV)/.run  ## detection on Debian arm64 under QEMU; installs tools with apt
+	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=bookworm tests/system/arm64/run.sh $(PICTURE)
+	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=trixie tests/system/arm64/run.sh $(PICTURE)
+
+clean:  ## remove everything that was made here
+	rm -rf .venv $(VENV) $(DEPLOY_VENV) $(TFLITE_VENV) build dist
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Standard output belongs to `make run`, so installation speaks on standard error.
+#
+# Where apt's picamera2 is installed, the environment sees apt's packages, and pip keeps apt's
+# numpy, against which picamera2's parts were compiled.
+%/.made: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 to 3.13 here: install one with venv" >&2; exit 1; }
+	@echo "Making $* with $$($(PYTHON) --version); takes a minute, once ..." >&2
+	@if $(PYTHON) -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("picamera2"))' 2>/dev/null; then \
+		$(PYTHON) -m venv --clear --system-site-packages $* >&2 && \
+		$(PYTHON) -c 'import numpy; print("numpy==" + numpy.__version__)' >$*/constraints.txt; \
+	else \
+		$(PYTHON) -m venv --clear $* >&2 && : >$*/constraints.txt; \
+	fi
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.made
+	@$(VENV)/bin/python $(PIP_INSTALL) $(VENV)/constraints.txt -e . >&2
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made
+	@$(VENV)/bin/python $(PIP_INSTALL) $(VENV)/constraints.txt -e '.[dev]' >&2
+	@touch $@ $(VENV)/.run
+
+$(TFLITE_VENV)/.made: PYTHON = python3.11
+$(TFLITE_VENV)/.dev: $(TFLITE_VENV)/.made
+	@$(TFLITE_VENV)/bin/python $(PIP_INSTALL) $(TFLITE_VENV)/constraints.txt -e '.[tflite,dev]' >&2
+	@touch $@
+
+$(DEPLOY_VENV)/.dev: $(DEPLOY_VENV)/.made
+	@$(DEPLOY_VENV)/bin/python $(PIP_INSTALL) $(DEPLOY_VENV)/constraints.txt -e '.[deploy,dev]' >&2
+	@touch $@
