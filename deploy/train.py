@@ -281,7 +281,7 @@ def load_checkpoint(path: Path) -> dict:
         raise CheckpointError(
             f"{path}: no such checkpoint; run `python -m deploy train`"
         ) from error
-    except Exception as error:  # noqa: BLE001 - damaged bytes lead the unpickler anywhere
+    except Exception as error:
         raise CheckpointError(
             f"{path}: damaged, or not a checkpoint ({type(error).__name__}); "
             "remove it to start again, or restore a copy"

@@ -27,7 +27,7 @@ def targets(boxes, classes, known, ignored=None):
     return Targets(
         xyxy=boxes,
         classes=torch.tensor(classes, dtype=torch.int64),
-        ignored=torch.tensor(ignored or [False] * len(boxes)),
+        ignored=torch.tensor(ignored or [False] * len(boxes), dtype=torch.bool),
         regions=torch.tensor([[0.0, 0, 300, 300]]),
         known=torch.tensor([known]),
     )
