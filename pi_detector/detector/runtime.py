@@ -1,0 +1,243 @@
+"""One face for the two interpreters of .tflite models: LiteRT and tflite-runtime.
+
+LiteRT checks the structure of a model before it reads it. tflite-runtime 2.14 does not: a truncated
+file crashes the process. So a model that no SHA-256 vouches for is first tried in a process of its
+own when tflite-runtime is to run it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from pi_detector.errors import BadModelError, ModelNotFoundError, RuntimeMissingError
+
+RuntimeName = Literal["litert", "tflite"]
+
+IDENTIFIER = b"TFL3"
+MAX_AUTO_THREADS = 4
+PROBE_TIMEOUT_S = 120.0
+
+_PACKAGES: Mapping[RuntimeName, str] = {"litert": "ai-edge-litert", "tflite": "tflite-runtime"}
+_MODULES: Mapping[RuntimeName, str] = {
+    "litert": "ai_edge_litert.interpreter",
+    "tflite": "tflite_runtime.interpreter",
+}
+_PROBE = """
+import importlib, sys
+module = importlib.import_module(sys.argv[1])
+interpreter = module.Interpreter(model_content=sys.stdin.buffer.read(), num_threads=1)
+interpreter.allocate_tensors()
+interpreter.invoke()
+"""
+
+
+class Interpreter(Protocol):
+    """What is used of an interpreter; both runtimes have it."""
+
+    def allocate_tensors(self) -> None:
+        """Lay out the memory of all tensors."""
+
+    def get_input_details(self) -> list[dict[str, Any]]:
+        """What the inputs are, see ``tensor_info``."""
+
+    def get_output_details(self) -> list[dict[str, Any]]:
+        """What the outputs are, see ``tensor_info``."""
+
+    def tensor(self, tensor_index: int) -> Callable[[], NDArray[Any]]:
+        """A function that gives a view into a tensor; no view may live during ``invoke``."""
+
+    def invoke(self) -> None:
+        """Run the model. Releases the GIL."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """An input or output of a model.
+
+    Attributes:
+        index: its number, for ``Interpreter.tensor``.
+        name: its name in the model.
+        shape: its shape, batch included.
+        dtype: its element type.
+        scale: of the quantization, real = (stored - zero_point) * scale; 0 where there is none.
+        zero_point: of the quantization.
+    """
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    scale: float = 0.0
+    zero_point: int = 0
+
+    @property
+    def quantized(self) -> bool:
+        """Whether its values are integers that stand for real numbers."""
+        return self.scale > 0 and self.dtype.kind in "iu"
+
+    def dequantize(self, stored: NDArray[Any]) -> NDArray[np.float32]:
+        """Stored values as float32 real numbers."""
+        real = stored.astype(np.float32)
+        if self.quantized:
+            real -= np.float32(self.zero_point)
+            real *= np.float32(self.scale)
+        return real
+
+
+def tensor_info(details: Mapping[str, Any]) -> TensorInfo:
+    """A tensor from what ``get_input_details`` or ``get_output_details`` says of it."""
+    scale, zero_point = details["quantization"]
+    dtype: DTypeLike = details["dtype"]
+    return TensorInfo(
+        index=int(details["index"]),
+        name=str(details["name"]),
+        shape=tuple(int(n) for n in details["shape"]),
+        dtype=np.dtype(dtype),
+        scale=float(scale),
+        zero_point=int(zero_point),
+    )
+
+
+def available_runtimes() -> dict[RuntimeName, str]:
+    """The installed runtimes, preferred first, with their versions. Imports nothing of them."""
+    found: dict[RuntimeName, str] = {}
+    for name, package in _PACKAGES.items():
+        try:
+            found[name] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def choose_runtime(wanted: Literal["auto", "litert", "tflite"]) -> RuntimeName:
+    """The runtime to use: LiteRT where it is installed, unless another one is asked for.
+
+    Raises:
+        RuntimeMissingError: it, or any, is not installed.
+    """
+    found = available_runtimes()
+    if wanted == "auto":
+        if not found:
+            raise RuntimeMissingError(
+                "no runtime for .tflite models is installed: `pip install ai-edge-litert` "
+                "(or, with Python 3.11, `pip install tflite-runtime`)"
+            )
+        return next(iter(found))
+    if wanted not in found:
+        package = _PACKAGES[wanted]
+        raise RuntimeMissingError(
+            f"model.runtime = {wanted!r}: {package} is not installed: `pip install {package}`"
+        )
+    return wanted
+
+
+def thread_count(wanted: int) -> int:
+    """Threads of the interpreter; 0 takes one a core that this process may use, at most 4."""
+    return wanted or min(MAX_AUTO_THREADS, len(os.sched_getaffinity(0)))
+
+
+def read_model(path: Path) -> bytes:
+    """The bytes of a model file.
+
+    Raises:
+        ModelNotFoundError: there is no such file.
+        BadModelError: it cannot be read, or is not a .tflite file.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ModelNotFoundError(f"{path}: no such model; check model.path") from error
+    except OSError as error:
+        raise BadModelError(f"{path}: cannot be read ({error.strerror})") from error
+    check_identity(data, str(path))
+    return data
+
+
+def check_identity(data: bytes, name: str) -> None:
+    """Check what can be checked of a .tflite file without reading it all.
+
+    Source: the flatbuffers format: the offset of the root table, then the file identifier.
+
+    Raises:
+        BadModelError: it is not a .tflite file, or is cut off at its very beginning.
+    """
+    if len(data) < 8 or data[4:8] != IDENTIFIER:
+        raise BadModelError(f"{name}: is not a .tflite file; give a model converted to TFLite")
+    if int.from_bytes(data[:4], "little") + 4 > len(data):
+        raise BadModelError(f"{name}: is damaged or cut off; copy the model again")
+
+
+def open_interpreter(
+    model: bytes | Path,
+    runtime: Literal["auto", "litert", "tflite"] = "auto",
+    threads: int = 0,
+    *,
+    name: str = "model",
+    trusted: bool = False,
+) -> Interpreter:
+    """An interpreter with its tensors allocated.
+
+    XNNPACK, the fast kernels for Arm and x86, is on by default in both runtimes.
+
+    Args:
+        model: the .tflite file's bytes, or its path.
+        runtime: `auto` prefers LiteRT.
+        threads: of the interpreter; 0 takes one a core, at most 4.
+        name: of the model, for error messages.
+        trusted: a SHA-256 vouches for the bytes.
+
+    Raises:
+        RuntimeMissingError: no runtime is installed.
+        ModelNotFoundError: there is no such file.
+        BadModelError: the runtime cannot run the model.
+    """
+    if isinstance(model, Path):
+        name, model = str(model), read_model(model)
+    check_identity(model, name)
+    chosen = choose_runtime(runtime)
+    if chosen == "tflite" and not trusted:
+        _probe(model, chosen, name)
+    module = importlib.import_module(_MODULES[chosen])
+    try:
+        interpreter: Interpreter = module.Interpreter(
+            model_content=model, num_threads=thread_count(threads)
+        )
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise BadModelError(_cannot_load(name, chosen, str(error))) from error
+    return interpreter
+
+
+def _probe(model: bytes, runtime: RuntimeName, name: str) -> None:
+    """Run a model once in a process of its own, which may crash."""
+    command = [sys.executable, "-P", "-c", _PROBE, _MODULES[runtime]]
+    try:
+        done = subprocess.run(
+            command, input=model, capture_output=True, timeout=PROBE_TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        reason = f"it did not run within {PROBE_TIMEOUT_S:.0f} s"
+        raise BadModelError(_cannot_load(name, runtime, reason)) from error
+    if done.returncode < 0:
+        raise BadModelError(_cannot_load(name, runtime, "it crashes the runtime"))
+    if done.returncode > 0:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        raise BadModelError(_cannot_load(name, runtime, lines[-1] if lines else "unknown reason"))
+
+
+def _cannot_load(name: str, runtime: RuntimeName, reason: str) -> str:
+    first = " ".join(reason.split())[:160]
+    return (
+        f"{name}: {_PACKAGES[runtime]} cannot load it, it may be damaged ({first}); copy it again"
+    )
