@@ -1,0 +1,91 @@
+"""A live cv2.VideoCapture whose reads end: with a picture, or with the reason why there is none."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pi_detector.errors import SourceLostError, SourceStalledError
+from pi_detector.frame import ImageArray
+from pi_detector.sources.framing import Moment
+
+if TYPE_CHECKING:
+    import cv2
+
+log = logging.getLogger(__name__)
+
+# A read that fails after this share of its deadline ran into it: timers of FFmpeg and select(2)
+# may end a little early.
+_STALLED_SHARE = 0.9
+# FFmpeg says "no frame" for a damaged packet as for the end of the stream, which comes again at
+# once at every further try.
+_GRABS = 10
+
+
+class LiveCapture:
+    """An open capture of a camera or stream.
+
+    OpenCV says "no frame" for a stall as for an unplug, and goes on saying that it is opened: the
+    time that a failed read took tells them apart. The capture itself must have been given a
+    deadline of about ``read_timeout_s``, because a read cannot be interrupted from here.
+
+    Args:
+        capture: opened.
+        name: of the source, for messages.
+        read_timeout_s: the deadline of a read.
+    """
+
+    def __init__(self, capture: cv2.VideoCapture, name: str, read_timeout_s: float) -> None:
+        self._capture = capture
+        self._name = name
+        self._read_timeout_s = read_timeout_s
+
+    def read(self) -> tuple[ImageArray, Moment]:
+        """The next picture, (H, W, 3) uint8 BGR, and when it arrived.
+
+        A single picture that cannot be decoded (a damaged JPEG of a webcam) is passed over.
+
+        Raises:
+            SourceStalledError: nothing arrived within the deadline.
+            SourceLostError: the device or the server is gone.
+        """
+        started = time.monotonic()
+        failed_grabs = 0
+        while failed_grabs < _GRABS:
+            grabbed = self._capture.grab()
+            moment = Moment.now()
+            if grabbed:
+                image = self._retrieve()
+                if image is not None:
+                    return image, moment
+            else:
+                failed_grabs += 1
+            elapsed_s = time.monotonic() - started
+            if elapsed_s >= self._read_timeout_s * _STALLED_SHARE:
+                raise SourceStalledError(
+                    f"{self._name}: no frame for {elapsed_s:.1f} s; check the camera, or raise "
+                    "source.read_timeout_s if it is that slow"
+                )
+        raise SourceLostError(
+            f"{self._name}: the stream ended; check the cable, or the server that sends it"
+        )
+
+    def _retrieve(self) -> ImageArray | None:
+        import cv2
+
+        try:
+            decoded, image = self._capture.retrieve()
+        except cv2.error as error:
+            log.debug("%s: passed over a picture: %s", self._name, error)
+            return None
+        if not decoded or image is None:
+            log.debug("%s: passed over a picture that cannot be decoded", self._name)
+            return None
+        return np.asarray(image, np.uint8)
+
+    def release(self) -> None:
+        """Give the device or connection back."""
+        self._capture.release()

@@ -1,0 +1,129 @@
+"""A camera for machines without one: a moving view over a photograph.
+
+The photograph is "camera", 512×512 in grey, by Lav Varshney, who put it in the public domain (CC0).
+It shows a man behind a film camera, and ships with the package PyWavelets.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+
+from pi_detector.config.settings import SourceSettings
+from pi_detector.errors import ConfigError, DependencyMissingError, SourceLostError
+from pi_detector.frame import Frame, ImageArray
+from pi_detector.sources.framing import FrameMaker, Moment
+
+_FPS = 15.0
+_SMALLEST_VIEW = 0.82
+_ZOOM_PERIOD_S = 13.0
+_PAN_X_PERIOD_S = 17.0
+_PAN_Y_PERIOD_S = 11.0
+
+
+class DemoSource:
+    """A view that pans and zooms slowly over the photograph; the same at every run.
+
+    Args:
+        target: empty.
+        settings: width, height, fps (0 gives 15).
+    """
+
+    live = True
+    name = "demo"
+
+    def __init__(self, target: str, settings: SourceSettings) -> None:
+        if target:
+            raise ConfigError(f"source.uri demo:{target}: nothing may follow 'demo:'; remove it")
+        self._size = (settings.width, settings.height)
+        self._fps = settings.fps or _FPS
+        self._frames = FrameMaker(self.name)
+        self._photograph: ImageArray | None = None
+        self._count = 0
+        self._due_s = 0.0
+
+    def open(self, model_size: tuple[int, int] | None = None) -> None:  # noqa: ARG002
+        """Load the photograph. ``model_size`` is not used.
+
+        Raises:
+            DependencyMissingError: PyWavelets is not installed.
+        """
+        self._photograph = load_photograph()
+        self._due_s = time.monotonic()
+
+    def read(self) -> Frame:
+        """The next view, when it is due."""
+        if self._photograph is None:
+            raise SourceLostError("demo: is not open; open it first")
+        time.sleep(max(0.0, self._due_s - time.monotonic()))
+        moment = Moment.now()
+        # A reader that came late is not sent the views that it missed.
+        self._due_s = max(self._due_s, time.monotonic() - 1 / self._fps) + 1 / self._fps
+        image = render_view(self._photograph, self._size, self._count / self._fps)
+        self._count += 1
+        return self._frames.from_rgb(image, moment)
+
+    def close(self) -> None:
+        """Forget the photograph."""
+        self._photograph = None
+
+
+def load_photograph() -> ImageArray:
+    """The photograph, (512, 512, 3) uint8 RGB. The package that ships it is not imported.
+
+    Raises:
+        DependencyMissingError: PyWavelets is not installed, or without its data.
+    """
+    spec = importlib.util.find_spec("pywt")
+    folders = spec.submodule_search_locations if spec is not None else None
+    path = Path(next(iter(folders or ()), "")) / "data/camera.npz"
+    if spec is None or not path.is_file():
+        raise DependencyMissingError(
+            "demo: needs the photograph that PyWavelets ships; install it with "
+            "'pip install PyWavelets'"
+        )
+    with np.load(path, allow_pickle=False) as archive:
+        grey = archive["data"].astype(np.uint8)
+    return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
+
+
+def render_view(photograph: ImageArray, size: tuple[int, int], time_s: float) -> ImageArray:
+    """What the moving camera sees.
+
+    The view never leaves the photograph: at its edges a mirrored second man would appear.
+
+    Args:
+        photograph: (H, W, 3) uint8.
+        size: (width, height) of the view in pixels.
+        time_s: since the first view.
+
+    Returns:
+        (height, width, 3) uint8.
+    """
+    import cv2
+
+    width, height = size
+    whole_height, whole_width = photograph.shape[:2]
+    scale = min(whole_width / width, whole_height / height)
+    scale *= 1 - (1 - _SMALLEST_VIEW) * _swing(time_s, _ZOOM_PERIOD_S)
+    # Coordinates are those of pixel centres, hence the ones.
+    left = (whole_width - 1 - scale * (width - 1)) * _swing(time_s, _PAN_X_PERIOD_S)
+    top = (whole_height - 1 - scale * (height - 1)) * _swing(time_s, _PAN_Y_PERIOD_S)
+    matrix = np.array([[scale, 0, left], [0, scale, top]], np.float64)
+    view = cv2.warpAffine(
+        photograph,
+        matrix,
+        size,
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(view, np.uint8)
+
+
+def _swing(time_s: float, period_s: float) -> float:
+    """Smoothly from 0 to 1 and back in a period."""
+    return 0.5 - 0.5 * math.cos(2 * math.pi * time_s / period_s)

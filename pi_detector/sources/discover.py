@@ -1,0 +1,114 @@
+"""Which cameras there are."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pi_detector.errors import DependencyMissingError
+from pi_detector.sources import picamera, videodev
+
+log = logging.getLogger(__name__)
+
+_SYS_CLASS = Path("/sys/class/video4linux")
+_DEV = Path("/dev")
+
+
+@dataclass(frozen=True, slots=True)
+class CameraInfo:
+    """A camera that is there.
+
+    Attributes:
+        uri: opens it, such as ``v4l2:/dev/video0`` or ``picamera:0``.
+        description: its name in words.
+        by_id: path under ``/dev/v4l/by-id`` that stays the same at every plug, or None.
+        permitted: this user may open it.
+    """
+
+    uri: str
+    description: str
+    by_id: str | None
+    permitted: bool
+
+
+def find_cameras() -> list[CameraInfo]:
+    """All cameras: those of picamera2 first, then V4L2 capture devices (USB webcams)."""
+    return find_picameras() + find_v4l2_cameras()
+
+
+def find_picameras() -> list[CameraInfo]:
+    """Cameras that libcamera sees on the camera connectors; none without picamera2.
+
+    libcamera lists USB webcams as well: those are left to V4L2, which serves them directly.
+    """
+    try:
+        cameras = picamera.list_cameras()
+    except DependencyMissingError as error:
+        log.debug("%s", error)
+        return []
+    return [
+        CameraInfo(f"picamera:{index}", camera.model, by_id=None, permitted=True)
+        for index, camera in enumerate(cameras)
+        if not camera.usb
+    ]
+
+
+def find_v4l2_cameras(sys_class: Path = _SYS_CLASS, dev: Path = _DEV) -> list[CameraInfo]:
+    """V4L2 devices that deliver pictures, in the order of their numbers.
+
+    Args:
+        sys_class: the kernel's folder of video devices.
+        dev: folder of the device nodes.
+    """
+    if not sys_class.is_dir():
+        return []
+    by_id = {link.resolve(): str(link) for link in sorted((dev / "v4l/by-id").glob("*"))}
+    found = []
+    for entry in sorted(sys_class.glob("video*"), key=_number):
+        node = dev / entry.name
+        camera = _look_at(node, entry, by_id.get(node.resolve()))
+        if camera is not None:
+            found.append(camera)
+    return found
+
+
+def _look_at(node: Path, entry: Path, by_id: str | None) -> CameraInfo | None:
+    uri = f"v4l2:{node}"
+    try:
+        fd = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in {errno.EACCES, errno.EPERM} and _may_be_camera(entry):
+            return CameraInfo(uri, _read(entry / "name"), by_id, permitted=False)
+        log.debug("%s: %s", node, error.strerror)
+        return None
+    try:
+        capability = videodev.query_capability(fd)
+    finally:
+        os.close(fd)
+    if capability is None or not capability.is_camera:
+        return None
+    return CameraInfo(uri, capability.card, by_id, permitted=True)
+
+
+def _may_be_camera(entry: Path) -> bool:
+    """Whether a device that may not be opened looks like a camera from outside.
+
+    A USB webcam has several nodes, of which the first (index 0) delivers the pictures.
+    """
+    driver = (entry / "device/driver").resolve().name
+    return _read(entry / "index") in {"", "0"} and driver not in videodev.PIPELINE_DRIVERS
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _number(entry: Path) -> tuple[int, str]:
+    digits = entry.name.removeprefix("video")
+    return (int(digits) if digits.isdigit() else 0, entry.name)

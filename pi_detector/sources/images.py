@@ -1,0 +1,135 @@
+"""Images: those of a folder, or named ones."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pi_detector.config.settings import SourceSettings
+from pi_detector.errors import BadImageError, SourceLostError, SourceNotFoundError
+from pi_detector.frame import Frame, ImageArray
+from pi_detector.sources.framing import FrameMaker, Moment
+
+log = logging.getLogger(__name__)
+
+
+class ImagesSource:
+    """Images one after the other, in the order of their names (folder) or as given.
+
+    An image that cannot be decoded is passed over with a warning; only when none at all could be
+    decoded is that an error. Images are turned upright by their EXIF orientation.
+
+    Args:
+        target: a folder, searched with its subfolders, or image files.
+        settings: loop.
+
+    Attributes:
+        skipped: images passed over so far.
+    """
+
+    live = False
+
+    def __init__(self, target: str | Sequence[Path], settings: SourceSettings) -> None:
+        self._folder = Path(target) if isinstance(target, str) else None
+        self._files = [] if isinstance(target, str) else list(target)
+        self._loop = settings.loop
+        self.name = self._name()
+        self.skipped = 0
+        self._frames = FrameMaker(self.name)
+        self._next = 0
+        self._delivered = 0
+        self._is_open = False
+
+    def open(self, model_size: tuple[int, int] | None = None) -> None:  # noqa: ARG002
+        """Find the images. ``model_size`` is not used.
+
+        Raises:
+            SourceNotFoundError: the folder or a named file does not exist, or it has no images.
+        """
+        self.close()
+        if self._folder is not None:
+            self._files = _list_folder(self._folder)
+        missing = next((path for path in self._files if not path.is_file()), None)
+        if missing is not None:
+            raise SourceNotFoundError(f"no image at {missing}; check the path")
+        self.skipped = 0
+        self._next = 0
+        self._delivered = 0
+        self._is_open = True
+
+    def read(self) -> Frame | None:
+        """The next image; None after the last, unless they are looped.
+
+        Raises:
+            BadImageError: all images were tried, and not one could be decoded in this pass.
+        """
+        if not self._is_open:
+            raise SourceLostError(f"{self.name} is not open; open it first")
+        while True:
+            if self._next == len(self._files):
+                if not self._delivered:
+                    raise self._nothing_decoded()
+                if not self._loop:
+                    return None
+                self._next = 0
+                self._delivered = 0
+            path = self._files[self._next]
+            self._next += 1
+            image = self._decode(path)
+            if image is not None:
+                self._delivered += 1
+                return self._frames.from_bgr(image, Moment.now(), path=str(path))
+
+    def close(self) -> None:
+        """Forget the position."""
+        self._is_open = False
+
+    def _name(self) -> str:
+        if self._folder is not None:
+            return f"images:{self._folder.resolve().name}"
+        return self._files[0].name if len(self._files) == 1 else "images"
+
+    def _decode(self, path: Path) -> ImageArray | None:
+        import cv2
+
+        try:
+            # Bytes first: cv2.imread cannot open names that are not UTF-8, nor say why it fails.
+            encoded = np.fromfile(path, np.uint8)
+            image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
+            reason = "it is empty" if not encoded.size else "it is damaged or no image"
+        except OSError as error:
+            image, reason = None, error.strerror or str(error)
+        except cv2.error as error:
+            image, reason = None, error.err
+        if image is None:
+            self.skipped += 1
+            log.warning("%s: passed over, it cannot be decoded (%s)", path, reason)
+            return None
+        return np.asarray(image, np.uint8)
+
+    def _nothing_decoded(self) -> BadImageError:
+        if len(self._files) == 1:
+            return BadImageError(
+                f"{self._files[0]}: cannot be decoded; check that it is a whole image (JPEG, PNG, "
+                "BMP, TIFF)"
+            )
+        return BadImageError(
+            f"{self._folder or 'images'}: none of the {len(self._files)} images can be decoded; "
+            f"the first is {self._files[0]}"
+        )
+
+
+def _list_folder(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise SourceNotFoundError(f"no folder {folder}; check the path")
+    from imutils import paths
+
+    files = sorted(Path(path) for path in paths.list_images(str(folder)))
+    if not files:
+        raise SourceNotFoundError(
+            f"{folder} holds no images (.jpg, .jpeg, .png, .bmp, .tif, .tiff); check the path"
+        )
+    return files

@@ -1,0 +1,129 @@
+"""From a URI to its source."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from pi_detector.config.settings import SourceSettings
+from pi_detector.errors import SourceNotFoundError, UnknownSchemeError
+from pi_detector.sources.base import Source
+from pi_detector.sources.demo import DemoSource
+from pi_detector.sources.discover import find_cameras
+from pi_detector.sources.images import ImagesSource
+from pi_detector.sources.picamera import PicameraSource
+from pi_detector.sources.stream import StreamSource
+from pi_detector.sources.uri import redact, split_uri
+from pi_detector.sources.v4l2 import V4l2Source
+from pi_detector.sources.video import VideoSource
+
+log = logging.getLogger(__name__)
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+"""Suffixes, in lower case, of files that are taken as a single image."""
+
+
+def make_source(settings: SourceSettings) -> Source:
+    """The source of ``settings.uri``, not yet opened.
+
+    Args:
+        settings: ``uri`` is one of the kinds below or a path; the rest goes to the source.
+
+    Raises:
+        UnknownSchemeError: the URI is of no kind that there is.
+        SourceNotFoundError: it is the path of nothing.
+        ConfigError: its kind is known, but not what follows.
+    """
+    uri = settings.uri
+    scheme, target = split_uri(uri)
+    if uri.lower() == "auto":
+        scheme, target = "auto", ""
+    kind = _KINDS.get(scheme)
+    if kind is not None:
+        return kind.make(uri if kind.takes_uri else target, settings)
+    if _exists(Path(uri)) or (not scheme and _looks_like_path(uri)):
+        return _from_path(uri, settings)
+    raise _unknown(uri, scheme)
+
+
+def _from_path(target: str, settings: SourceSettings) -> Source:
+    """A source for a path: a device, a folder of images, an image or a video."""
+    if target.startswith("//"):
+        target = "/" + target.lstrip("/")
+    path = Path(target)
+    exists = _exists(path)
+    if path.is_char_device() if exists else path.is_relative_to("/dev"):
+        return V4l2Source(target, settings)
+    if not exists:
+        raise SourceNotFoundError(f"no video, image or folder at '{target}'; check the path")
+    if path.is_dir():
+        return ImagesSource(target, settings)
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return ImagesSource([path], settings)
+    return VideoSource(target, settings)
+
+
+def _auto(_target: str, settings: SourceSettings) -> Source:
+    """The first camera that may be opened, else the first one, else the demo."""
+    cameras = sorted(find_cameras(), key=lambda camera: not camera.permitted)
+    if cameras:
+        log.info("auto: %s (%s)", cameras[0].uri, cameras[0].description)
+        scheme, target = split_uri(cameras[0].uri)
+        return _KINDS[scheme].make(target, settings)
+    log.warning(
+        "NO CAMERA FOUND: showing the demo, a view over a photograph. Plug in a camera, or set "
+        "source.uri; 'pi-detector doctor' tells what is there."
+    )
+    return DemoSource("", settings)
+
+
+class _Kind(NamedTuple):
+    """How a kind of source is made and written.
+
+    Attributes:
+        make: from what stands after the colon, and the settings.
+        example: for messages.
+        takes_uri: ``make`` wants the whole URI.
+    """
+
+    make: Callable[[str, SourceSettings], Source]
+    example: str
+    takes_uri: bool = False
+
+
+_KINDS = {
+    "auto": _Kind(_auto, "auto"),
+    "picamera": _Kind(PicameraSource, "picamera:0"),
+    "v4l2": _Kind(V4l2Source, "v4l2:/dev/video0"),
+    "rtsp": _Kind(StreamSource, "rtsp://HOST/PATH", takes_uri=True),
+    "rtsps": _Kind(StreamSource, "rtsps://HOST/PATH", takes_uri=True),
+    "http": _Kind(StreamSource, "http://HOST/PATH", takes_uri=True),
+    "https": _Kind(StreamSource, "https://HOST/PATH", takes_uri=True),
+    "file": _Kind(_from_path, "file:VIDEO"),
+    "images": _Kind(ImagesSource, "images:DIR"),
+    "demo": _Kind(DemoSource, "demo:"),
+}
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # such as a name that is too long
+        return False
+
+
+def _looks_like_path(uri: str) -> bool:
+    return "/" in uri or bool(Path(uri).suffix)
+
+
+def _unknown(uri: str, scheme: str) -> UnknownSchemeError:
+    nearest = difflib.get_close_matches(scheme or uri.lower(), _KINDS, n=1, cutoff=0.5)
+    hint = f"did you mean '{_KINDS[nearest[0]].example}'? " if nearest else ""
+    kinds = ", ".join(kind.example for kind in _KINDS.values())
+    return UnknownSchemeError(
+        f"source.uri '{redact(uri)}' is of no known kind; {hint}Give one of {kinds}, or the path "
+        "of a video, an image or a folder of images"
+    )

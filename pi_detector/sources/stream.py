@@ -1,0 +1,122 @@
+"""Network streams: RTSP, and MJPEG over HTTP."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from urllib.parse import urlsplit
+
+from pi_detector.config.settings import SourceSettings
+from pi_detector.errors import ConfigError, SourceLostError, SourceNotFoundError, SourceStalledError
+from pi_detector.frame import Frame
+from pi_detector.sources.capture import LiveCapture
+from pi_detector.sources.framing import FrameMaker
+from pi_detector.sources.uri import redact
+
+log = logging.getLogger(__name__)
+
+_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
+_DIAGNOSIS_TIMEOUT_S = 2.0
+
+
+class StreamSource:
+    """A stream, read by OpenCV's FFmpeg. RTSP goes over TCP, which is OpenCV's default.
+
+    Args:
+        uri: ``rtsp://``, ``rtsps://``, ``http://`` or ``https://``, with user and password if the
+            server wants them; they never appear in names, logs or errors.
+        settings: read_timeout_s.
+    """
+
+    live = True
+
+    def __init__(self, uri: str, settings: SourceSettings) -> None:
+        self._uri = uri
+        self._read_timeout_s = settings.read_timeout_s
+        self.name = redact(uri)
+        self._host, self._port = self._address()
+        self._frames = FrameMaker(self.name)
+        self._capture: LiveCapture | None = None
+
+    def open(self, model_size: tuple[int, int] | None = None) -> None:  # noqa: ARG002
+        """Connect. ``model_size`` is not used: a server does not scale.
+
+        Raises:
+            SourceNotFoundError: nothing answers there, or it sends no video.
+            SourceStalledError: it did not start to send within the deadline.
+        """
+        self.close()
+        import cv2
+
+        deadline_ms = max(1, round(self._read_timeout_s * 1000))
+        started = time.monotonic()
+        capture = cv2.VideoCapture(
+            self._uri,
+            cv2.CAP_FFMPEG,
+            [
+                cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
+                deadline_ms,
+                cv2.CAP_PROP_READ_TIMEOUT_MSEC,
+                deadline_ms,
+            ],
+        )
+        if not capture.isOpened():
+            capture.release()
+            raise self._diagnosed(time.monotonic() - started)
+        log.info(
+            "%s: %dx%d",
+            self.name,
+            capture.get(cv2.CAP_PROP_FRAME_WIDTH),
+            capture.get(cv2.CAP_PROP_FRAME_HEIGHT),
+        )
+        self._capture = LiveCapture(capture, self.name, self._read_timeout_s)
+
+    def read(self) -> Frame:
+        """The next frame.
+
+        Raises:
+            SourceStalledError: the server sent nothing within ``read_timeout_s``.
+            SourceLostError: it closed the connection.
+        """
+        if self._capture is None:
+            raise SourceLostError(f"{self.name} is not open; open it first")
+        return self._frames.from_bgr(*self._capture.read())
+
+    def close(self) -> None:
+        """Disconnect."""
+        if self._capture is not None:
+            self._capture.release()
+            self._capture = None
+
+    def _address(self) -> tuple[str, int]:
+        try:
+            parts = urlsplit(self._uri)
+            host, port = parts.hostname, parts.port or _PORTS[parts.scheme.lower()]
+        except ValueError:
+            host, port = None, 0
+        if not host:
+            raise ConfigError(
+                f"source.uri {self.name}: no host and port can be read from it; write "
+                "SCHEME://USER:PASSWORD@HOST:PORT/PATH, with special characters of the password "
+                "as %XX"
+            )
+        return host, port
+
+    def _diagnosed(self, elapsed_s: float) -> Exception:
+        """Why the stream did not open: FFmpeg only says that it did not."""
+        try:
+            socket.create_connection((self._host, self._port), _DIAGNOSIS_TIMEOUT_S).close()
+        except OSError as error:
+            return SourceNotFoundError(
+                f"{self.name}: cannot connect to {self._host}:{self._port} "
+                f"({error.strerror or error}); check the address, and that the camera is on"
+            )
+        if elapsed_s >= self._read_timeout_s * 0.9:
+            return SourceStalledError(
+                f"{self.name}: no video within {elapsed_s:.1f} s; check the camera, or raise "
+                "source.read_timeout_s"
+            )
+        return SourceNotFoundError(
+            f"{self.name}: the server answers but sends no video; check the path, user and password"
+        )

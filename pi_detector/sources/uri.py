@@ -1,0 +1,48 @@
+"""Source URIs: take them apart, and show them without their secrets."""
+
+from __future__ import annotations
+
+import re
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
+_AUTHORITY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:/*)([^/?#]*)(.*)", re.DOTALL)
+_HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(:\d*)?")
+_SECRET_PARAMETER = re.compile(
+    r"([?&;][^=&;#]*(?:pass|pwd|psw|user|usr|login|token|key|auth|secret|sig)[^=&;#]*=)[^&;#]*",
+    re.IGNORECASE,
+)
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Split a URI at its first colon.
+
+    Returns:
+        (scheme in lower case, rest); the scheme is empty where there is none.
+
+    Example:
+        >>> split_uri("v4l2:/dev/video0")
+        ('v4l2', '/dev/video0')
+    """
+    match = _SCHEME.fullmatch(uri)
+    return (match[1].lower(), match[2]) if match else ("", uri)
+
+
+def redact(uri: str) -> str:
+    """The URI without user, password and the values of parameters that look like secrets.
+
+    For names, logs and errors. A password with an unescaped ``/``, ``?`` or ``#`` is recognised by
+    what stands before it not being a host and port; in doubt more is hidden.
+
+    Example:
+        >>> redact("rtsp://admin:pw@cam.local:554/live?token=abc&channel=1")
+        'rtsp://cam.local:554/live?token=***&channel=1'
+    """
+    match = _AUTHORITY.fullmatch(uri)
+    if match and "//" in match[1]:
+        start, authority, rest = match.groups()
+        if "@" in authority:
+            authority = authority.rpartition("@")[2]
+        if not _HOST_AND_PORT.fullmatch(authority):
+            authority, rest = "", rest.rpartition("@")[2]
+        uri = start + authority + rest
+    return _SECRET_PARAMETER.sub(r"\1***", uri)

@@ -1,0 +1,124 @@
+"""Video files: every frame, as fast as the reader takes them."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pi_detector.config.settings import SourceSettings
+from pi_detector.errors import (
+    BadImageError,
+    SourceLostError,
+    SourceNotFoundError,
+    SourcePermissionError,
+)
+from pi_detector.frame import Frame, ImageArray
+from pi_detector.sources.framing import FrameMaker, Moment
+
+if TYPE_CHECKING:
+    import cv2
+
+log = logging.getLogger(__name__)
+
+
+class VideoSource:
+    """A video file. Frames carry the time at which they were read.
+
+    Args:
+        target: path of the file.
+        settings: loop.
+    """
+
+    live = False
+
+    def __init__(self, target: str, settings: SourceSettings) -> None:
+        self._path = Path(target)
+        self._loop = settings.loop
+        self.name = self._path.name
+        self._frames = FrameMaker(self.name)
+        self._capture: cv2.VideoCapture | None = None
+        self._ahead: tuple[ImageArray, Moment] | None = None
+        self._count = 0
+
+    def open(self, model_size: tuple[int, int] | None = None) -> None:  # noqa: ARG002
+        """Open the file and decode its first frame. ``model_size`` is not used.
+
+        Raises:
+            SourceNotFoundError, SourcePermissionError: the file cannot be read.
+            BadImageError: it holds no video that can be decoded.
+        """
+        self.close()
+        self._check_readable()
+        import cv2
+
+        # FFmpeg only: OpenCV's own AVI reader corrupts the heap on some damaged files. An absolute
+        # path, because FFmpeg takes what stands before a colon for a protocol.
+        self._capture = cv2.VideoCapture(str(self._path.resolve()), cv2.CAP_FFMPEG)
+        self._count = 0
+        self._ahead = self._decode()
+        if self._ahead is None:
+            self.close()
+            raise BadImageError(
+                f"{self._path}: no video that can be decoded; check it with 'ffprobe', or convert "
+                "it to H.264 in MP4"
+            )
+
+    def read(self) -> Frame | None:
+        """The next frame; None at the end, unless the file is looped."""
+        if self._capture is None:
+            raise SourceLostError(f"{self._path} is not open; open it first")
+        decoded = self._ahead or self._decode()
+        self._ahead = None
+        if decoded is None:
+            self._log_end()
+            if not self._loop:
+                return None
+            self.open()
+            decoded, self._ahead = self._ahead, None
+        return None if decoded is None else self._frames.from_bgr(*decoded, path=str(self._path))
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._capture is not None:
+            self._capture.release()
+        self._capture = None
+        self._ahead = None
+
+    def _check_readable(self) -> None:
+        try:
+            self._path.open("rb").close()
+        except PermissionError as error:
+            raise SourcePermissionError(
+                f"no permission to read {self._path}; change it with 'chmod a+r'"
+            ) from error
+        except OSError as error:
+            raise SourceNotFoundError(
+                f"cannot read {self._path} ({error.strerror}); check the path"
+            ) from error
+
+    def _decode(self) -> tuple[ImageArray, Moment] | None:
+        assert self._capture is not None
+        decoded, image = self._capture.read()
+        if not decoded:
+            return None
+        self._count += 1
+        return np.asarray(image, np.uint8), Moment.now()
+
+    def _log_end(self) -> None:
+        import cv2
+
+        assert self._capture is not None
+        announced = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        # Containers round the number that they announce.
+        if announced > self._count + 1:
+            log.warning(
+                "%s: ended after %d of about %d frames; the file is damaged or cut off",
+                self._path,
+                self._count,
+                announced,
+            )
+        else:
+            log.debug("%s: end after %d frames", self._path, self._count)

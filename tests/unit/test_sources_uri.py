@@ -1,0 +1,127 @@
+"""URIs: taken apart, shown without secrets, and the kinds of sources that they name."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pi_detector.config.settings import SourceSettings
+from pi_detector.errors import ConfigError, SourceNotFoundError, UnknownSchemeError
+from pi_detector.sources.registry import make_source
+from pi_detector.sources.uri import redact, split_uri
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("rtsp://admin:secret@cam:554/live", "rtsp://cam:554/live"),
+        ("rtsp://admin:se@cret@cam/live", "rtsp://cam/live"),
+        ("rtsp://admin:se/cret@cam/live", "rtsp://cam/live"),
+        ("rtsp://admin:se#cret@cam/live", "rtsp://cam/live"),
+        ("rtsp://admin:se?cret@cam/live", "rtsp://cam/live"),
+        ("rtsp://admin:secret@[fe80::1]:554/a", "rtsp://[fe80::1]:554/a"),
+        ("http://cam/mjpg?channel=1&pwd=secret", "http://cam/mjpg?channel=1&pwd=***"),
+        ("http://cam/mjpg?USER=secret&b=2", "http://cam/mjpg?USER=***&b=2"),
+        ("http://cam:8080/live@2", "http://cam:8080/live@2"),
+        ("v4l2:/dev/video0", "v4l2:/dev/video0"),
+        ("clip.mp4", "clip.mp4"),
+    ],
+)
+def test_redact(uri: str, shown: str) -> None:
+    assert redact(uri) == shown
+
+
+@given(
+    password=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=12)
+)
+def test_no_password_survives_redaction(password: str) -> None:
+    marked = f"Q{password}Q"
+    assert marked not in redact(f"rtsp://user:{marked}@cam.local:554/live")
+
+
+def test_split_keeps_colons_of_the_rest() -> None:
+    by_path = "/dev/v4l/by-path/pci-0000:00:14.0-video-index0"
+    assert split_uri(f"V4L2:{by_path}") == ("v4l2", by_path)
+    assert split_uri("/tmp/clip.mp4") == ("", "/tmp/clip.mp4")
+
+
+@pytest.mark.parametrize(
+    ("uri", "name", "live"),
+    [
+        ("v4l2:0", "v4l2:/dev/video0", True),
+        ("v4l2:/dev/v4l/by-id/usb-cam-index0", "v4l2:/dev/v4l/by-id/usb-cam-index0", True),
+        ("/dev/video7", "v4l2:/dev/video7", True),
+        ("picamera:1", "picamera:1", True),
+        ("picamera:", "picamera:0", True),
+        ("rtsp://u:p@cam/live", "rtsp://cam/live", True),
+        ("https://cam/mjpg", "https://cam/mjpg", True),
+        ("demo:", "demo", True),
+        ("images:/data/val", "images:val", False),
+    ],
+)
+def test_kinds(uri: str, name: str, live: bool) -> None:
+    source = make_source(SourceSettings(uri=uri))
+    assert source.name == name
+    assert source.live is live
+
+
+@pytest.mark.parametrize(
+    ("uri", "suggestion"),
+    [
+        ("rstp://cam/live", "rtsp://HOST/PATH"),
+        ("v4l:/dev/video0", "v4l2:/dev/video0"),
+        ("picam:0", "picamera:0"),
+        ("atuo", "auto"),
+    ],
+)
+def test_unknown_scheme_names_uri_kinds_and_the_nearest(uri: str, suggestion: str) -> None:
+    with pytest.raises(UnknownSchemeError) as caught:
+        make_source(SourceSettings(uri=uri))
+    message = str(caught.value)
+    assert f"'{uri}'" in message
+    assert f"did you mean '{suggestion}'" in message
+    assert "images:DIR" in message
+    assert "\n" not in message
+
+
+def test_unknown_scheme_hides_the_password() -> None:
+    with pytest.raises(UnknownSchemeError) as caught:
+        make_source(SourceSettings(uri="rtps://admin:hunter2@cam/live"))
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("uri", ["/nowhere/clip.mp4", "clip.mp4", "file:/nowhere/clip.mp4"])
+def test_a_path_of_nothing(uri: str) -> None:
+    with pytest.raises(SourceNotFoundError, match=r"clip\.mp4"):
+        make_source(SourceSettings(uri=uri))
+
+
+def test_a_name_too_long_for_a_path() -> None:
+    with pytest.raises(UnknownSchemeError):
+        make_source(SourceSettings(uri="x" * 5000))
+
+
+@pytest.mark.parametrize("uri", ["picamera:left", "demo:cat", "rtsp://", "rtsp://cam:port/live"])
+def test_a_known_kind_with_a_bad_target(uri: str) -> None:
+    with pytest.raises(ConfigError, match=r"source\.uri"):
+        make_source(SourceSettings(uri=uri))
+
+
+def test_a_bad_address_hides_the_password() -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_source(SourceSettings(uri="rtsp://admin:hunter2/x@cam/live"))
+    assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in str(caught.value.__cause__)
+
+
+def test_auto_without_a_camera_says_so_loudly(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pi_detector.sources.registry.find_cameras", list)
+    source = make_source(SourceSettings(uri="auto"))
+    assert source.name == "demo"
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "NO CAMERA FOUND" in caplog.text
