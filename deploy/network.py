@@ -54,10 +54,15 @@ class NetworkSpec:
     width: float = 1.0
     head_channels: int = 128
 
-    def anchors(self) -> AnchorSpec:
-        """The anchors of this network."""
+    def anchors(self, input_size: int | None = None) -> AnchorSpec:
+        """The anchors of this network, also for an input of another size.
+
+        Their sizes in pixels stay: what the network has learnt of an object's size, it has learnt
+        in pixels.
+        """
+        side = input_size or self.input_size
         return AnchorSpec(
-            input_size=(self.input_size, self.input_size),
+            input_size=(side, side),
             strides=STRIDES,
             sizes=tuple((round(f * self.input_size, 2),) for f in ANCHOR_FRACTIONS),
             aspect_ratios=ASPECT_RATIOS,

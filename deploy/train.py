@@ -191,8 +191,8 @@ class Trainer:
             end += phase.epochs
             if self.epoch >= end:
                 continue
-            spec = NetworkSpec(**{**asdict(self.spec), "input_size": phase.input_size})
-            criterion = DetectionLoss(spec.anchors(), spec.classes, self.device)
+            anchors = self.spec.anchors(phase.input_size)
+            criterion = DetectionLoss(anchors, self.spec.classes, self.device)
             stream.size, stream.seed = phase.input_size, self.settings.seed + self.epoch
             batches = iter(
                 DataLoader(

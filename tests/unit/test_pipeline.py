@@ -1,0 +1,174 @@
+"""The pipeline, with real threads, and rooms that keep to the protocols but cost nothing."""
+
+import threading
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from pi_detector.clock import utc_now
+from pi_detector.errors import SinkError, SourceLostError
+from pi_detector.frame import Frame
+from pi_detector.geometry import Detections
+from pi_detector.pipeline import Pipeline
+
+IMAGE = np.zeros((8, 8, 3), np.uint8)
+
+
+class CountingSource:
+    def __init__(self, frames=None, live=False, interval_s=0.0, error=None, block=None):
+        self.name, self.live = "counting", live
+        self.frames, self.interval_s, self.error, self.block = frames, interval_s, error, block
+        self.next, self.opened, self.closed = 0, None, 0
+
+    def open(self, model_size=None):
+        self.opened = model_size
+
+    def read(self):
+        if self.block is not None and self.next:
+            self.block.wait()
+        if self.next == self.frames:
+            if self.error:
+                raise self.error
+            return None
+        time.sleep(self.interval_s)
+        self.next += 1
+        return Frame(IMAGE, self.next - 1, time.monotonic_ns(), utc_now(), self.name)
+
+    def close(self):
+        self.closed += 1
+
+
+@dataclass
+class Ready:
+    frame: Frame
+    preprocess_ms: float = 0.0
+
+
+class SleepingDetector:
+    """Like an interpreter: it releases the GIL for a fixed time."""
+
+    input_size, labels = (8, 8), {1: "person"}
+
+    def __init__(self, prepare_s=0.0, invoke_s=0.0):
+        self.prepare_s, self.invoke_s = prepare_s, invoke_s
+
+    def prepare(self, frame):
+        time.sleep(self.prepare_s)
+        return Ready(frame)
+
+    def detect(self, ready):
+        time.sleep(self.invoke_s)
+        return Detections(), self.invoke_s * 1e3, 0.0
+
+
+class ListSink:
+    def __init__(self, lossless=True, handle_s=0.0, error=None):
+        self.name, self.lossless, self.handle_s, self.error = "list", lossless, handle_s, error
+        self.sequences, self.started, self.closed = [], False, False
+
+    def start(self):
+        self.started = True
+
+    def handle(self, result):
+        time.sleep(self.handle_s)
+        if self.error:
+            raise self.error
+        self.sequences.append(result.frame.sequence)
+
+    def close(self):
+        self.closed = True
+
+
+def test_every_frame_of_a_file_is_processed_once_and_in_order():
+    source, sink = CountingSource(frames=200), ListSink()
+    counters = Pipeline(source, SleepingDetector(), [sink]).run(threading.Event())
+    assert sink.sequences == list(range(200))
+    assert (counters.captured, counters.processed, counters.dropped) == (200, 200, 0)
+    assert source.opened == (8, 8)
+    assert source.closed == 1
+    assert sink.closed
+
+
+def test_of_a_live_source_the_newest_frame_wins_and_every_frame_is_accounted_for():
+    source = CountingSource(frames=200, live=True, interval_s=0.001)
+    sink = ListSink()
+    counters = Pipeline(source, SleepingDetector(invoke_s=0.01), [sink]).run(threading.Event())
+    assert counters.captured == 200
+    assert counters.dropped > 50
+    assert counters.captured == counters.processed + counters.dropped + counters.abandoned
+    assert sink.sequences == sorted(sink.sequences)
+    assert len(sink.sequences) == counters.processed
+
+
+def test_preparing_the_next_frame_overlaps_detection_of_this_one():
+    source = CountingSource(frames=30)
+    started = time.monotonic()
+    Pipeline(source, SleepingDetector(prepare_s=0.02, invoke_s=0.02), []).run(threading.Event())
+    # One after the other takes 1.2 s at the least: sleeping never ends early.
+    assert time.monotonic() - started < 1.1
+
+
+def test_a_slow_sink_loses_results_of_its_own_and_counts_them():
+    source, slow, fast = CountingSource(frames=100), ListSink(False, 0.01), ListSink()
+    slow.name = "slow"
+    counters = Pipeline(source, SleepingDetector(), [slow, fast]).run(threading.Event())
+    assert fast.sequences == list(range(100))
+    assert len(slow.sequences) + counters.sink_dropped["slow"] == 100
+    assert counters.sink_dropped["slow"] > 0
+
+
+def test_it_stops_when_told_and_publishes_what_was_processed():
+    source, sink, stop = CountingSource(live=True, interval_s=0.005), ListSink(), threading.Event()
+    threading.Timer(0.3, stop.set).start()
+    started = time.monotonic()
+    counters = Pipeline(source, SleepingDetector(), [sink]).run(stop)
+    assert time.monotonic() - started < 5
+    assert len(sink.sequences) == counters.processed > 0
+
+
+def test_it_ends_after_the_frames_asked_for():
+    source = CountingSource(live=False)
+    counters = Pipeline(source, SleepingDetector(), []).run(threading.Event(), max_frames=7)
+    assert counters.processed == 7
+
+
+def test_a_lost_source_ends_the_run_with_its_error_after_its_last_frame():
+    source = CountingSource(frames=5, error=SourceLostError("camera: gone"))
+    sink = ListSink()
+    with pytest.raises(SourceLostError, match="camera: gone"):
+        Pipeline(source, SleepingDetector(), [sink]).run(threading.Event())
+    assert sink.sequences == list(range(5))
+
+
+@pytest.mark.parametrize("error", [SinkError("disk full"), BrokenPipeError()])
+def test_a_failing_sink_ends_the_run_with_its_error(error):
+    source = CountingSource(live=True, interval_s=0.001)
+    with pytest.raises(type(error)):
+        Pipeline(source, SleepingDetector(), [ListSink(error=error)]).run(threading.Event())
+    assert source.closed == 1
+
+
+def test_a_source_that_never_returns_is_named_and_does_not_hold_up_the_stop():
+    release, stop = threading.Event(), threading.Event()
+    source = CountingSource(live=True, block=release)
+    pipeline = Pipeline(source, SleepingDetector(), [])
+    threading.Timer(0.1, stop.set).start()
+    started = time.monotonic()
+    pipeline.run(stop)
+    assert time.monotonic() - started < 5
+    assert pipeline.unstopped == ["capture"]
+    assert source.closed == 0
+    release.set()
+
+
+def test_a_sink_that_cannot_start_leaves_the_source_closed():
+    class Unstartable(ListSink):
+        def start(self):
+            raise SinkError("/nowhere: not writable")
+
+    source = CountingSource(frames=1)
+    with pytest.raises(SinkError, match="nowhere"):
+        Pipeline(source, SleepingDetector(), [Unstartable()]).run(threading.Event())
+    assert source.opened is None
