@@ -1,0 +1,149 @@
+"""What the commands share: the parser, the settings of a command line, log messages."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
+
+if TYPE_CHECKING:
+    from pi_detector.config.settings import Settings
+
+PROGRAM = "pi-detector"
+
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose mistakes are one line on standard error and exit with ``EX_USAGE``."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the program: ``message``, and where to read more."""
+        self.exit(os.EX_USAGE, f"{PROGRAM}: error: {message}; see '{self.prog} --help'\n")
+
+
+def add_global_options(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
+    """Add the options that are allowed before and after the name of a command.
+
+    Args:
+        parser: gets the options.
+        again: the parser is a command's; an option that is absent there then leaves the value
+            that stood before the command alone.
+    """
+    group = parser.add_argument_group("settings")
+    absent = argparse.SUPPRESS if again else None
+    group.add_argument(
+        "--config", metavar="FILE", default=absent, help="settings file (TOML) to read"
+    )
+    group.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        dest="set_after" if again else "set_before",
+        action="append",
+        default=[],
+        help="override a setting, as in --set source.fps=10; may be repeated",
+    )
+    group.add_argument(
+        "-v",
+        "--verbose",
+        action="store_true",
+        default=argparse.SUPPRESS if again else False,
+        help="log at level debug, and tracebacks of errors",
+    )
+
+
+def add_command(
+    subparsers: Subparsers, name: str, summary: str, description: str = "", examples: str = ""
+) -> argparse.ArgumentParser:
+    """Add a command with the global options.
+
+    Args:
+        subparsers: of the parser that the command belongs to.
+        name: of the command.
+        summary: one line for the list of commands.
+        description: what it does; ``summary`` where empty.
+        examples: command lines, one a line, for the end of its help.
+    """
+    lines = [f"  {line.strip()}" for line in examples.strip().splitlines()]
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        name,
+        help=summary,
+        description=description or f"{summary[0].upper()}{summary[1:]}.",
+        epilog="\n".join(["examples:", *lines]) if lines else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_global_options(parser, again=True)
+    return parser
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the commands that detect: model, labels, threshold."""
+    parser.add_argument(
+        "--model", metavar="PATH", help="bundle folder or .tflite file (default: the bundled model)"
+    )
+    parser.add_argument("--labels", metavar="FILE", help="labels of a bare .tflite file")
+    parser.add_argument(
+        "--min-score", metavar="S", type=float, help="lowest score of a detection, 0 to 1"
+    )
+
+
+def positive_int(text: str) -> int:
+    """The type of a count on the command line: 1 or more."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
+
+
+def settings_of(args: argparse.Namespace, options: Mapping[str, object] | None = None) -> Settings:
+    """The settings of a command line: file, environment, ``--set``, then the command's options.
+
+    Log messages are set up at the level that they name.
+
+    Args:
+        args: the parsed command line.
+        options: dotted setting to value; None stands for an option that was not given.
+
+    Raises:
+        ConfigError: an unknown setting, or a bad value.
+    """
+    from pi_detector.config.load import load_settings
+
+    overrides = [*args.set_before, *args.set_after]
+    for key, value in (options or {}).items():
+        if value is not None:
+            overrides.append(f"{key}={value}")
+    settings = load_settings(args.config, os.environ, overrides)
+    set_up_logging("debug" if args.verbose else settings.log.level)
+    return settings
+
+
+def model_overrides(args: argparse.Namespace) -> dict[str, object]:
+    """The settings behind the options of ``add_model_options``."""
+    return {
+        "model.path": args.model,
+        "model.labels": args.labels,
+        "detection.min_score": args.min_score,
+    }
+
+
+def print_error(message: str) -> None:
+    """Say on standard error what went wrong; settings may have several problems, one a line."""
+    for line in message.splitlines():
+        print(f"{PROGRAM}: error: {line}", file=sys.stderr)
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return f"{PROGRAM}: {record.levelname.lower()}: {super().format(record)}"
+
+
+def set_up_logging(level: str) -> None:
+    """Send log messages of ``level`` and above to standard error, and nowhere else."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Formatter("%(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -1,0 +1,60 @@
+"""``pi-detector completion``: completion of the command line for a shell."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+from pi_detector.cli.common import Subparsers, add_command
+from pi_detector.errors import DependencyMissingError
+
+_SHELLS = ("bash", "zsh", "tcsh")
+_EXAMPLES = """
+pi-detector completion bash > ~/.local/share/bash-completion/completions/pi-detector
+pi-detector completion zsh > ~/.zfunc/_pi-detector
+"""
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the command."""
+    parser = add_command(
+        subparsers,
+        "completion",
+        "print the completion script of a shell",
+        "Print the script that makes a shell complete pi-detector's command line.",
+        _EXAMPLES,
+    )
+    parser.add_argument("shell", choices=_SHELLS, help="shell that will read the script")
+    parser.set_defaults(command=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the script.
+
+    Raises:
+        DependencyMissingError: shtab is not installed.
+    """
+    try:
+        import shtab
+    except ImportError as error:
+        raise DependencyMissingError(
+            "completion needs the package shtab, which is not installed: pip install shtab"
+        ) from error
+    # main imports this module: by now it is loaded.
+    from pi_detector.cli.main import make_parser
+
+    parser = make_parser()
+    _complete_paths(parser, {"FILE": shtab.FILE, "PATH": shtab.FILE, "DIR": shtab.DIRECTORY})
+    print(shtab.complete(parser, args.shell))
+    return os.EX_OK
+
+
+def _complete_paths(parser: argparse.ArgumentParser, by_metavar: dict[str, Any]) -> None:
+    """Give each option or argument that names a path the completion of its metavar."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                _complete_paths(command, by_metavar)
+        elif isinstance(action.metavar, str) and action.metavar in by_metavar:
+            action.complete = by_metavar[action.metavar]  # type: ignore[attr-defined]

@@ -1,0 +1,98 @@
+"""``pi-detector config``: write, check and show settings."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from pi_detector.cli.common import Subparsers, add_command, settings_of
+from pi_detector.errors import SinkError, UsageError
+
+_DEFAULT_PATH = "pi-detector.toml"
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the command."""
+    parser = add_command(
+        subparsers,
+        "config",
+        "write, check or show settings",
+        "Settings come from a TOML file, then the environment, then the command line.",
+        """
+        pi-detector config init
+        pi-detector config check /etc/pi-detector/config.toml
+        pi-detector config show --set source.uri=demo:
+        """,
+    )
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+
+    init = add_command(actions, "init", "write a settings file in which every setting is explained")
+    init.add_argument(
+        "path",
+        metavar="FILE",
+        nargs="?",
+        default=_DEFAULT_PATH,
+        help=f"file to write, - for standard output (default: {_DEFAULT_PATH})",
+    )
+    init.add_argument("--force", action="store_true", help="overwrite a file that exists")
+    init.set_defaults(command=write_example)
+
+    check = add_command(actions, "check", "check a settings file")
+    check.add_argument(
+        "path", metavar="FILE", nargs="?", help="file to check (default: the one that run reads)"
+    )
+    check.set_defaults(command=check_settings)
+
+    show = add_command(actions, "show", "print the settings in force, as TOML")
+    show.set_defaults(command=show_settings)
+
+
+def write_example(args: argparse.Namespace) -> int:
+    """Write the commented example.
+
+    Raises:
+        UsageError: the file exists, and ``--force`` was not given.
+        SinkError: it cannot be written.
+    """
+    from pi_detector.config.text import commented_example
+
+    if args.path == "-":
+        print(commented_example(), end="")
+        return os.EX_OK
+    path = Path(args.path)
+    try:
+        with path.open("w" if args.force else "x", encoding="utf-8") as file:
+            file.write(commented_example())
+    except FileExistsError as error:
+        raise UsageError(f"{path}: exists; add --force to overwrite it") from error
+    except OSError as error:
+        raise SinkError(f"{path}: {error.strerror}; name a file that you may write") from error
+    print(f"{path} written")
+    return os.EX_OK
+
+
+def check_settings(args: argparse.Namespace) -> int:
+    """Load the settings and say that they are valid.
+
+    Raises:
+        ConfigError: they are not.
+    """
+    from pi_detector.config.load import find_config
+
+    args.config = args.path or args.config or find_config(os.environ)
+    settings_of(args)
+    print(f"{args.config}: valid" if args.config else "no settings file: defaults are in force")
+    return os.EX_OK
+
+
+def show_settings(args: argparse.Namespace) -> int:
+    """Print the settings that a run with this command line would have.
+
+    Raises:
+        ConfigError: they are not valid.
+    """
+    from pi_detector.config.text import settings_toml
+
+    print(settings_toml(settings_of(args)), end="")
+    return os.EX_OK

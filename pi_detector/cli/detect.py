@@ -1,0 +1,168 @@
+"""``pi-detector detect``: pictures and videos, offline and without loss."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from pi_detector.cli.common import (
+    Subparsers,
+    add_command,
+    add_model_options,
+    model_overrides,
+    positive_int,
+    settings_of,
+)
+from pi_detector.cli.inputs import FileSource, find_inputs, is_video
+from pi_detector.cli.stopping import stop_on_signals
+from pi_detector.errors import SinkError, UsageError
+
+if TYPE_CHECKING:
+    from pi_detector.config.settings import Settings
+    from pi_detector.sinks.base import Sink
+
+logger = logging.getLogger(__name__)
+
+COCO_MIN_SCORE = 0.01
+_EXIT_STOPPED = 130
+
+_DESCRIPTION = f"""\
+Detect objects in every picture and every frame of every video of PATH: files, and folders
+with their subfolders.
+
+formats:
+  jsonl  a record a frame, the same as 'pi-detector run' writes
+  coco   one JSON list of COCO results: image_id, file_name, category_id, bbox (x, y, width,
+         height in pixels), score. Average precision needs the weak detections as well, so
+         without --min-score the threshold is {COCO_MIN_SCORE}; at most 100 objects a picture
+  table  for human eyes: label, score, x1 y1 x2 y2 in pixels
+
+A file that cannot be decoded is named on standard error and passed over; the exit code is
+then 65."""
+
+_EXAMPLES = """
+pi-detector detect holiday.jpg --format table
+pi-detector detect pictures/ clip.mkv --min-score 0.6 --annotate seen/
+pi-detector detect val/ --format coco --annotations val.json --output results.json
+"""
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the command."""
+    parser = add_command(
+        subparsers, "detect", "detect on pictures and videos", _DESCRIPTION, _EXAMPLES
+    )
+    parser.add_argument("paths", metavar="PATH", nargs="+", help="picture, video or folder")
+    parser.add_argument(
+        "--format", choices=("jsonl", "coco", "table"), default="jsonl", help="default: jsonl"
+    )
+    add_model_options(parser)
+    parser.add_argument(
+        "--max-detections", metavar="N", type=positive_int, help="at most N objects a frame"
+    )
+    parser.add_argument("--annotate", metavar="DIR", help="folder for pictures with boxes drawn")
+    parser.add_argument("--output", metavar="FILE", help="write there, not to standard output")
+    parser.add_argument(
+        "--annotations",
+        metavar="FILE",
+        help="COCO annotations that say the image_id of each file_name; without, pictures are "
+        "numbered from 1 in sorted order (format coco only)",
+    )
+    parser.set_defaults(command=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Detect on all files.
+
+    Raises:
+        PiDetectorError: the settings, the model, a file or the output is at fault.
+        BrokenPipeError: the reader of standard output is gone.
+    """
+    if args.annotations and args.format != "coco":
+        raise UsageError("--annotations is for --format coco; leave it out")
+    stop = stop_on_signals()
+    settings = _settings(args)
+    paths = find_inputs(args.paths)
+    image_of = _image_ids(args, paths)
+
+    from pi_detector.detector.bundle import load_model
+    from pi_detector.detector.detector import Detector
+    from pi_detector.pipeline import Pipeline
+
+    source = FileSource(paths, settings.source)
+    detector = Detector(load_model(settings.model), settings.model, settings.detection)
+    with _open_output(args.output) as out:
+        sinks = [_make_writer(args.format, out, image_of)]
+        if args.annotate:
+            from pi_detector.sinks.snapshots import AnnotatedImageSink
+
+            sinks.append(AnnotatedImageSink(Path(args.annotate)))
+        counters = Pipeline(source, detector, sinks).run(stop)
+    if stop.is_set():
+        logger.warning("stopped after %d frames; the results are not complete", counters.processed)
+        return _EXIT_STOPPED
+    if source.skipped:
+        logger.warning("%d of %d files could not be decoded", source.skipped, len(paths))
+        return os.EX_DATAERR
+    return os.EX_OK
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    import msgspec
+
+    settings = settings_of(
+        args, {**model_overrides(args), "detection.max_detections": args.max_detections}
+    )
+    detection = settings.detection
+    if args.format == "coco" and args.min_score is None:
+        detection = msgspec.structs.replace(detection, min_score=COCO_MIN_SCORE, min_scores={})
+    return msgspec.structs.replace(
+        settings, detection=detection, source=msgspec.structs.replace(settings.source, loop=False)
+    )
+
+
+def _image_ids(
+    args: argparse.Namespace, paths: Sequence[Path]
+) -> Callable[[str], tuple[int, str]] | None:
+    """The image ids of format coco, known for every path before the work begins."""
+    if args.format != "coco":
+        return None
+    from pi_detector.cli.formats import from_annotations, numbered
+
+    video = next(filter(is_video, paths), None)
+    if video is not None:
+        raise UsageError(f"{video}: COCO results are of pictures; use --format jsonl for a video")
+    if not args.annotations:
+        return numbered(sorted(paths))
+    image_of = from_annotations(Path(args.annotations))
+    for path in paths:
+        image_of(str(path))
+    return image_of
+
+
+def _make_writer(kind: str, out: TextIO, image_of: Callable[[str], tuple[int, str]] | None) -> Sink:
+    from pi_detector.cli.formats import CocoResults, Table
+    from pi_detector.sinks.stdout import JsonLinesSink
+
+    if image_of is not None:
+        return CocoResults(out, image_of)
+    return Table(out) if kind == "table" else JsonLinesSink(out.buffer)
+
+
+@contextlib.contextmanager
+def _open_output(name: str | None) -> Iterator[TextIO]:
+    if name is None:
+        yield sys.stdout
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(Path(name).open("w", encoding="utf-8"))
+        except OSError as error:
+            raise SinkError(f"{name}: {error.strerror}; name a file that you may write") from error
+        yield file

@@ -1,0 +1,96 @@
+"""``pi-detector doctor``: what works on this machine, what does not, and the fix."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pi_detector.cli.common import (
+    Subparsers,
+    add_command,
+    add_model_options,
+    model_overrides,
+    settings_of,
+)
+from pi_detector.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pi_detector.cli.findings import Finding
+
+_DESCRIPTION = """\
+Check this machine: packages, runtime, settings, model, cameras, power, temperature, clock,
+disk. Each line is 'ok', 'warn' or 'fail', what was checked, what was found and what to do.
+The exit code is 0 without a 'fail', else 69."""
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the command."""
+    parser = add_command(
+        subparsers,
+        "doctor",
+        "check this machine and say what to fix",
+        _DESCRIPTION,
+        """
+        pi-detector doctor
+        pi-detector doctor --json | jq '.checks[] | select(.level != "ok")'
+        """,
+    )
+    parser.add_argument("--json", action="store_true", help="write one JSON object")
+    add_model_options(parser)
+    parser.set_defaults(command=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check everything; a check that fails does not keep the others from being made."""
+    from pi_detector.cli.findings import Level
+
+    findings = []
+    for finding in examine(args):
+        findings.append(finding)
+        if not args.json:
+            print(finding, flush=True)
+    healthy = all(finding.level is not Level.FAIL for finding in findings)
+    if args.json:
+        print(as_json(findings, healthy=healthy))
+    return os.EX_OK if healthy else os.EX_UNAVAILABLE
+
+
+def examine(args: argparse.Namespace) -> Iterator[Finding]:
+    """All checks, cheap ones first."""
+    from pi_detector.cli import doctor_host, doctor_software
+    from pi_detector.cli.findings import Finding, Level
+
+    yield from doctor_host.host_findings()
+    unusable = False
+    for finding in doctor_software.versions():
+        unusable |= finding.level is Level.FAIL
+        yield finding
+    if unusable:  # the rest imports these packages
+        return
+
+    from pi_detector.config.load import find_config
+    from pi_detector.config.settings import Settings
+    from pi_detector.sources.discover import find_cameras
+
+    try:
+        settings = settings_of(args, model_overrides(args))
+        yield doctor_software.settings_file(args.config or find_config(os.environ))
+    except ConfigError as error:
+        settings = Settings()
+        for line in str(error).splitlines():
+            yield Finding(Level.FAIL, "settings", line)
+    yield doctor_software.runtimes()
+    yield doctor_software.model(settings)
+    yield doctor_software.picamera2(doctor_host.pi_model())
+    yield from doctor_software.cameras(find_cameras())
+
+
+def as_json(findings: list[Finding], *, healthy: bool) -> str:
+    """The findings as a JSON object: ``healthy`` and the list ``checks``."""
+    import json
+    from dataclasses import asdict
+
+    checks = [asdict(finding) for finding in findings]
+    return json.dumps({"healthy": healthy, "checks": checks}, indent=2, ensure_ascii=False)

@@ -1,0 +1,130 @@
+"""Checks of what is installed: Python, packages, runtime, settings, model, cameras."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pi_detector import __version__
+from pi_detector.cli.findings import Finding, Level, fail, ok, warn
+from pi_detector.clock import utc_now
+from pi_detector.errors import PiDetectorError
+
+if TYPE_CHECKING:
+    from pi_detector.config.settings import Settings
+    from pi_detector.sources.discover import CameraInfo
+
+# Module to the package that has it.
+_PACKAGES = {
+    "numpy": "numpy",
+    "cv2": "opencv-python-headless",
+    "msgspec": "msgspec",
+    "imutils": "imutils",
+}
+
+
+def versions() -> Iterator[Finding]:
+    """Python, pi-detector, and the packages that it cannot do without."""
+    yield ok("Python", platform.python_version())
+    yield ok("pi-detector", __version__)
+    for module, package in _PACKAGES.items():
+        try:
+            version = str(importlib.import_module(module).__version__)
+        except ImportError as error:
+            yield fail(package, f"not usable: {error}", f"pip install {package}")
+        else:
+            yield ok(package, version)
+
+
+def runtimes() -> Finding:
+    """The interpreters of models."""
+    from pi_detector.detector.runtime import available_runtimes
+
+    found = available_runtimes()
+    if not found:
+        return fail("runtime", "none installed", "pip install ai-edge-litert")
+    return ok("runtime", ", ".join(f"{name} {version}" for name, version in found.items()))
+
+
+def model(settings: Settings) -> Finding:
+    """Whether the model is whole, loads, and runs on a grey frame."""
+    import numpy as np
+
+    from pi_detector.detector.bundle import load_model
+    from pi_detector.detector.detector import Detector
+    from pi_detector.frame import Frame
+
+    grey = np.full((settings.source.height, settings.source.width, 3), 128, np.uint8)
+    frame = Frame(grey, 0, time.monotonic_ns(), utc_now(), "doctor")
+    try:
+        detector = Detector(load_model(settings.model), settings.model, settings.detection)
+        detector.detect(detector.prepare(frame))  # the first one allocates
+        prepared = detector.prepare(frame)
+        _, invoke_ms, _ = detector.detect(prepared)
+    except PiDetectorError as error:
+        return Finding(Level.FAIL, "model", str(error))
+    height, width = detector.input_size
+    return ok(
+        "model",
+        f"{detector.name}, {width}x{height}, {len(detector.labels)} classes, one frame "
+        f"{invoke_ms:.1f} ms ({detector.runtime}, {detector.threads} threads)",
+    )
+
+
+def cameras(found: list[CameraInfo]) -> Iterator[Finding]:
+    """The cameras that there are, and whether this user may open them."""
+    if not found:
+        yield warn(
+            "cameras",
+            "none found",
+            "connect one; until then use --source demo:, a file or a stream",
+        )
+    for camera in found:
+        what = f"camera {camera.uri}"
+        if camera.permitted:
+            yield ok(what, camera.description)
+        else:
+            fix = "sudo usermod -aG video $USER, then log in again"
+            yield fail(what, f"{camera.description}: no permission", fix)
+
+
+def picamera2(pi_model: str | None) -> Finding:
+    """Whether cameras on the camera connector can be used.
+
+    Args:
+        pi_model: the name of the Raspberry Pi, or None elsewhere, where nothing is amiss
+            without picamera2.
+    """
+    try:
+        importlib.import_module("picamera2")
+    except ImportError as error:
+        if pi_model is None:
+            return ok("picamera2", "not installed; only a Raspberry Pi's camera connector needs it")
+        fix = (
+            "sudo apt install python3-picamera2, and make the virtual environment with "
+            "--system-site-packages"
+        )
+        return warn("picamera2", f"not usable: {error}", fix)
+    return ok("picamera2", _version_of("picamera2"))
+
+
+def _version_of(package: str) -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "installed"
+
+
+def settings_file(path: str | Path | None) -> Finding:
+    """The settings that were loaded without an error.
+
+    Args:
+        path: of the file, or None where there is none.
+    """
+    return ok("settings", f"{path} valid" if path else "no file, defaults are in force")

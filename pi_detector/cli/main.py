@@ -1,0 +1,91 @@
+"""The command ``pi-detector``: options that all commands share, and how a command ends."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from pi_detector import __version__
+from pi_detector.cli import completion, config, detect, doctor, models, run, schema
+from pi_detector.cli.common import PROGRAM, Parser, add_global_options, print_error, set_up_logging
+from pi_detector.errors import PiDetectorError
+
+logger = logging.getLogger(__name__)
+
+_COMMANDS = (run, detect, doctor, models, config, schema, completion)
+_EXIT_SIGINT = 130
+
+_EPILOG = """\
+examples:
+  pi-detector run                                  the first camera, records on standard output
+  pi-detector run --source rtsp://camera/stream    a network camera
+  pi-detector detect holiday.jpg --format table    one picture
+  pi-detector doctor                               what is missing on this machine
+
+Records are JSON, one a line, on standard output; log messages go to standard error.
+Exit codes follow sysexits.h: 64 command line, 65 damaged input, 66 no such input, 69 something
+is not available, 77 no permission, 78 settings.
+"""
+
+
+def make_parser() -> Parser:
+    """The parser of the whole command line."""
+    parser = Parser(
+        prog=PROGRAM,
+        description="Object detection for a Raspberry Pi: camera in, JSON out.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    add_global_options(parser)
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in _COMMANDS:
+        command.add_parser(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line.
+
+    Args:
+        argv: arguments after the program's name; None takes the process's.
+
+    Returns:
+        The exit code, of sysexits.h.
+    """
+    set_up_logging("info")
+    try:
+        code = _parse_and_run(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        from pi_detector.sinks.stdout import silence_stdout
+
+        silence_stdout()
+        return os.EX_OK
+    except KeyboardInterrupt:
+        return _EXIT_SIGINT
+    except PiDetectorError as error:
+        return _fail(str(error), error.exit_code)
+    except OSError as error:
+        return _fail(str(error), os.EX_IOERR)
+    return code
+
+
+def _parse_and_run(argv: Sequence[str] | None) -> int:
+    try:
+        args = make_parser().parse_args(argv)
+    except SystemExit as leaving:
+        return int(leaving.code or 0)
+    if args.verbose:
+        set_up_logging("debug")
+    return int(args.command(args))
+
+
+def _fail(message: str, exit_code: int) -> int:
+    logger.debug("traceback of the error below", exc_info=True)
+    print_error(message)
+    return exit_code

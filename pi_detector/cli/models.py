@@ -1,0 +1,179 @@
+"""``pi-detector models``: which models there are, what is known of them, whether they are whole."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pi_detector.cli.common import Subparsers, add_command, print_error
+from pi_detector.errors import ModelNotFoundError, PiDetectorError
+
+if TYPE_CHECKING:
+    from pi_detector.detector.bundle import Bundle
+
+_NAME_HELP = "name of an installed bundle, a bundle folder or a .tflite file"
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the command."""
+    parser = add_command(
+        subparsers,
+        "models",
+        "list, show or verify models",
+        "A model is a bundle folder: model.tflite, labels.txt and manifest.toml.",
+        """
+        pi-detector models list
+        pi-detector models show street
+        pi-detector models verify /srv/models/yard
+        """,
+    )
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+
+    listing = add_command(actions, "list", "list the installed bundles")
+    listing.set_defaults(command=list_models)
+
+    show = add_command(actions, "show", "print what is known of a model")
+    show.add_argument(
+        "model", metavar="PATH", nargs="?", help=f"{_NAME_HELP} (default: the bundled model)"
+    )
+    show.set_defaults(command=show_model)
+
+    verify = add_command(actions, "verify", "check that models are whole and run")
+    verify.add_argument(
+        "models", metavar="PATH", nargs="*", help=f"{_NAME_HELP} (default: all installed bundles)"
+    )
+    verify.set_defaults(command=verify_models)
+
+
+def list_models(args: argparse.Namespace) -> int:  # noqa: ARG001
+    """Print a line a bundle: name, version, labels, folder.
+
+    Raises:
+        ModelNotFoundError: none is installed.
+    """
+    from pi_detector.detector.bundle import load_bundle
+
+    for path in _installed().values():
+        try:
+            bundle = load_bundle(path)
+        except PiDetectorError as error:
+            print(f"{path.name}  damaged: {error}")
+            continue
+        version = f"{bundle.manifest.model.version}  " if bundle.manifest else ""
+        print(f"{bundle.name}  {version}{', '.join(x.name for x in bundle.labels)}  {path}")
+    return os.EX_OK
+
+
+def show_model(args: argparse.Namespace) -> int:
+    """Print what is known of a model, a line a fact.
+
+    Raises:
+        PiDetectorError: the model does not exist, or is damaged.
+    """
+    bundle = _load(args.model or "")
+    facts = list(_facts(bundle))
+    width = max(len(name) for name, _ in facts)
+    for name, value in facts:
+        print(f"{name:<{width}}  {value}")
+    return os.EX_OK
+
+
+def verify_models(args: argparse.Namespace) -> int:
+    """Check each model: SHA-256, labels, and one inference.
+
+    Returns:
+        0, or the exit code of the first model that is at fault.
+
+    Raises:
+        ModelNotFoundError: none was named and none is installed.
+    """
+    code = os.EX_OK
+    for name in args.models or map(str, _installed().values()):
+        try:
+            print(_verified(_load(name)), flush=True)
+        except PiDetectorError as error:
+            print_error(str(error))
+            code = code or error.exit_code
+    return code
+
+
+def _installed() -> dict[str, Path]:
+    """The installed bundles by the name of their folder.
+
+    Raises:
+        ModelNotFoundError: there is none.
+    """
+    from pi_detector.detector.bundle import find_bundles
+
+    found = {path.name: path for path in find_bundles()}
+    if not found:
+        raise ModelNotFoundError("no model bundle is installed; reinstall pi-detector")
+    return found
+
+
+def _load(name: str) -> Bundle:
+    """The model of a name or path; the bundled one where ``name`` is empty."""
+    from pi_detector.config.settings import ModelSettings
+    from pi_detector.detector.bundle import find_bundles, load_model
+
+    if name and "/" not in name and not Path(name).exists():
+        installed = {path.name: str(path) for path in find_bundles()}
+        if name not in installed and not name.endswith(".tflite"):
+            known = ", ".join(installed) or "none"
+            raise ModelNotFoundError(
+                f"{name}: no such model; installed: {known}; or give the path of a bundle folder"
+            )
+        name = installed.get(name, name)
+    return load_model(ModelSettings(path=name))
+
+
+def _verified(bundle: Bundle) -> str:
+    import time
+
+    import numpy as np
+
+    from pi_detector.clock import utc_now
+    from pi_detector.config.settings import DetectionSettings, ModelSettings
+    from pi_detector.detector.detector import Detector
+    from pi_detector.frame import Frame
+
+    detector = Detector(bundle, ModelSettings(), DetectionSettings())
+    height, width = detector.input_size
+    grey = np.full((height, width, 3), 128, np.uint8)
+    frame = Frame(grey, 0, time.monotonic_ns(), utc_now(), "verify")
+    detector.detect(detector.prepare(frame))
+    vouched = "SHA-256 matches" if bundle.manifest else "no manifest, SHA-256 not known"
+    return f"{bundle.path}: ok, {vouched}, runs on {detector.runtime}"
+
+
+def _facts(bundle: Bundle) -> Iterator[tuple[str, object]]:
+    yield "name", bundle.name
+    yield "path", bundle.path
+    yield "size", f"{len(bundle.model) / 1e6:.1f} MB"
+    yield "sha256", bundle.sha256
+    manifest = bundle.manifest
+    if manifest is not None:
+        yield "version", manifest.model.version
+        yield "description", manifest.model.description
+        yield "architecture", manifest.model.architecture
+        yield "licence", manifest.model.licence
+        size = f"{manifest.input.width}x{manifest.input.height}"
+        yield "input", f"{size} {manifest.input.dtype} {manifest.input.colour}"
+    scores = bundle.default_scores()
+    for label in bundle.labels:
+        yield f"label {label.id}", f"{label.name}, from score {scores[label.name]:g}"
+    if manifest is not None:
+        yield from _flat("training", manifest.training)
+        yield from _flat("figures", manifest.figures)
+
+
+def _flat(prefix: str, tree: dict[str, Any]) -> Iterator[tuple[str, object]]:
+    """The leaves of a tree, named by their dotted path."""
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(f"{prefix}.{name}", value)
+        else:
+            yield f"{prefix}.{name}", value

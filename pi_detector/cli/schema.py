@@ -1,0 +1,30 @@
+"""``pi-detector schema``: the JSON Schema of the records."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from pi_detector.cli.common import Subparsers, add_command
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the command."""
+    parser = add_command(
+        subparsers,
+        "schema",
+        "print the JSON Schema of the records",
+        "Print the JSON Schema (2020-12) of the records that run and detect write.",
+        "pi-detector schema > records.schema.json",
+    )
+    parser.set_defaults(command=run)
+
+
+def run(args: argparse.Namespace) -> int:  # noqa: ARG001
+    """Print the schema."""
+    import json
+
+    from pi_detector.records import json_schema
+
+    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    return os.EX_OK
