@@ -21,6 +21,7 @@ SCHEMA_VERSION = 1
 
 Score = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Milliseconds = Annotated[float, msgspec.Meta(ge=0)]
+UtcTime = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class DetectionsRecord(msgspec.Struct, frozen=True, tag="detections", tag_field=
     """What was found in one frame."""
 
     sequence: int
-    time: datetime
+    time: UtcTime
     clock_synchronized: bool
     monotonic_ns: int
     source: str
@@ -104,7 +105,7 @@ class DetectionsRecord(msgspec.Struct, frozen=True, tag="detections", tag_field=
 class StatusRecord(msgspec.Struct, frozen=True, tag="status", tag_field="type"):
     """A part of the daemon went up or down."""
 
-    time: datetime
+    time: UtcTime
     clock_synchronized: bool
     monotonic_ns: int
     component: Literal["source", "detector", "sink"]
@@ -129,7 +130,7 @@ def detections_record(result: Result) -> DetectionsRecord:
         time=frame.captured_at,
         clock_synchronized=clock_synchronized(),
         monotonic_ns=frame.captured_ns,
-        source=frame.source,
+        source=_text(frame.source),
         frame=FrameSize(width, height),
         detections=[
             Detection(
@@ -153,7 +154,7 @@ def detections_record(result: Result) -> DetectionsRecord:
             latency=round(result.timings.latency_ms, 3),
         ),
         dropped=result.dropped,
-        path=frame.path,
+        path=None if frame.path is None else _text(frame.path),
     )
 
 
@@ -166,12 +167,26 @@ def status_record(
 ) -> StatusRecord:
     """The record of a change of state, now."""
     return StatusRecord(
-        utc_now(), clock_synchronized(), monotonic_ns, component, name, state, message
+        utc_now(),
+        clock_synchronized(),
+        monotonic_ns,
+        component,
+        _text(name),
+        state,
+        _text(message),
     )
 
 
 def _share(value: float, whole: int) -> float:
     return min(1.0, max(0.0, round(value / whole, 5)))
+
+
+def _text(name: str) -> str:
+    """A name that JSON can hold.
+
+    Python keeps the bytes of a file name that are not UTF-8 as surrogates; they become an escape.
+    """
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def encode(record: Record) -> bytes:
@@ -184,4 +199,7 @@ def json_schema() -> dict[str, Any]:
     schema = msgspec.json.schema(Record)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = f"pi-detector records, version {SCHEMA_VERSION}"
+    for definition in schema["$defs"].values():
+        if "version" in definition["properties"]:  # has a default, yet every record carries it
+            definition["required"].append("version")
     return schema

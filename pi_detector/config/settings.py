@@ -9,16 +9,14 @@ from typing import Annotated, Literal
 
 import msgspec
 
-Positive = Annotated[float, msgspec.Meta(gt=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A table of the settings file."""
 
 
-class SourceSettings(_Section):
+class SourceSettings(_Section, frozen=True):
     """Where frames come from.
 
     Attributes:
@@ -35,11 +33,11 @@ class SourceSettings(_Section):
     width: Annotated[int, msgspec.Meta(ge=32, le=8192)] = 640
     height: Annotated[int, msgspec.Meta(ge=32, le=8192)] = 480
     fps: Annotated[float, msgspec.Meta(ge=0, le=240)] = 0.0
-    read_timeout_s: Positive = 5.0
+    read_timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 5.0
     loop: bool = False
 
 
-class ModelSettings(_Section):
+class ModelSettings(_Section, frozen=True):
     """Which model, and how it runs.
 
     Attributes:
@@ -55,7 +53,7 @@ class ModelSettings(_Section):
     threads: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
 
 
-class DetectionSettings(_Section):
+class DetectionSettings(_Section, frozen=True):
     """What counts as a detection.
 
     Attributes:
@@ -73,7 +71,7 @@ class DetectionSettings(_Section):
     max_detections: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
 
 
-class OutputSettings(_Section):
+class OutputSettings(_Section, frozen=True):
     """Where results go.
 
     Attributes:
@@ -89,13 +87,13 @@ class OutputSettings(_Section):
     stdout: Literal["jsonl", "none"] = "jsonl"
     empty_frames: bool = True
     snapshots: str = ""
-    snapshot_interval_s: Annotated[float, msgspec.Meta(ge=0)] = 1.0
-    snapshot_keep: Annotated[int, msgspec.Meta(ge=1)] = 1000
-    snapshot_width: Count = 0
+    snapshot_interval_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 1.0
+    snapshot_keep: Annotated[int, msgspec.Meta(ge=1, le=1000000)] = 1000
+    snapshot_width: Annotated[int, msgspec.Meta(ge=0, le=8192)] = 0
     video: str = ""
 
 
-class LogSettings(_Section):
+class LogSettings(_Section, frozen=True):
     """Log messages, on standard error.
 
     Attributes:
@@ -105,7 +103,7 @@ class LogSettings(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class Settings(_Section):
+class Settings(_Section, frozen=True):
     """All settings."""
 
     source: SourceSettings = SourceSettings()

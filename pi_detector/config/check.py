@@ -1,0 +1,123 @@
+"""What is wrong with a tree of settings, in words."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterator
+from datetime import date, time
+from typing import Any, get_args, get_origin
+
+import msgspec
+from msgspec import inspect
+
+from pi_detector.config.settings import Settings
+
+Path = tuple[str, ...]
+Problem = tuple[Path, str]
+"""Where in the tree, and what is wrong there."""
+
+_LONGEST = 40  # characters of a value that a message quotes
+
+
+def problems(tree: object) -> Iterator[Problem]:
+    """All that keeps a tree of plain values, as TOML gives it, from being settings.
+
+    A tree may be part of the settings: whatever it leaves out has a default.
+    """
+    return _check(Settings, tree, ())
+
+
+def dotted(path: Path) -> str:
+    """A path as TOML writes a key: ``detection.min_scores."traffic light"``."""
+    return ".".join(
+        name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name) for name in path
+    )
+
+
+def describe(kind: inspect.Type) -> str:
+    """The values that a setting takes, in words: ``int in 32..8192``."""
+    match kind:
+        case inspect.DictType(value_type=item):
+            words = f"a table of values, each {describe(item)}"
+        case inspect.VarTupleType(item_type=item):
+            words = f"a list of values, each {describe(item)}"
+        case inspect.LiteralType(values=values):
+            words = "one of " + ", ".join(json.dumps(value) for value in values)
+        case inspect.UnionType(types=kinds):
+            named = [each for each in kinds if not isinstance(each, inspect.NoneType)]
+            words = " or ".join(describe(each) for each in named)
+        case inspect.IntType():
+            words = "int" + _limits(kind)
+        case inspect.FloatType():
+            words = "float" + _limits(kind)
+        case _:
+            simple = {inspect.StructType: "a table", inspect.BoolType: "true or false"}
+            words = simple.get(type(kind), "string")
+    return words
+
+
+def _limits(kind: inspect.IntType | inspect.FloatType) -> str:
+    if kind.ge is not None and kind.le is not None:
+        return f" in {kind.ge}..{kind.le}"
+    bounds = ((">", kind.gt), (">=", kind.ge), ("<", kind.lt), ("<=", kind.le))
+    named = [f"{sign} {bound}" for sign, bound in bounds if bound is not None]
+    return " " + " and ".join(named) if named else ""
+
+
+def _check(kind: Any, value: Any, path: Path) -> Iterator[Problem]:
+    origin = get_origin(kind)
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and isinstance(value, dict):
+        types = {field.name: field.type for field in msgspec.structs.fields(kind)}
+        for name, item in value.items():
+            if name in types:
+                yield from _check(types[name], item, (*path, name))
+            else:
+                yield (*path, name), _unknown((*path, name), list(types))
+    elif origin is dict and isinstance(value, dict):
+        for name, item in value.items():
+            yield from _check(get_args(kind)[1], item, (*path, name))
+    elif origin is tuple and isinstance(value, list):
+        for item in value:
+            yield from _check(get_args(kind)[0], item, path)
+    else:
+        try:
+            msgspec.convert(value, kind)
+        except msgspec.ValidationError:
+            expected = describe(inspect.type_info(kind))
+            name = dotted(path) or "settings"
+            yield path, f"{name}: expected {expected}, got {_quote(value)}"
+
+
+def _unknown(path: Path, valid: list[str]) -> str:
+    message = f"unknown setting `{dotted(path)}`; "
+    near = difflib.get_close_matches(path[-1].lower(), valid, n=1)
+    elsewhere = _sections_with(path[-1])
+    if near:
+        return message + f"did you mean `{near[0]}`?"
+    if elsewhere:
+        return message + f"did you mean `{elsewhere[0]}.{path[-1]}`?"
+    return message + "valid here: " + ", ".join(valid)
+
+
+def _sections_with(name: str) -> list[str]:
+    return [
+        section.name
+        for section in msgspec.structs.fields(Settings)
+        if name in {field.name for field in msgspec.structs.fields(section.type)}
+    ]
+
+
+def _quote(value: Any) -> str:
+    """A value as its writer knows it, on one line."""
+    match value:
+        case dict():
+            return "a table"
+        case list():
+            return "a list"
+        case date() | time():
+            return value.isoformat()
+        case _:
+            text = json.dumps(value, ensure_ascii=False)
+            return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."

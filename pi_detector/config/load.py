@@ -1,0 +1,215 @@
+"""Read the settings: defaults, then a file, then the environment, then the command line.
+
+An environment variable ``PI_DETECTOR__SECTION__NAME`` sets ``section.name``: two underscores
+stand for the dot, and case does not matter. Its value, like that of ``--set section.name=value``,
+is read as TOML where it is TOML (``10``, ``true``, ``["person"]``, ``{ person = 0.4 }``) and the
+setting takes that, else as a string.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pi_detector.config import check
+from pi_detector.config.lines import line_index, line_of
+from pi_detector.config.settings import Settings
+from pi_detector.errors import ConfigError
+
+CONFIG_VARIABLE = "PI_DETECTOR_CONFIG"
+SETTING_PREFIX = "PI_DETECTOR__"
+SYSTEM_CONFIG = Path("/etc/pi-detector/config.toml")
+
+_MOST_BYTES = 256 * 1024  # a settings file is a few KiB; more is another file by mistake
+_MOST_PROBLEMS = 10
+
+_Tree = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """Settings from one place.
+
+    Attributes:
+        tree: the values.
+        place: names the place of a setting, for messages.
+    """
+
+    tree: _Tree
+    place: Callable[[check.Path], str]
+
+
+def load_settings(
+    path: str | Path | None, environ: Mapping[str, str], overrides: Sequence[str]
+) -> Settings:
+    """The settings that are in force.
+
+    Args:
+        path: the settings file; None searches for one, see ``find_config``.
+        environ: environment variables.
+        overrides: ``section.name=value``, from the command line; the last one wins.
+
+    Raises:
+        ConfigError: the file cannot be read, or a setting is unknown or has a bad value. The
+            message has a line for each problem, up to ten.
+    """
+    file = Path(path) if path is not None else find_config(environ)
+    layers = [_file_layer(file)] if file is not None else []
+    layers += [
+        _environment_layer(name, environ[name])
+        for name in sorted(environ)
+        if name.startswith(SETTING_PREFIX)
+    ]
+    layers += [_override_layer(override) for override in overrides]
+
+    found = [
+        f"{layer.place(where)}: {message}"
+        for layer in layers
+        for where, message in check.problems(layer.tree)
+    ]
+    if found:
+        more = [f"and {len(found) - _MOST_PROBLEMS} more"] if len(found) > _MOST_PROBLEMS else []
+        raise ConfigError("\n".join(found[:_MOST_PROBLEMS] + more))
+    merged: _Tree = {}
+    for layer in layers:
+        _merge(merged, layer.tree)
+    return msgspec.convert(merged, Settings)
+
+
+def find_config(environ: Mapping[str, str]) -> Path | None:
+    """The settings file to read when none is named, or None where there is none.
+
+    ``$PI_DETECTOR_CONFIG`` where that is set, else the first that exists of
+    ``/etc/pi-detector/config.toml`` and ``~/.config/pi-detector/config.toml``.
+
+    Raises:
+        ConfigError: ``$PI_DETECTOR_CONFIG`` names a file that does not exist.
+    """
+    named = environ.get(CONFIG_VARIABLE)
+    if named:
+        if not _present(Path(named)):
+            raise ConfigError(
+                f"{named}: the settings file that the environment variable {CONFIG_VARIABLE} "
+                "names does not exist; write one with 'pi-detector config init', or unset it"
+            )
+        return Path(named)
+    candidates = [SYSTEM_CONFIG]
+    home = environ.get("HOME")
+    base = environ.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else None)
+    if base:
+        candidates.append(Path(base, "pi-detector", "config.toml"))
+    return next((file for file in candidates if _present(file)), None)
+
+
+def _present(file: Path) -> bool:
+    try:
+        return file.exists()
+    except PermissionError:  # reading it says so, and a file that counts is not passed over
+        return True
+
+
+def _file_layer(file: Path) -> _Layer:
+    text = _read(file)
+    try:
+        tree = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        line, message = _syntax(text, error)
+        raise ConfigError(f"{file}:{line}: not valid TOML: {message}") from error
+
+    index = cache(lambda: line_index(text))
+    return _Layer(tree, lambda where: f"{file}:{line_of(index(), where)}")
+
+
+def _read(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(_MOST_BYTES + 1)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{file}: the settings file does not exist; write one with 'pi-detector config init'"
+        ) from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError(f"{file}: cannot read the settings file: {reason}") from error
+    if len(data) > _MOST_BYTES:
+        raise ConfigError(f"{file}: larger than {_MOST_BYTES // 1024} KiB; not a settings file")
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{file}:{line}: not UTF-8; save the settings file as UTF-8") from error
+
+
+def _syntax(text: str, error: Exception) -> tuple[int, str]:
+    """The line and the words of an error of ``tomllib``."""
+    if isinstance(error, RecursionError):
+        return 1, "nested too deeply"
+    message = str(error)
+    at = re.search(r" \(at line (\d+), column (\d+)\)$", message)
+    if at:
+        return int(at[1]), f"{message[: at.start()]}, column {at[2]}"
+    return text.rstrip("\n").count("\n") + 1, message
+
+
+def _environment_layer(name: str, value: str) -> _Layer:
+    path = tuple(name.removeprefix(SETTING_PREFIX).lower().split("__"))
+    place = f"environment variable {name}"
+    return _Layer(_typed(path, value), lambda _: place)
+
+
+def _override_layer(override: str) -> _Layer:
+    key, equals, value = override.partition("=")
+    if not equals:
+        raise ConfigError(
+            f"command line: --set {override!r}: expected NAME=VALUE, as in --set source.fps=10"
+        )
+    return _Layer(_typed(_key_path(key.strip()), value.strip()), lambda _: "command line")
+
+
+def _key_path(key: str) -> check.Path:
+    """The path of a dotted key, whose parts may be quoted as in TOML."""
+    try:
+        node: Any = tomllib.loads(f"{key} = 0")
+    except (ValueError, RecursionError):
+        return tuple(key.split("."))
+    path: list[str] = []
+    while isinstance(node, dict) and len(node) == 1:
+        ((name, node),) = node.items()
+        path.append(name)
+    return tuple(path) or (key,)
+
+
+def _typed(path: check.Path, text: str) -> _Tree:
+    """The tree with one setting, whose value is TOML where the setting takes that."""
+    nest = partial(_nested, path)
+    try:
+        document = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return nest(text)
+    if len(document) > 1:  # more than a value: a text of several lines
+        return nest(text)
+    typed, plain = nest(document["value"]), nest(text)
+    takes_only_text = any(check.problems(typed)) and not any(check.problems(plain))
+    return plain if takes_only_text else typed
+
+
+def _nested(path: check.Path, value: Any) -> _Tree:
+    tree: Any = value
+    for name in reversed(path):
+        tree = {name: tree}
+    return dict(tree)
+
+
+def _merge(below: _Tree, above: _Tree) -> None:
+    for name, value in above.items():
+        if isinstance(value, dict) and isinstance(below.get(name), dict):
+            _merge(below[name], value)
+        else:
+            below[name] = value

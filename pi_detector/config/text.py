@@ -1,0 +1,103 @@
+"""Settings as text: the effective ones, and an example that explains each."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+from typing import Any
+
+import msgspec
+import tomli_w
+from msgspec.structs import FieldInfo
+
+from pi_detector.config.check import describe
+from pi_detector.config.settings import Settings
+
+_HEADER = """\
+# Settings of pi-detector.
+#
+# Each line that starts with '#' and a name shows a setting with its default: delete the '#' and
+# change the value. 'pi-detector config check' finds mistakes; 'pi-detector config show' prints
+# what is in force. The environment (PI_DETECTOR__SOURCE__URI=demo:) and the command line
+# (--set source.uri=demo:) override this file.
+"""
+
+# user:password@ of a URI; the digits and slash that are left out are a port with a path.
+_PASSWORD = re.compile(r"(://[^/?#@\s:]*:)(?!\d+/)\S*@")
+_SECRET_PARAMETER = re.compile(
+    r"([?&][^=&#]*(?:pass\w*|pwd|token|key|secret|auth)=)[^&#\s]*", re.IGNORECASE
+)
+
+
+def redact(text: str) -> str:
+    """``text`` without the passwords of the URIs in it: ``rtsp://user:***@host``."""
+    return _SECRET_PARAMETER.sub(r"\1***", _PASSWORD.sub(r"\1***@", text))
+
+
+def settings_toml(settings: Settings) -> str:
+    """The settings as TOML, complete, passwords in URIs replaced by ``***``.
+
+    A setting that is unset, and has no value in TOML, is left out.
+    """
+    return tomli_w.dumps(_plain(msgspec.to_builtins(settings)))
+
+
+def commented_example() -> str:
+    """A settings file that explains every setting and sets none.
+
+    Made from the types and docstrings in ``settings``; each setting is a comment with its default.
+    """
+    lines = [_HEADER]
+    for section in msgspec.structs.fields(Settings):
+        summary, about = documentation(section.type)
+        lines.append(f"# {summary}\n[{section.name}]\n")
+        lines += [_explained(field, about) for field in msgspec.structs.fields(section.type)]
+    return "\n".join(lines)
+
+
+def documentation(section: type[msgspec.Struct]) -> tuple[str, dict[str, str]]:
+    """The first line of a section's docstring, and the text of each of its attributes."""
+    lines = (inspect.getdoc(section) or "").splitlines()
+    about: dict[str, str] = {}
+    name = ""
+    for line in lines[lines.index("Attributes:") + 1 :] if "Attributes:" in lines else []:
+        entry = re.match(r" {4}(\w+): (.*)", line)
+        if entry:
+            name = entry[1]
+            about[name] = entry[2]
+        elif name and line.strip():
+            about[name] += f" {line.strip()}"
+    return lines[0] if lines else "", about
+
+
+def _explained(field: FieldInfo, about: dict[str, str]) -> str:
+    expected = describe(msgspec.inspect.type_info(field.type))
+    default = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+    if default is None:
+        expected += "; unset by default"
+    words = about.get(field.name, "").rstrip(".")
+    text = f"{words[:1].upper()}{words[1:]} ({expected})."
+    wrapped = textwrap.wrap(text, 98, initial_indent="# ", subsequent_indent="# ")
+    return "\n".join([*wrapped, f"#{_assignment(field.name, default)}\n"])
+
+
+def _assignment(name: str, value: object) -> str:
+    if value is None:
+        return f"{name} ="
+    if value == {}:
+        return f"{name} = {{}}"
+    return tomli_w.dumps({name: value}).rstrip()
+
+
+def _plain(value: Any) -> Any:
+    """A tree that TOML can hold: no unset values, no passwords."""
+    match value:
+        case dict():
+            return {name: _plain(item) for name, item in value.items() if item is not None}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case str():
+            return redact(value)
+        case _:
+            return value

@@ -1,0 +1,73 @@
+"""Folders and files that are written: made, checked, and never seen half written."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from pi_detector.errors import SinkError
+from pi_detector.frame import ImageArray
+
+_JPEG_QUALITY = 90
+_PART_SUFFIX = ".part"
+
+
+def output_path(text: str) -> Path:
+    """The path that a setting names, ``~`` being the home folder. Raises SinkError."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise SinkError(f"{text}: no such home folder; write the path without '~'") from error
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make a folder where it does not exist, and see that a file can be written there.
+
+    Raises:
+        SinkError: it cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"\0" * 4096)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def unwritable(folder: Path, error: OSError) -> SinkError:
+    """The error of a folder in which nothing can be written."""
+    return SinkError(
+        f"{folder}: cannot write: {error.strerror}; make room there, give this user the right to "
+        "write, or set another folder"
+    )
+
+
+def write_jpeg(path: Path, image: ImageArray) -> None:
+    """Write an RGB picture; the file appears complete or not at all.
+
+    Raises:
+        SinkError: it cannot be written.
+    """
+    import cv2
+
+    done, data = cv2.imencode(
+        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    )
+    if not done:
+        raise SinkError(f"{path}: a picture of shape {image.shape} does not fit into a JPEG file")
+    aside = path.with_name(f".{path.name}{_PART_SUFFIX}")
+    try:
+        aside.write_bytes(data.tobytes())
+        aside.replace(path)
+    except OSError as error:
+        with suppress(OSError):  # the error above is the one to tell
+            aside.unlink(missing_ok=True)
+        raise unwritable(path.parent, error) from error
+
+
+def finished_name(name: str) -> str | None:
+    """The name that a file which ``write_jpeg`` has not finished would get; None for others."""
+    if name.startswith(".") and name.endswith(_PART_SUFFIX):
+        return name[1 : -len(_PART_SUFFIX)]
+    return None

@@ -1,0 +1,33 @@
+"""The sinks that the settings ask for."""
+
+from __future__ import annotations
+
+from pi_detector.config.settings import OutputSettings
+from pi_detector.sinks.base import Sink
+from pi_detector.sinks.files import output_path
+from pi_detector.sinks.snapshots import SnapshotSink
+from pi_detector.sinks.stdout import JsonLinesSink
+from pi_detector.sinks.video import VideoSink
+
+
+def make_sinks(settings: OutputSettings) -> list[Sink]:
+    """The sinks of a run, none of them started.
+
+    Raises:
+        SinkError: a path that makes no sense.
+    """
+    sinks: list[Sink] = []
+    if settings.stdout == "jsonl":
+        sinks.append(JsonLinesSink(empty_frames=settings.empty_frames))
+    if settings.snapshots:
+        sinks.append(
+            SnapshotSink(
+                output_path(settings.snapshots),
+                interval_s=settings.snapshot_interval_s,
+                keep=settings.snapshot_keep,
+                width=settings.snapshot_width,
+            )
+        )
+    if settings.video:
+        sinks.append(VideoSink(output_path(settings.video)))
+    return sinks

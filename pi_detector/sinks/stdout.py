@@ -1,0 +1,74 @@
+"""Records on standard output: one JSON object a line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import BinaryIO
+
+from pi_detector.errors import SinkError
+from pi_detector.records import Result, detections_record, encode
+
+
+class JsonLinesSink:
+    """Writes a ``detections`` record a line, and flushes it.
+
+    Args:
+        stream: where to; None takes standard output.
+        empty_frames: also write the record of a frame in which nothing was found.
+    """
+
+    name = "stdout"
+    lossless = True
+
+    def __init__(self, stream: BinaryIO | None = None, *, empty_frames: bool = True) -> None:
+        self._stream = stream
+        self._empty_frames = empty_frames
+
+    def start(self) -> None:
+        """Find standard output. Raises SinkError where the process has none."""
+        if self._stream is None:
+            if sys.stdout is None:
+                raise SinkError(
+                    "standard output is closed; redirect it to a file, or set output.stdout to none"
+                )
+            self._stream = sys.stdout.buffer
+
+    def handle(self, result: Result) -> None:
+        """Write one record.
+
+        Raises:
+            BrokenPipeError: the reader is gone; see ``silence_stdout``.
+            SinkError: the record cannot be written, as on a full disk.
+        """
+        if not (self._empty_frames or len(result.detections)):
+            return
+        assert self._stream is not None, "start() comes first"
+        try:
+            self._stream.write(encode(detections_record(result)))
+            self._stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            if sys.stdout is not None and self._stream is sys.stdout.buffer:
+                silence_stdout()
+            raise SinkError(
+                f"standard output: cannot write a record: {error.strerror}; "
+                "check the disk or program that it goes to"
+            ) from error
+
+    def close(self) -> None:
+        """Do nothing: each record was flushed, and the stream belongs to the process."""
+
+
+def silence_stdout() -> None:
+    """Send the rest of standard output to /dev/null.
+
+    To be called once writing failed: the record that failed is still in the stream's buffer, and
+    the interpreter, which flushes it when it exits, would print "Exception ignored ..." and change
+    the exit code.
+    Source: https://docs.python.org/3/library/signal.html#note-on-sigpipe
+    """
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 1)
+    os.close(sink)
