@@ -19,7 +19,9 @@ from pi_detector.frame import Frame, ImageArray
 from pi_detector.sources.framing import FrameMaker, Moment
 
 _FPS = 15.0
+# Shares of the photograph. Its man stands at the left edge, his head an eighth below the top.
 _SMALLEST_VIEW = 0.82
+_WIDEST_PAN = 0.1
 _ZOOM_PERIOD_S = 13.0
 _PAN_X_PERIOD_S = 17.0
 _PAN_Y_PERIOD_S = 11.0
@@ -111,8 +113,8 @@ def render_view(photograph: ImageArray, size: tuple[int, int], time_s: float) ->
     scale = min(whole_width / width, whole_height / height)
     scale *= 1 - (1 - _SMALLEST_VIEW) * _swing(time_s, _ZOOM_PERIOD_S)
     # Coordinates are those of pixel centres, hence the ones.
-    left = (whole_width - 1 - scale * (width - 1)) * _swing(time_s, _PAN_X_PERIOD_S)
-    top = (whole_height - 1 - scale * (height - 1)) * _swing(time_s, _PAN_Y_PERIOD_S)
+    left = _pan(whole_width, scale * (width - 1) + 1) * _swing(time_s, _PAN_X_PERIOD_S)
+    top = _pan(whole_height, scale * (height - 1) + 1) * _swing(time_s, _PAN_Y_PERIOD_S)
     matrix = np.array([[scale, 0, left], [0, scale, top]], np.float64)
     view = cv2.warpAffine(
         photograph,
@@ -122,6 +124,11 @@ def render_view(photograph: ImageArray, size: tuple[int, int], time_s: float) ->
         borderMode=cv2.BORDER_REPLICATE,
     )
     return np.asarray(view, np.uint8)
+
+
+def _pan(whole: float, visible: float) -> float:
+    """How far the view may move, in pixels: not beyond the edge, nor past the man."""
+    return min(whole - visible, _WIDEST_PAN * whole)
 
 
 def _swing(time_s: float, period_s: float) -> float:

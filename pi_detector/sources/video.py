@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_END_TOLERANCE_S = 0.5
+
 
 class VideoSource:
     """A video file. Frames carry the time at which they were read.
@@ -42,6 +44,7 @@ class VideoSource:
         self._capture: cv2.VideoCapture | None = None
         self._ahead: tuple[ImageArray, Moment] | None = None
         self._count = 0
+        self._position_s = 0.0
 
     def open(self, model_size: tuple[int, int] | None = None) -> None:  # noqa: ARG002
         """Open the file and decode its first frame. ``model_size`` is not used.
@@ -100,25 +103,34 @@ class VideoSource:
             ) from error
 
     def _decode(self) -> tuple[ImageArray, Moment] | None:
+        import cv2
+
         assert self._capture is not None
         decoded, image = self._capture.read()
         if not decoded:
             return None
         self._count += 1
+        self._position_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         return np.asarray(image, np.uint8), Moment.now()
 
     def _log_end(self) -> None:
+        """Say where the file ended, loudly if it announced to be longer.
+
+        Time decides: of a file with a varying frame rate the number of frames is only a guess.
+        """
         import cv2
 
         assert self._capture is not None
-        announced = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        # Containers round the number that they announce.
-        if announced > self._count + 1:
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        announced_s = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) / fps if fps > 0 else 0.0
+        tolerance_s = max(_END_TOLERANCE_S, 2 / fps if fps > 0 else 0.0)
+        if announced_s > self._position_s + tolerance_s:
             log.warning(
-                "%s: ended after %d of about %d frames; the file is damaged or cut off",
+                "%s: ended after %d frames, at %.1f of %.1f s; the file is damaged or cut off",
                 self._path,
                 self._count,
-                announced,
+                self._position_s,
+                announced_s,
             )
         else:
             log.debug("%s: end after %d frames", self._path, self._count)

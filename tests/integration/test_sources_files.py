@@ -92,6 +92,9 @@ def test_truncated_video_ends_and_says_so(tmp_path: Path, caplog: pytest.LogCapt
     path = write_video(tmp_path / "clip.avi", 60)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with caplog.at_level(logging.WARNING):
+        whole = read_all(opened(str(write_video(tmp_path / "whole.avi", 60))))
+        assert len(whole) == 60
+        assert not caplog.records
         frames = read_all(opened(str(path)))
     assert 5 < len(frames) < 50
     assert "clip.avi: ended after" in caplog.text
