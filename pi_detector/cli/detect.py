@@ -158,11 +158,15 @@ def _make_writer(kind: str, out: TextIO, image_of: Callable[[str], tuple[int, st
 @contextlib.contextmanager
 def _open_output(name: str | None) -> Iterator[TextIO]:
     if name is None:
+        if sys.stdout is None:
+            raise SinkError("standard output is closed; name a file with --output")
         yield sys.stdout
         return
     with contextlib.ExitStack() as stack:
         try:
-            file = stack.enter_context(Path(name).open("w", encoding="utf-8"))
+            file = stack.enter_context(
+                Path(name).open("w", encoding="utf-8", errors="backslashreplace")
+            )
         except OSError as error:
             raise SinkError(f"{name}: {error.strerror}; name a file that you may write") from error
         yield file

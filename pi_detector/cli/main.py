@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -58,9 +59,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code, of sysexits.h.
     """
     set_up_logging("info")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # JSON is UTF-8 in any locale; a file name that is not becomes an escape, also in JSON.
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         code = _parse_and_run(argv)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
         from pi_detector.sinks.stdout import silence_stdout
 

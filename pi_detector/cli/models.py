@@ -39,13 +39,21 @@ def add_parser(subparsers: Subparsers) -> None:
     show.add_argument(
         "model", metavar="PATH", nargs="?", help=f"{_NAME_HELP} (default: the bundled model)"
     )
+    _add_labels(show)
     show.set_defaults(command=show_model)
 
     verify = add_command(actions, "verify", "check that models are whole and run")
     verify.add_argument(
         "models", metavar="PATH", nargs="*", help=f"{_NAME_HELP} (default: all installed bundles)"
     )
+    _add_labels(verify)
     verify.set_defaults(command=verify_models)
+
+
+def _add_labels(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--labels", metavar="FILE", default="", help="labels of a bare .tflite file"
+    )
 
 
 def list_models(args: argparse.Namespace) -> int:  # noqa: ARG001
@@ -73,7 +81,7 @@ def show_model(args: argparse.Namespace) -> int:
     Raises:
         PiDetectorError: the model does not exist, or is damaged.
     """
-    bundle = _load(args.model or "")
+    bundle = _load(args.model or "", args.labels)
     facts = list(_facts(bundle))
     width = max(len(name) for name, _ in facts)
     for name, value in facts:
@@ -93,7 +101,7 @@ def verify_models(args: argparse.Namespace) -> int:
     code = os.EX_OK
     for name in args.models or map(str, _installed().values()):
         try:
-            print(_verified(_load(name)), flush=True)
+            print(_verified(_load(name, args.labels)), flush=True)
         except PiDetectorError as error:
             print_error(str(error))
             code = code or error.exit_code
@@ -114,7 +122,7 @@ def _installed() -> dict[str, Path]:
     return found
 
 
-def _load(name: str) -> Bundle:
+def _load(name: str, labels: str) -> Bundle:
     """The model of a name or path; the bundled one where ``name`` is empty."""
     from pi_detector.config.settings import ModelSettings
     from pi_detector.detector.bundle import find_bundles, load_model
@@ -127,7 +135,7 @@ def _load(name: str) -> Bundle:
                 f"{name}: no such model; installed: {known}; or give the path of a bundle folder"
             )
         name = installed.get(name, name)
-    return load_model(ModelSettings(path=name))
+    return load_model(ModelSettings(path=name, labels=labels))
 
 
 def _verified(bundle: Bundle) -> str:

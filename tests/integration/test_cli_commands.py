@@ -229,3 +229,31 @@ def test_closed_pipe_is_a_clean_end(args: list[str]) -> None:
     assert process.wait(timeout=30) == 0
     assert b"Traceback" not in log
     assert b"BrokenPipe" not in log
+
+
+@pytest.mark.parametrize(
+    "args", [["schema"], ["detect", "PICTURES", "--format", "table"], ["detect", "PICTURES"]]
+)
+def test_output_that_is_full_is_an_error(folder: Path, args: list[str]) -> None:
+    command = [*COMMAND, *(str(folder / "a.png") if arg == "PICTURES" else arg for arg in args)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert done.returncode == os.EX_IOERR, done.stderr
+    assert "pi-detector: error: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_file_name_that_is_not_utf8(folder: Path) -> None:
+    (folder / "b.jpg").unlink()
+    os.rename(folder / "c.png", os.fsencode(folder) + b"/\xff.png")  # noqa: PTH104 - bytes
+    for kind in ("jsonl", "coco"):
+        text = output_of("detect", folder, "--format", kind, "--min-score", "0")
+        rows = (
+            [json.loads(line) for line in text.splitlines()]
+            if kind == "jsonl"
+            else json.loads(text)
+        )
+        assert len(rows) > 1
+    assert "udcff.png" in output_of("detect", folder, "--format", "table")
