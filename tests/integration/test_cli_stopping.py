@@ -5,6 +5,10 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
+from pi_detector.cli.stopping import SAME_WISH_S
+
 STUCK = """
 import time
 from pi_detector.cli.stopping import stop_on_signals
@@ -29,6 +33,9 @@ def test_second_interrupt_ends_at_once() -> None:
     process.send_signal(signal.SIGINT)
     assert process.stdout is not None
     assert process.stdout.readline() == "asked\n"
+    process.send_signal(signal.SIGINT)  # delivered twice, as timeout(1) does: still one wish
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=SAME_WISH_S + 0.2)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=5) == 130
     process.stdout.close()
