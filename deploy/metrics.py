@@ -54,9 +54,9 @@ class Metrics:
 
     ap: float
     ap50: float
-    ap50_small: float
-    ap50_medium: float
-    ap50_large: float
+    ap50_small: float | None
+    ap50_medium: float | None
+    ap50_large: float | None
     classes: dict[str, ClassMetrics]
 
     def tables(self) -> dict:
@@ -90,11 +90,17 @@ def measure(annotations: Path, results: list[dict]) -> Metrics:
         for category in truth.loadCats(truth.getCatIds())
         if labelled[category["id"]]
     }
+
+    def mean(name: str) -> float | None:
+        values = [v for m in classes.values() if (v := getattr(m, name)) is not None]
+        return float(np.mean(values)) if values else None
+
     return Metrics(
-        *(
-            float(np.mean([v for m in classes.values() if (v := getattr(m, name)) is not None]))
-            for name in ("ap", "ap50", "ap50_small", "ap50_medium", "ap50_large")
-        ),
+        ap=mean("ap") or 0.0,
+        ap50=mean("ap50") or 0.0,
+        ap50_small=mean("ap50_small"),
+        ap50_medium=mean("ap50_medium"),
+        ap50_large=mean("ap50_large"),
         classes=classes,
     )
 

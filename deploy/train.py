@@ -52,7 +52,7 @@ class TrainSettings:
         batch: photos a step.
         learning_rate: peak rate of AdamW; it warms up, then falls on a cosine.
         weight_decay: of AdamW, on convolution weights alone.
-        frozen_blocks: bottlenecks (after the stem) that keep their warm-start weights.
+        frozen_blocks: bottlenecks that keep their weights, with the stem; 0 trains everything.
         ema_decay: decay of the exponential moving average of the weights, which is what ships.
         bfloat16: autocast; faster on a CPU with AMX or AVX512-BF16, slower on others.
         workers: processes that load and augment.
@@ -64,7 +64,7 @@ class TrainSettings:
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     warmup_steps: int = 300
-    frozen_blocks: int = 3
+    frozen_blocks: int = 0
     ema_decay: float = 0.998
     bfloat16: bool = False
     workers: int = 1
@@ -136,8 +136,8 @@ class Trainer:
         self.average = copy.deepcopy(self.network).eval()
         self.epoch = 0
         self.step = 0
-        backbone = self.network.backbone
-        self.frozen = [backbone.stem, *backbone.blocks[: settings.frozen_blocks]]
+        backbone, count = self.network.backbone, settings.frozen_blocks
+        self.frozen = [backbone.stem, *backbone.blocks[:count]] if count else []
         for module in self.frozen:
             module.requires_grad_(False)
         trained = [p for p in self.network.parameters() if p.requires_grad]
