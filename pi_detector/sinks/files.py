@@ -21,16 +21,20 @@ def output_path(text: str) -> Path:
         raise SinkError(f"{text}: no such home folder; write the path without '~'") from error
 
 
-def prepare_folder(folder: Path) -> None:
+def prepare_folder(folder: Path) -> list[str]:
     """Make a folder where it does not exist, and see that a file can be written there.
 
+    Returns:
+        The names of what is in it, sorted.
+
     Raises:
-        SinkError: it cannot.
+        SinkError: it cannot be made, written or listed.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"\0" * 4096)
+        return sorted(entry.name for entry in folder.iterdir())
     except OSError as error:
         raise unwritable(folder, error) from error
 

@@ -45,8 +45,7 @@ class SnapshotSink:
 
     def start(self) -> None:
         """Make the folder, and find the pictures of earlier runs. Raises SinkError."""
-        prepare_folder(self._folder)
-        names = sorted(entry.name for entry in self._folder.iterdir())
+        names = prepare_folder(self._folder)
         self._kept = deque(name for name in names if _OURS.fullmatch(name))
         for name in names:
             finished = finished_name(name)
@@ -66,7 +65,8 @@ class SnapshotSink:
         name = snapshot_name(frame)
         write_jpeg(self._folder / name, annotated(result, self._width))
         # Order of writing, not of names: the wall clock of a Pi may jump back.
-        self._kept.append(name)
+        if name not in self._kept:
+            self._kept.append(name)
         while len(self._kept) > self._keep:
             self._delete(self._kept.popleft())
 
@@ -110,8 +110,7 @@ class AnnotatedImageSink:
 
     def start(self) -> None:
         """Make the folder, and see what is in it. Raises SinkError."""
-        prepare_folder(self._folder)
-        self._taken = {entry.name for entry in self._folder.iterdir()}
+        self._taken = set(prepare_folder(self._folder))
 
     def handle(self, result: Result) -> None:
         """Write one picture. Raises SinkError."""

@@ -31,7 +31,7 @@ class VideoSink:
     out a frame where that keeps the video at the speed of life.
 
     Args:
-        path: ``.mp4`` (MPEG-4) or ``.avi`` (Motion JPEG, which survives a power cut better).
+        path: ``.mp4`` (MPEG-4) or ``.avi`` (Motion JPEG).
         fps: one frame of the video for each result, this many a second; None measures the rate.
 
     Raises:
@@ -108,14 +108,15 @@ class VideoSink:
     def _begin(self) -> None:
         import cv2
 
-        (self._started_ns, first), *_ = self._held
-        self._rate = self._fps or _rate([at_ns for at_ns, _ in self._held])
+        held, self._held = self._held, []
+        (self._started_ns, first), *_ = held
+        self._rate = self._fps or _rate([at_ns for at_ns, _ in held])
         self._size = (first.shape[1], first.shape[0])
         codec = cv2.VideoWriter.fourcc(*_CODECS[self._aside.suffix])
-        self._writer = cv2.VideoWriter(str(self._aside), codec, self._rate, self._size)
-        if not self._writer.isOpened():
+        writer = cv2.VideoWriter(str(self._aside), codec, self._rate, self._size)
+        if not writer.isOpened():
             raise SinkError(f"{self._path}: OpenCV cannot write this video; try another suffix")
-        held, self._held = self._held, []
+        self._writer, self._written = writer, 0
         for at_ns, picture in held:
             self._write(at_ns, picture)
 

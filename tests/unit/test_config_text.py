@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pi_detector.config.load import load_settings
+from pi_detector.config.settings import Settings
+from pi_detector.config.text import commented_example, documentation, redact, settings_toml
+
+SECTIONS = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+
+
+def loaded(text: str, folder: Path) -> Settings:
+    file = folder / "example.toml"
+    file.write_text(text)
+    return load_settings(file, {}, [])
+
+
+def test_every_setting_is_documented_and_nothing_else() -> None:
+    for name, section in SECTIONS.items():
+        summary, about = documentation(section)
+        assert summary.endswith("."), name
+        assert list(about) == [field.name for field in msgspec.structs.fields(section)]
+        assert all(about.values())
+
+
+def test_the_example_sets_nothing(tmp_path: Path) -> None:
+    assert loaded(commented_example(), tmp_path) == Settings()
+
+
+def test_the_example_with_its_comments_removed_is_the_defaults(tmp_path: Path) -> None:
+    text, opened = re.subn(r"(?m)^#(\w+ = )", r"\1", commented_example())
+    unset = re.findall(r"(?m)^#(\w+) =$", text)
+    fields = [field for section in SECTIONS.values() for field in msgspec.structs.fields(section)]
+    assert opened + len(unset) == len(fields)
+    assert unset == ["min_score"]
+    assert loaded(text, tmp_path) == Settings()
+
+
+def test_the_example_explains_and_gives_limits() -> None:
+    example = commented_example()
+    assert "\n# Width of the frames asked of a camera, in pixels (int in 32..8192).\n" in example
+    assert max(map(len, example.splitlines())) <= 100
+
+
+labels = st.text(max_size=8)
+shares = st.floats(0, 1)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "source": st.fixed_dictionaries({"loop": st.booleans(), "width": st.integers(32, 99)}),
+            "model": st.fixed_dictionaries({"path": labels}),
+            "detection": st.fixed_dictionaries(
+                {"labels": st.lists(labels, max_size=3), "min_score": shares}
+            )
+            | st.fixed_dictionaries({"min_scores": st.dictionaries(labels, shares, max_size=3)}),
+        },
+    )
+)
+def test_effective_settings_load_back(tree: dict[str, Any]) -> None:
+    settings = msgspec.convert(tree, Settings)
+    assert msgspec.convert(tomllib.loads(settings_toml(settings)), Settings) == settings
+
+
+def test_effective_settings_show_no_password() -> None:
+    settings = load_settings(None, {}, ["source.uri=rtsp://user:hunter2@camera:554/live?token=abc"])
+    text = settings_toml(settings)
+    assert 'uri = "rtsp://user:***@camera:554/live?token=***"' in text
+    assert "hunter2" not in text
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("rtsp://user:p@ss@host/x", "rtsp://user:***@host/x"),
+        ("rtsp://user:p/ss@host/x", "rtsp://user:***@host/x"),
+        ("rtsp://user:123@host/x", "rtsp://user:***@host/x"),
+        ("http://h/x?user=a&password=b&z=1", "http://h/x?user=a&password=***&z=1"),
+        ("http://host:80/a@2x.jpg?keyframe=1", "http://host:80/a@2x.jpg?keyframe=1"),
+        ("rtsp://host:554/x", "rtsp://host:554/x"),
+        ("http://[::1]:80/x", "http://[::1]:80/x"),
+        ("demo:", "demo:"),
+    ],
+)
+def test_passwords_are_hidden_and_nothing_else(uri: str, shown: str) -> None:
+    assert redact(uri) == shown

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import jsonschema
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pi_detector.frame import Frame
+from pi_detector.geometry import Detections
+from pi_detector.records import (
+    SCHEMA_VERSION,
+    Record,
+    Result,
+    Timings,
+    detections_record,
+    encode,
+    json_schema,
+    status_record,
+)
+
+LABELS = {1: "person", 2: "bicycle"}
+
+
+def a_result(detections: Detections | None = None, **changes: Any) -> Result:
+    frame = {
+        "image": np.zeros((480, 640, 3), np.uint8),
+        "sequence": 42,
+        "captured_ns": 1_234_567_890,
+        "captured_at": datetime(2026, 11, 24, 2, 3, 4, 123456, UTC),
+        "source": "demo",
+        **changes,
+    }
+    found = detections if detections is not None else Detections()
+    return Result(Frame(**frame), found, LABELS, Timings(1.23456, 2, 0.5, 40), dropped=3)
+
+
+def found(*rows: tuple[float, float, float, float, float, int]) -> Detections:
+    table = np.array(rows, np.float64).reshape(-1, 6)
+    return Detections(
+        table[:, :4].astype(np.float32),
+        table[:, 4].astype(np.float32),
+        table[:, 5].astype(np.int64),
+    )
+
+
+def published(record: Record) -> dict[str, Any]:
+    """What a reader sees: parsed, and valid by the schema, formats included."""
+    line = encode(record)
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    parsed: dict[str, Any] = json.loads(line)
+    schema = json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.Draft202012Validator(schema).validate(parsed)
+    return parsed
+
+
+def test_a_detections_record_says_what_was_found() -> None:
+    record = published(detections_record(a_result(found((64, 48, 320, 240, 0.87654, 1)))))
+    assert record == {
+        "type": "detections",
+        "sequence": 42,
+        "time": "2026-11-24T02:03:04.123456Z",
+        "clock_synchronized": record["clock_synchronized"],
+        "monotonic_ns": 1_234_567_890,
+        "source": "demo",
+        "frame": {"width": 640, "height": 480},
+        "detections": [
+            {
+                "label": "person",
+                "class_id": 1,
+                "score": 0.8765,
+                "box_px": [64, 48, 320, 240],
+                "box": [0.1, 0.1, 0.5, 0.5],
+            }
+        ],
+        "timings_ms": {"preprocess": 1.235, "invoke": 2, "decode": 0.5, "latency": 40},
+        "dropped": 3,
+        "path": None,
+        "version": SCHEMA_VERSION,
+    }
+
+
+def test_a_class_without_a_label_is_named_by_its_id() -> None:
+    record = published(detections_record(a_result(found((0, 0, 1, 1, 0.5, 77)))))
+    assert record["detections"][0]["label"] == "77"
+
+
+def test_a_local_time_keeps_its_offset() -> None:
+    moment = datetime(2026, 11, 24, 3, 3, 4, tzinfo=timezone(timedelta(hours=1)))
+    record = published(detections_record(a_result(captured_at=moment)))
+    assert datetime.fromisoformat(record["time"]) == moment
+
+
+def test_a_file_name_that_is_not_utf8_is_published_escaped() -> None:
+    path = b"/pictures/caf\xe9.jpg".decode("utf-8", "surrogateescape")
+    record = published(detections_record(a_result(path=path, source=path)))
+    assert record["path"] == record["source"] == r"/pictures/caf\udce9.jpg"
+
+
+@pytest.mark.parametrize("state", ["up", "down"])
+def test_a_status_record_is_valid(state: Any) -> None:
+    record = published(status_record("source", "v4l2:/dev/video0", state, 5, "unplugged\nnow"))
+    assert (record["type"], record["state"], record["message"]) == (
+        "status",
+        state,
+        "unplugged\nnow",
+    )
+
+
+@given(
+    st.lists(
+        st.tuples(
+            *(st.floats(-5, 645, width=32) for _ in range(4)),
+            st.floats(0, 1, width=32),
+            st.integers(0, 99),
+        ),
+        max_size=5,
+    )
+)
+def test_any_detections_give_a_valid_record_that_decodes(rows: list[Any]) -> None:
+    record = detections_record(a_result(found(*rows)))
+    assert len(published(record)["detections"]) == len(rows)
+    assert msgspec.json.decode(encode(record), type=Record) == record
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("version", 2), ("type", "event"), ("time", 3), ("detections", [{"label": "x"}])],
+)
+def test_the_schema_refuses_other_records(key: str, value: Any) -> None:
+    record = published(detections_record(a_result()))
+    validator = jsonschema.Draft202012Validator(json_schema())
+    assert not validator.is_valid({**record, key: value})
+    assert not validator.is_valid({name: item for name, item in record.items() if name != key})
+
+
+def test_the_schema_says_that_times_are_date_times() -> None:
+    for name in ("DetectionsRecord", "StatusRecord"):
+        time = json_schema()["$defs"][name]["properties"]["time"]
+        assert time == {"type": "string", "format": "date-time"}
