@@ -165,9 +165,9 @@ def _meets_any(rect: Rect, others: list[Rect]) -> bool:
 def _draw_box(picture: ImageArray, box: Rect, colour: Colour) -> None:
     import cv2
 
-    line = max(1, round(_LINE_SHARE * min(picture.shape[:2])))
+    line = max(2, round(_LINE_SHARE * min(picture.shape[:2])))
     # A dark rim keeps the line visible on a background of its own colour. Upright lines need no
-    # anti-aliasing, which would dim those of one pixel.
+    # anti-aliasing, which would dim thin ones.
     cv2.rectangle(picture, box[:2], box[2:], _DARK, line + 2 * math.ceil(line / 4))
     cv2.rectangle(picture, box[:2], box[2:], colour, line)
 
