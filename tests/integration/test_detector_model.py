@@ -1,0 +1,183 @@
+"""The bundled model and bare models, run for real; damaged files must not crash the process."""
+
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pi_detector.config.settings import DetectionSettings, ModelSettings
+from pi_detector.detector.bundle import find_bundles, load_model
+from pi_detector.detector.detector import Detector
+from pi_detector.detector.runtime import available_runtimes
+from pi_detector.errors import BadLabelsError, BadModelError
+from pi_detector.frame import Frame
+
+LEGACY = "reference/ssd_mobilenet_v1_coco_uint8_postprocess.tflite"
+LEGACY_LABELS = "reference/ssd_mobilenet_v1_coco_labels.txt"
+
+
+def frame(image):
+    return Frame(np.ascontiguousarray(image), 0, time.monotonic_ns(), datetime.now(UTC), "test")
+
+
+def noise(seed, height=240, width=320):
+    """Blurred noise: structure enough for weak detections."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (12, 16, 3), np.uint8)
+    return frame(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
+
+
+def detector(model=None, **detection):
+    model = model or ModelSettings(threads=1)
+    return Detector(load_model(model), model, DetectionSettings(**detection))
+
+
+def rows(detections):
+    return (detections.xyxy.tolist(), detections.score.tolist(), detections.class_id.tolist())
+
+
+@pytest.fixture(scope="module")
+def sensitive():
+    """The bundled model, reporting nearly everything."""
+    return detector(min_score=0.01)
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """The bundled model's file, on its own: no SHA-256 vouches for it."""
+    bundle = load_model(ModelSettings())
+    path = tmp_path / "bare.tflite"
+    path.write_bytes(bundle.model)
+    (tmp_path / "labels.txt").write_text("".join(f"{label.name}\n" for label in bundle.labels))
+    return path
+
+
+def test_the_bundled_model_is_found():
+    assert "street" in [path.name for path in find_bundles()]
+
+
+def test_detections_lie_in_the_frame_best_first(sensitive):
+    seen = noise(1)
+    found, invoke_ms, decode_ms = sensitive.detect(sensitive.prepare(seen))
+    assert 0 < len(found) <= 100
+    assert (np.diff(found.score) <= 0).all()
+    assert (found.xyxy >= 0).all()
+    assert (found.xyxy[:, 2:] <= [seen.width, seen.height]).all()
+    assert (found.xyxy[:, :2] <= found.xyxy[:, 2:]).all()
+    assert set(found.class_id.tolist()) <= set(sensitive.labels)
+    assert invoke_ms > 0
+    assert decode_ms > 0
+
+
+def test_boxes_scale_with_the_frame(sensitive):
+    height, width = sensitive.input_size
+    exact = noise(2, height, width)
+    small, _, _ = sensitive.detect(sensitive.prepare(exact))
+    black = np.zeros((2 * height, 3 * width, 3), np.uint8)
+    large = Frame(black, 0, 0, datetime.now(UTC), "test", model_input=exact.image)
+    found, _, _ = sensitive.detect(sensitive.prepare(large))
+    assert len(found) > 0
+    np.testing.assert_allclose(found.xyxy, small.xyxy * np.float32([3, 2, 3, 2]), rtol=1e-4)
+
+
+def test_limits_of_the_settings():
+    few = detector(min_score=0.01, max_detections=3)
+    found, _, _ = few.detect(few.prepare(noise(1)))
+    assert len(found) == 3
+    label = few.labels[int(found.class_id[0])]
+    only = detector(min_score=0.01, labels=(label,))
+    found, _, _ = only.detect(only.prepare(noise(1)))
+    assert {only.labels[i] for i in found.class_id.tolist()} == {label}
+
+
+def test_preparing_the_next_frame_does_not_disturb_this_one(sensitive):
+    frames = [noise(seed) for seed in range(8)]
+    alone = [rows(sensitive.detect(sensitive.prepare(f))[0]) for f in frames]
+    prepared = [sensitive.prepare(f) for f in frames]
+    stop = threading.Event()
+
+    def keep_preparing():
+        while not stop.is_set():
+            sensitive.prepare(frames[0])
+
+    beside = threading.Thread(target=keep_preparing)
+    beside.start()
+    try:
+        overlapped = [rows(sensitive.detect(p)[0]) for p in prepared]
+    finally:
+        stop.set()
+        beside.join()
+    assert overlapped == alone
+
+
+def test_a_raw_network_without_its_manifest(bare):
+    model = ModelSettings(path=str(bare))
+    with pytest.raises(BadModelError, match="needs a bundle"):
+        Detector(load_model(model), model, DetectionSettings())
+
+
+@pytest.mark.parametrize("runtime", list(available_runtimes()))
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
+def test_a_truncated_model_is_a_message_not_a_crash(bare, share, runtime):
+    data = bare.read_bytes()
+    bare.write_bytes(data[: int(len(data) * share)])
+    code = (
+        "import sys\n"
+        "from pi_detector.config.settings import DetectionSettings, ModelSettings\n"
+        "from pi_detector.detector.bundle import load_model\n"
+        "from pi_detector.detector.detector import Detector\n"
+        "from pi_detector.errors import BadModelError\n"
+        "model = ModelSettings(path=sys.argv[1], runtime=sys.argv[2])\n"
+        "try:\n"
+        "    Detector(load_model(model), model, DetectionSettings())\n"
+        "except BadModelError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, bare, runtime], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+    assert "bare.tflite" in done.stdout
+    assert "damaged" in done.stdout
+
+
+@pytest.fixture
+def legacy(shared):
+    """The COCO model of TensorFlow's examples: uint8, TFLite_Detection_PostProcess."""
+    if not (shared / LEGACY).is_file():
+        pytest.skip(f"no reference model {shared / LEGACY}")
+    return ModelSettings(path=str(shared / LEGACY), labels=str(shared / LEGACY_LABELS))
+
+
+def test_the_legacy_model_finds_what_is_labelled(legacy, shared):
+    model = detector(legacy, min_score=0.5)
+    assert model.input_size == (300, 300)
+    assert (model.labels[1], model.labels[2], model.labels[90]) == (
+        "person",
+        "bicycle",
+        "toothbrush",
+    )
+    photos = sorted((shared / "dataset/val").glob("bicycle-*.jpg"))[:20]
+    with_bicycle = 0
+    for photo in photos:
+        seen = frame(cv2.cvtColor(cv2.imread(str(photo)), cv2.COLOR_BGR2RGB))
+        found, _, _ = model.detect(model.prepare(seen))
+        with_bicycle += 2 in found.class_id
+    assert with_bicycle >= len(photos) // 2
+
+
+def test_too_few_labels_for_the_legacy_model(legacy, tmp_path, shared):
+    short = tmp_path / "short.txt"
+    short.write_text("person\n")
+    model = detector(ModelSettings(path=legacy.path, labels=str(short)), min_score=0.3)
+    photo = Path(sorted((shared / "dataset/val").glob("bicycle-*.jpg"))[0])
+    seen = frame(cv2.cvtColor(cv2.imread(str(photo)), cv2.COLOR_BGR2RGB))
+    with pytest.raises(BadLabelsError, match="labels for 1 classes"):
+        model.detect(model.prepare(seen))

@@ -1,0 +1,110 @@
+"""LiteRT and tflite-runtime find the same objects.
+
+Their integer kernels round differently: given the same bytes, stored logits and offsets differ by
+one on average. So where two candidates for one object are all but equal, the other one may win;
+such near ties are the few per cent that this test allows.
+
+The two need different versions of NumPy, so tflite-runtime lives in an environment of its own:
+PI_DETECTOR_TFLITE_PYTHON names its interpreter (tflite-runtime, NumPy 1, OpenCV, msgspec and
+imutils installed).
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pi_detector.detector.runtime import available_runtimes
+from pi_detector.geometry import pairwise_iou
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PHOTOS_PER_CLASS = 4
+MIN_SCORE = 0.4
+SCORE_TOLERANCE = 0.05
+LEAST_IOU = 0.9
+LEAST_SHARE = 0.95
+
+
+@pytest.fixture(scope="module")
+def tflite_python():
+    python = os.environ.get("PI_DETECTOR_TFLITE_PYTHON")
+    if not python:
+        pytest.skip("PI_DETECTOR_TFLITE_PYTHON names no interpreter with tflite-runtime")
+    if "litert" not in available_runtimes():
+        pytest.skip("ai-edge-litert is not installed here")
+    return python
+
+
+@pytest.fixture(scope="module")
+def photos(shared):
+    """A few photos of each class."""
+    by_class: dict[str, list[Path]] = {}
+    for photo in sorted((shared / "dataset/val").glob("*.jpg")):
+        by_class.setdefault(photo.name.split("-")[0], []).append(photo)
+    return [photo for group in by_class.values() for photo in group[:PHOTOS_PER_CLASS]]
+
+
+def detect(python, runtime, photos, options):
+    """What the command finds: by file, the detections of its record."""
+    done = subprocess.run(
+        [
+            *(python, "-m", "pi_detector", "detect", "--format", "jsonl"),
+            *("--min-score", str(MIN_SCORE - SCORE_TOLERANCE)),
+            *("--set", f"model.runtime={runtime}", *options, *map(str, photos)),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+    )
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(records) == len(photos)
+    return {record["path"]: record["detections"] for record in records}
+
+
+def unmatched(found, others):
+    """Detections, clear of the threshold, that have no equal among the others."""
+    boxes = np.asarray([d["box_px"] for d in others], np.float32).reshape(-1, 4)
+    for detection in found:
+        if detection["score"] < MIN_SCORE:
+            continue
+        overlaps = pairwise_iou(np.asarray([detection["box_px"]], np.float32), boxes)[0]
+        if not any(
+            other["label"] == detection["label"]
+            and overlap >= LEAST_IOU
+            and abs(other["score"] - detection["score"]) <= SCORE_TOLERANCE
+            for other, overlap in zip(others, overlaps, strict=True)
+        ):
+            yield detection
+
+
+def compare(tflite_python, photos, options):
+    litert = detect(sys.executable, "litert", photos, options)
+    tflite = detect(tflite_python, "tflite", photos, options)
+    assert litert.keys() == tflite.keys()
+    pairs = [(a[path], b[path]) for path in litert for a, b in ((litert, tflite), (tflite, litert))]
+    total = sum(detection["score"] >= MIN_SCORE for found, _ in pairs for detection in found)
+    different = [detection for found, others in pairs for detection in unmatched(found, others)]
+    print(f"{len(different)} of {total} detections differ")
+    assert total >= len(photos)
+    assert len(different) <= (1 - LEAST_SHARE) * total, different
+
+
+@pytest.mark.slow
+def test_the_bundled_model(tflite_python, photos):
+    compare(tflite_python, photos, [])
+
+
+@pytest.mark.slow
+def test_the_legacy_model(tflite_python, photos, shared):
+    reference = shared / "reference"
+    options = [
+        *("--model", str(reference / "ssd_mobilenet_v1_coco_uint8_postprocess.tflite")),
+        *("--labels", str(reference / "ssd_mobilenet_v1_coco_labels.txt")),
+    ]
+    compare(tflite_python, photos, options)
