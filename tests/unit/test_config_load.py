@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import tomli_w
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pi_detector.config import load
@@ -15,6 +15,9 @@ from pi_detector.config.lines import line_index, line_of
 from pi_detector.config.load import find_config, load_settings
 from pi_detector.config.settings import Settings
 from pi_detector.errors import ConfigError
+
+# A loaded machine is no failure.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(autouse=True)
@@ -80,11 +83,11 @@ def test_a_value_is_toml_where_the_setting_takes_it_else_text(
 ) -> None:
     key, _, text = override.partition("=")
     variable = "PI_DETECTOR__" + key.replace(".", "__").upper()
-    for settings in (
+    for loaded in (
         load_settings(None, {}, [override]),
         load_settings(None, {variable: text}, []),
     ):
-        assert getattr(getattr(settings, section), name) == value
+        assert getattr(getattr(loaded, section), name) == value
 
 
 @pytest.mark.parametrize(
@@ -271,6 +274,7 @@ def settings_or_config_error(
     assert all(line.startswith(places) for line in lines)
 
 
+@unhurried
 @given(tree=trees)
 def test_any_tree_gives_settings_or_a_config_error(
     tree: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
@@ -280,6 +284,7 @@ def test_any_tree_gives_settings_or_a_config_error(
     settings_or_config_error(file, {}, [])
 
 
+@unhurried
 @given(data=st.binary(max_size=60) | st.text("[]{}=\"'#.,\\\n\r\t a1-:", max_size=40))
 def test_any_bytes_give_settings_or_a_config_error(
     data: bytes | str, tmp_path_factory: pytest.TempPathFactory
@@ -293,6 +298,7 @@ words = st.text("[]{}=\"'#.,\n \\_a1-:", max_size=12)
 keys = names | words | st.tuples(names, names | words).map(".".join)
 
 
+@unhurried
 @given(keys, words | st.sampled_from(["1", "0.5", "demo:", "true", "[]", "{}", "{a=1}"]))
 def test_any_override_or_variable_gives_settings_or_a_config_error(key: str, value: str) -> None:
     settings_or_config_error(None, {}, [f"{key}={value}"])

@@ -7,12 +7,15 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pi_detector.config.load import load_settings
 from pi_detector.config.settings import Settings
 from pi_detector.config.text import commented_example, documentation, redact, settings_toml
+
+# A loaded machine is no failure.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 SECTIONS = {field.name: field.type for field in msgspec.structs.fields(Settings)}
 
@@ -54,6 +57,7 @@ labels = st.text(max_size=8)
 shares = st.floats(0, 1)
 
 
+@unhurried
 @given(
     st.fixed_dictionaries(
         {},

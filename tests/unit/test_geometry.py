@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pi_detector.geometry import Detections, FloatArray, pairwise_iou
+
+# A loaded machine is no failure.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @st.composite
@@ -28,6 +31,7 @@ def test_boxes_without_area_overlap_nothing() -> None:
     assert pairwise_iou(point, point).tolist() == [[0.0]]
 
 
+@unhurried
 @given(boxes(), boxes())
 def test_iou_is_a_share_and_symmetric(a: FloatArray, b: FloatArray) -> None:
     iou = pairwise_iou(a, b)

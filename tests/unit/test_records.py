@@ -8,7 +8,7 @@ import jsonschema
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pi_detector.frame import Frame
@@ -23,6 +23,9 @@ from pi_detector.records import (
     json_schema,
     status_record,
 )
+
+# A loaded machine is no failure.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 LABELS = {1: "person", 2: "bicycle"}
 
@@ -114,6 +117,7 @@ def test_a_status_record_is_valid(state: Any) -> None:
     )
 
 
+@unhurried
 @given(
     st.lists(
         st.tuples(

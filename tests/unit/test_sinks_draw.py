@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pi_detector.frame import ImageArray
@@ -18,6 +18,9 @@ from pi_detector.sinks.draw import (
     preview,
     text_colour,
 )
+
+# A loaded machine is no failure.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 LABELS = {0: "person", 1: "bicycle"}
 GREY = 90
@@ -120,7 +123,7 @@ def test_a_long_label_is_shortened_to_the_picture_and_keeps_its_score() -> None:
 sizes = st.tuples(st.integers(1, 300), st.integers(1, 300))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(unhurried, max_examples=60)
 @given(sizes, st.lists(st.tuples(*[st.floats(0, 1, width=32)] * 4), max_size=6))
 def test_any_boxes_in_a_picture_of_any_size_can_be_drawn(
     size: tuple[int, int], shares: list[tuple[float, float, float, float]]
@@ -133,6 +136,7 @@ def test_any_boxes_in_a_picture_of_any_size_can_be_drawn(
     assert annotate(grey(*size), found(*boxes), LABELS).shape == (height, width, 3)
 
 
+@unhurried
 @given(st.data())
 def test_a_label_is_placed_inside_and_clear_of_others_where_that_is_possible(
     data: st.DataObject,

@@ -119,7 +119,7 @@ def test_a_program_whose_reader_left_ends_silently() -> None:
         assert process.stderr is not None
         assert json.loads(process.stdout.readline())["sequence"] == 0
         process.stdout.close()
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
         assert process.stderr.read() == b""
 
 
