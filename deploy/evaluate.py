@@ -6,14 +6,14 @@ import json
 import time
 from pathlib import Path
 
-from pi_detector.detector.bundle import load_model
-from pi_detector.detector.detector import Detector
 from tqdm import tqdm
 
 from deploy.dataset import DatasetError, read_photo
 from deploy.metrics import Metrics, measure
 from pi_detector.clock import utc_now
 from pi_detector.config.settings import DetectionSettings, ModelSettings
+from pi_detector.detector.bundle import load_model
+from pi_detector.detector.detector import Detector
 from pi_detector.frame import Frame
 
 LOWEST_SCORE = 0.01

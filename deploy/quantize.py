@@ -24,6 +24,8 @@ from deploy.export import INPUT, Graph, remove_identity_requantization, write_mo
 
 LOWEST_LOGIT = -7.0
 """A sigmoid of 0.0009: nobody asks for less, so the eight bits are spent above it."""
+LOGIT_HEADROOM = 0.5
+"""Above the highest calibrated logit: scores that are cut off there would tie."""
 
 
 class QuantizationError(ValueError):
@@ -103,6 +105,6 @@ def _fix_ranges(graph: Graph, ranges: dict[str, qtyping.QSV]) -> None:
         high = max(float(np.max(ranges[name(t)]["max"])) for t in chain)
         classes = graph.subgraph.tensors[operator.outputs[0]].shape[2] != 4
         if classes:
-            low = max(low, LOWEST_LOGIT)
+            low, high = max(low, LOWEST_LOGIT), high + LOGIT_HEADROOM
         for tensor in chain:
             assign(tensor, low, high)

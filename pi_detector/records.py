@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from pi_detector.clock import clock_synchronized, utc_now
+from pi_detector.clock import clock_synchronized
 from pi_detector.frame import Frame
 from pi_detector.geometry import Detections
 
@@ -102,20 +102,8 @@ class DetectionsRecord(msgspec.Struct, frozen=True, tag="detections", tag_field=
     version: Literal[1] = 1
 
 
-class StatusRecord(msgspec.Struct, frozen=True, tag="status", tag_field="type"):
-    """A part of the daemon went up or down."""
-
-    time: UtcTime
-    clock_synchronized: bool
-    monotonic_ns: int
-    component: Literal["source", "detector", "sink"]
-    name: str
-    state: Literal["up", "down"]
-    message: str = ""
-    version: Literal[1] = 1
-
-
-Record = DetectionsRecord | StatusRecord
+Record = DetectionsRecord
+"""Every record that this version publishes."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -155,25 +143,6 @@ def detections_record(result: Result) -> DetectionsRecord:
         ),
         dropped=result.dropped,
         path=None if frame.path is None else _text(frame.path),
-    )
-
-
-def status_record(
-    component: Literal["source", "detector", "sink"],
-    name: str,
-    state: Literal["up", "down"],
-    monotonic_ns: int,
-    message: str = "",
-) -> StatusRecord:
-    """The record of a change of state, now."""
-    return StatusRecord(
-        utc_now(),
-        clock_synchronized(),
-        monotonic_ns,
-        component,
-        _text(name),
-        state,
-        _text(message),
     )
 
 

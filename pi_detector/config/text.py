@@ -13,6 +13,7 @@ from msgspec.structs import FieldInfo
 
 from pi_detector.config.check import describe
 from pi_detector.config.settings import Settings
+from pi_detector.uri import redact
 
 _HEADER = """\
 # Settings of pi-detector.
@@ -23,20 +24,9 @@ _HEADER = """\
 # (--set source.uri=demo:) override this file.
 """
 
-# user:password@ of a URI; the digits and slash that are left out are a port with a path.
-_PASSWORD = re.compile(r"(://[^/?#@\s:]*:)(?!\d+/)\S*@")
-_SECRET_PARAMETER = re.compile(
-    r"([?&][^=&#]*(?:pass\w*|pwd|token|key|secret|auth)=)[^&#\s]*", re.IGNORECASE
-)
-
-
-def redact(text: str) -> str:
-    """``text`` without the passwords of the URIs in it: ``rtsp://user:***@host``."""
-    return _SECRET_PARAMETER.sub(r"\1***", _PASSWORD.sub(r"\1***@", text))
-
 
 def settings_toml(settings: Settings) -> str:
-    """The settings as TOML, complete, passwords in URIs replaced by ``***``.
+    """The settings as TOML, complete, without the secrets of URIs.
 
     A setting that is unset, and has no value in TOML, is left out.
     """

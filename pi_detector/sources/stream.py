@@ -12,7 +12,7 @@ from pi_detector.errors import ConfigError, SourceLostError, SourceNotFoundError
 from pi_detector.frame import Frame
 from pi_detector.sources.capture import LiveCapture
 from pi_detector.sources.framing import FrameMaker
-from pi_detector.sources.uri import redact
+from pi_detector.uri import redact
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,6 @@ from pi_detector.records import (
     detections_record,
     encode,
     json_schema,
-    status_record,
 )
 
 # A loaded machine is no failure.
@@ -107,16 +106,6 @@ def test_a_file_name_that_is_not_utf8_is_published_escaped() -> None:
     assert record["path"] == record["source"] == r"/pictures/caf\udce9.jpg"
 
 
-@pytest.mark.parametrize("state", ["up", "down"])
-def test_a_status_record_is_valid(state: Any) -> None:
-    record = published(status_record("source", "v4l2:/dev/video0", state, 5, "unplugged\nnow"))
-    assert (record["type"], record["state"], record["message"]) == (
-        "status",
-        state,
-        "unplugged\nnow",
-    )
-
-
 @unhurried
 @given(
     st.lists(
@@ -146,6 +135,5 @@ def test_the_schema_refuses_other_records(key: str, value: Any) -> None:
 
 
 def test_the_schema_says_that_times_are_date_times() -> None:
-    for name in ("DetectionsRecord", "StatusRecord"):
-        time = json_schema()["$defs"][name]["properties"]["time"]
-        assert time == {"type": "string", "format": "date-time"}
+    time = json_schema()["$defs"]["DetectionsRecord"]["properties"]["time"]
+    assert time == {"type": "string", "format": "date-time"}

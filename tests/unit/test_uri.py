@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pi_detector.config.settings import SourceSettings
 from pi_detector.errors import ConfigError, SourceNotFoundError, UnknownSchemeError
 from pi_detector.sources.registry import make_source
-from pi_detector.sources.uri import redact, split_uri
+from pi_detector.uri import redact, split_uri
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,7 @@ from pi_detector.sources.uri import redact, split_uri
         ("rtsp://admin:se?cret@cam/live", "rtsp://cam/live"),
         ("rtsp://admin:secret@[fe80::1]:554/a", "rtsp://[fe80::1]:554/a"),
         ("http://cam/mjpg?channel=1&pwd=secret", "http://cam/mjpg?channel=1&pwd=***"),
+        ("http://cam:80/a@2x.jpg?keyframe=1", "http://cam:80/a@2x.jpg?keyframe=***"),
         ("http://cam/mjpg?USER=secret&b=2", "http://cam/mjpg?USER=***&b=2"),
         ("http://cam:8080/live@2", "http://cam:8080/live@2"),
         ("v4l2:/dev/video0", "v4l2:/dev/video0"),
