@@ -15,7 +15,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format pytest test-tflite test-deploy test-system clean
+.PHONY: help run test lint format pytest test-tflite test-deploy model test-system clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -43,6 +43,16 @@ test-tflite: $(TFLITE_VENV)/.dev  ## the tests beside tflite-runtime (Python 3.1
 
 test-deploy: $(DEPLOY_VENV)/.dev  ## tests of training and packaging; installs 2.3 GB
 	$(DEPLOY_VENV)/bin/python -m pytest tests/deploy $(ARGS)
+
+# DATA has train.json, train/, val.json, val/; WARM_START is a quantized ImageNet MobileNetV2;
+# TEACHER and TEACHER_LABELS are a COCO detector, for classes that nobody annotated in a photo.
+model: $(DEPLOY_VENV)/.dev  ## build the bundled model from photos; hours, and 2.3 GB
+	$(DEPLOY_VENV)/bin/python -m deploy pseudo-label --data $(DATA) --teacher $(TEACHER) \
+		--labels $(TEACHER_LABELS) --out runs/street/train.json
+	$(DEPLOY_VENV)/bin/python -m deploy train --data $(DATA) --annotations runs/street/train.json \
+		--warm-start $(WARM_START) --out runs/street
+	$(DEPLOY_VENV)/bin/python -m deploy build --data $(DATA) --annotations runs/street/train.json \
+		--checkpoint runs/street/last.pt --work runs/street --out models/street
 
 test-system: $(VENV)/.run  ## detection on Debian arm64 under QEMU; installs tools with apt
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=bookworm tests/system/arm64/run.sh $(PICTURE)
