@@ -211,7 +211,8 @@ def test_demo_moves_at_its_pace() -> None:
     for frame in taken:
         check_contract(frame)
         assert frame.image.shape == (240, 320, 3)
-    assert (taken[-1].captured_ns - taken[0].captured_ns) / 1e9 >= 0.19
+    # Ten intervals of 20 ms; of a view that came late the next may follow at once.
+    assert (taken[-1].captured_ns - taken[0].captured_ns) / 1e9 >= 0.17
     assert not np.array_equal(taken[0].image, taken[-1].image)
 
 

@@ -103,11 +103,26 @@ def test_of_a_live_source_the_newest_frame_wins_and_every_frame_is_accounted_for
 
 
 def test_preparing_the_next_frame_overlaps_detection_of_this_one():
-    source = CountingSource(frames=30)
-    started = time.monotonic()
-    Pipeline(source, SleepingDetector(prepare_s=0.02, invoke_s=0.02), []).run(threading.Event())
-    # One after the other takes 1.2 s at the least: sleeping never ends early.
-    assert time.monotonic() - started < 1.1
+    class Meeting(SleepingDetector):
+        """Its detection of a frame lasts until the next one is being prepared."""
+
+        def __init__(self):
+            super().__init__()
+            self.prepared = [threading.Event() for _ in range(6)]
+            self.met = []
+
+        def prepare(self, frame):
+            self.prepared[frame.sequence].set()
+            return super().prepare(frame)
+
+        def detect(self, ready):
+            following = self.prepared[min(ready.frame.sequence + 1, 5)]
+            self.met.append(following.wait(timeout=10))
+            return super().detect(ready)
+
+    detector = Meeting()
+    Pipeline(CountingSource(frames=6), detector, []).run(threading.Event())
+    assert detector.met == [True] * 6
 
 
 def test_a_slow_sink_loses_results_of_its_own_and_counts_them():
