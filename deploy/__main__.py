@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -17,6 +18,9 @@ DESCRIPTION = "Persons, bicycles, cars, motorcycles, buses and trucks in the str
 def main(argv: list[str] | None = None) -> int:
     """Run a command; the errors that a user can cause are one line."""
     arguments = _parser().parse_args(argv)
+    if not sys.stderr.isatty():
+        # Progress bars, of libraries too, would fill a log with thousands of lines.
+        os.environ.setdefault("TQDM_DISABLE", "1")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
         arguments.run(arguments)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,7 @@ from pi_detector.geometry import FloatArray, IntArray
 
 
 def suppress(
-    xyxy: FloatArray, score: FloatArray, class_id: NDArray[np.integer], iou_threshold: float
+    xyxy: FloatArray, score: FloatArray, class_id: NDArray[np.integer[Any]], iou_threshold: float
 ) -> IntArray:
     """Greedy, class-aware non-maximum suppression.
 
