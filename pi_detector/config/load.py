@@ -160,7 +160,8 @@ def _syntax(text: str, error: Exception) -> tuple[int, str]:
 
 def _environment_layer(name: str, value: str) -> _Layer:
     path = tuple(name.removeprefix(SETTING_PREFIX).lower().split("__"))
-    place = f"environment variable {name}"
+    # A name may hold anything but '=' and 0; an error is one line of text all the same.
+    place = f"environment variable {name if name.isprintable() else ascii(name)}"
     return _Layer(_typed(path, value), lambda _: place)
 
 

@@ -4,9 +4,9 @@ Their integer kernels round differently: given the same bytes, stored logits and
 one on average. So where two candidates for one object are all but equal, the other one may win;
 such near ties are the few per cent that this test allows.
 
-The two need different versions of NumPy, so tflite-runtime lives in an environment of its own:
-PI_DETECTOR_TFLITE_PYTHON names its interpreter (tflite-runtime, NumPy 1, OpenCV, msgspec and
-imutils installed).
+Where both are installed (`make test-tflite`, on Python 3.11), this interpreter runs both;
+elsewhere PI_DETECTOR_TFLITE_PYTHON names one that has tflite-runtime, NumPy 1, OpenCV, msgspec
+and imutils.
 """
 
 import json
@@ -31,11 +31,13 @@ LEAST_SHARE = 0.95
 
 @pytest.fixture(scope="module")
 def tflite_python():
-    python = os.environ.get("PI_DETECTOR_TFLITE_PYTHON")
-    if not python:
-        pytest.skip("PI_DETECTOR_TFLITE_PYTHON names no interpreter with tflite-runtime")
     if "litert" not in available_runtimes():
         pytest.skip("ai-edge-litert is not installed here")
+    if "tflite" in available_runtimes():
+        return sys.executable
+    python = os.environ.get("PI_DETECTOR_TFLITE_PYTHON")
+    if not python:
+        pytest.skip("no tflite-runtime here: run `make test-tflite`")
     return python
 
 
