@@ -234,7 +234,7 @@ def terminated() -> None:
 def terminated_while_stalled() -> None:
     """SIGTERM ends a run that is inside a read which goes on for longer."""
     with running("--set", "source.read_timeout_s=60") as process, stalled():
-        time.sleep(1)
+        time.sleep(5)  # until the last frame is through the emulated detector
         process.send_signal(signal.SIGTERM)
         ended = Ended(process, START_S)
     ended.must_be(os.EX_OK)
