@@ -54,9 +54,10 @@ model: $(DEPLOY_VENV)/.dev  ## build the bundled model from photos; hours, and 2
 	$(DEPLOY_VENV)/bin/python -m deploy build --data $(DATA) --annotations runs/street/train.json \
 		--checkpoint runs/street/last.pt --work runs/street --out models/street
 
-test-system: $(VENV)/.run  ## detection on Debian arm64 under QEMU; installs tools with apt
+test-system: $(VENV)/.run  ## Debian arm64, and a V4L2 camera, under QEMU; installs tools with apt
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=bookworm tests/system/arm64/run.sh $(PICTURE)
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=trixie tests/system/arm64/run.sh $(PICTURE)
+	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/v4l2/run.sh
 
 clean:  ## remove everything that was made here
 	rm -rf .venv $(VENV) $(DEPLOY_VENV) $(TFLITE_VENV) build dist
