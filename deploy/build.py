@@ -77,8 +77,7 @@ def build_bundle(checkpoint: Path, plan: BuildPlan) -> dict[str, Metrics]:
     if loss > MAX_AP50_LOSS:
         raise GateError(f"INT8 loses {100 * loss:.1f} points of AP50; {plan.out} is not written")
     figures = {kind: m.tables() for kind, m in metrics.items()}
-    # A user's threshold is a round number, and never so low that background passes.
-    scores = {k: max(0.25, round(c.best_score, 2)) for k, c in metrics["int8"].classes.items()}
+    scores = {label: c.score for label, c in metrics["int8"].classes.items()}
     info = replace(info, scores=scores, figures=_headline(metrics))
     write_bundle(files["int8"], info, plan.out)
     details = json.dumps(figures, indent=1).encode()

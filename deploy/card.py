@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deploy.dataset import Dataset
 from deploy.evaluate import table
-from deploy.metrics import Metrics
+from deploy.metrics import SCORE_LIMITS, Metrics
 from deploy.package import BundleInfo
 
 
@@ -50,11 +50,12 @@ def write_card(
     sources = "\n".join(
         f"| {name} | {count} |" for name, count in info.training["photos_by_source"].items()
     )
+    side = info.spec.input_size
     text = f"""# {info.name} {info.version}
 
-{info.description}. A MobileNetV2-SSDLite with feature fusion, {info.spec.input_size} x
-{info.spec.input_size} pixels, quantized to full-integer INT8 (weights per channel). The input takes
-the camera's bytes as they are, less 128. Apache-2.0.
+{info.description}. A MobileNetV2-SSDLite with
+feature fusion, {side} x {side} pixels, quantized to full-integer INT8 (weights per channel). The
+input takes the camera's bytes as they are, less 128. Apache-2.0.
 
 ## Accuracy
 
@@ -68,7 +69,9 @@ where it is annotated exhaustively.
 
 ## Thresholds
 
-Shipped by class: the score of the best F1 on the validation photos, and what it gives there.
+Shipped by class: the score of the best F1 on the validation photos, but at least
+{SCORE_LIMITS[0]:.2f} and at most {SCORE_LIMITS[1]:.2f}; and what it gives there. Raise it
+(`detection.min_score`) where false alarms cost more than misses.
 
 | class | score | precision | recall |
 |---|---:|---:|---:|
