@@ -28,6 +28,7 @@ AS_NOBODY = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
 START_S = 180.0
 READ_TIMEOUT_S = 3.0
 STOP_S = 5.0
+PASSABLE = stat.S_IROTH | stat.S_IXOTH
 
 
 class Ended:
@@ -191,8 +192,8 @@ def may_pass(*files: Path) -> None:
     """
     for folder in {parent for file in files for parent in file.parents}:
         mode = stat.S_IMODE(folder.stat().st_mode)
-        if not mode & stat.S_IXOTH:
-            folder.chmod(mode | stat.S_IXOTH)
+        if mode & PASSABLE != PASSABLE:
+            folder.chmod(mode | PASSABLE)
 
 
 def unplugged_camera() -> None:
