@@ -1,6 +1,6 @@
 """Throughput of the pipeline on a video file against the interpreter alone.
 
-    python benchmarks/throughput.py VIDEO [--rounds 7] [--frames 150] [--threads 1]
+    python benchmarks/throughput.py VIDEO [--rounds 15] [--frames 80] [--threads 1]
 
 Each round measures both, one after the other, so that whatever else the machine does falls on
 both. The figure is the ratio of medians: frames per second of the pipeline, in units of
@@ -48,8 +48,8 @@ def main() -> None:
     """Print the rounds and the ratio."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("video", type=Path)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--frames", type=int, default=150)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--frames", type=int, default=80)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     model = ModelSettings(threads=arguments.threads)

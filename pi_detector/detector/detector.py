@@ -74,6 +74,10 @@ class Detector:
             BadLabelsError: the labels do not fit the model.
             ConfigError: a label in the settings is unknown to the model.
         """
+        import cv2
+
+        # The cores belong to the interpreter: OpenCV's pool would only push its threads aside.
+        cv2.setNumThreads(1)
         min_scores = lowest_scores(bundle, detection)
         self.name = bundle.name
         self.labels = {label.id: label.name for label in bundle.labels}
