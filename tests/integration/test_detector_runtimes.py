@@ -1,8 +1,10 @@
 """LiteRT and tflite-runtime find the same objects.
 
 Their integer kernels round differently: given the same bytes, stored logits and offsets differ by
-one on average. So where two candidates for one object are all but equal, the other one may win;
-such near ties are the few per cent that this test allows.
+one on average. So where two candidates for one object are all but equal, the other one may win
+the suppression. Such near ties are the few per cent that a comparison of the final detections
+allows; a comparison with the candidates before suppression allows next to none. (The legacy
+model suppresses inside its graph: of it there are only final detections.)
 
 Where both are installed (`make test-tflite`, on Python 3.11), this interpreter runs both;
 elsewhere PI_DETECTOR_TFLITE_PYTHON names one that has tflite-runtime, NumPy 1, OpenCV, msgspec
@@ -26,7 +28,9 @@ PHOTOS_PER_CLASS = 4
 MIN_SCORE = 0.4
 SCORE_TOLERANCE = 0.05
 LEAST_IOU = 0.9
-LEAST_SHARE = 0.95
+LEAST_SHARE = 0.92
+LEAST_SHARE_OF_CANDIDATES = 0.99
+UNSUPPRESSED = ["--set", "detection.iou_threshold=1.0", "--max-detections", "400"]
 
 
 @pytest.fixture(scope="module")
@@ -85,21 +89,30 @@ def unmatched(found, others):
             yield detection
 
 
-def compare(tflite_python, photos, options):
-    litert = detect(sys.executable, "litert", photos, options)
-    tflite = detect(tflite_python, "tflite", photos, options)
-    assert litert.keys() == tflite.keys()
-    pairs = [(a[path], b[path]) for path in litert for a, b in ((litert, tflite), (tflite, litert))]
-    total = sum(detection["score"] >= MIN_SCORE for found, _ in pairs for detection in found)
-    different = [detection for found, others in pairs for detection in unmatched(found, others)]
-    print(f"{len(different)} of {total} detections differ")
-    assert total >= len(photos)
-    assert len(different) <= (1 - LEAST_SHARE) * total, different
+def share_found(ours, theirs):
+    """Share of our detections that are among theirs."""
+    total = sum(d["score"] >= MIN_SCORE for found in ours.values() for d in found)
+    assert total >= len(ours) / 2
+    different = [d for path in ours for d in unmatched(ours[path], theirs[path])]
+    return 1 - len(different) / total
 
 
 @pytest.mark.slow
 def test_the_bundled_model(tflite_python, photos):
-    compare(tflite_python, photos, [])
+    litert = detect(sys.executable, "litert", photos, [])
+    tflite = detect(tflite_python, "tflite", photos, [])
+    assert share_found(litert, tflite) >= LEAST_SHARE
+    assert share_found(tflite, litert) >= LEAST_SHARE
+
+
+@pytest.mark.slow
+def test_the_bundled_model_before_suppression(tflite_python, photos):
+    litert = detect(sys.executable, "litert", photos, [])
+    tflite = detect(tflite_python, "tflite", photos, [])
+    litert_all = detect(sys.executable, "litert", photos, UNSUPPRESSED)
+    tflite_all = detect(tflite_python, "tflite", photos, UNSUPPRESSED)
+    assert share_found(litert, tflite_all) >= LEAST_SHARE_OF_CANDIDATES
+    assert share_found(tflite, litert_all) >= LEAST_SHARE_OF_CANDIDATES
 
 
 @pytest.mark.slow
@@ -109,4 +122,7 @@ def test_the_legacy_model(tflite_python, photos, shared):
         *("--model", str(reference / "ssd_mobilenet_v1_coco_uint8_postprocess.tflite")),
         *("--labels", str(reference / "ssd_mobilenet_v1_coco_labels.txt")),
     ]
-    compare(tflite_python, photos, options)
+    litert = detect(sys.executable, "litert", photos, options)
+    tflite = detect(tflite_python, "tflite", photos, options)
+    assert share_found(litert, tflite) >= LEAST_SHARE
+    assert share_found(tflite, litert) >= LEAST_SHARE
