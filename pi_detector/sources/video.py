@@ -59,7 +59,7 @@ class VideoSource:
 
         # FFmpeg only: OpenCV's own AVI reader corrupts the heap on some damaged files. An absolute
         # path, because FFmpeg takes what stands before a colon for a protocol.
-        # One thread of its own is faster than any detector, and leaves the cores to it.
+        # Decoding on all cores would push the interpreter's threads aside.
         options = [cv2.CAP_PROP_N_THREADS, 1]
         self._capture = cv2.VideoCapture(str(self._path.resolve()), cv2.CAP_FFMPEG, options)
         self._count = 0
