@@ -87,7 +87,8 @@ def build_bundle(checkpoint: Path, plan: BuildPlan) -> dict[str, Metrics]:
         info,
         metrics,
         {kind: file.stat().st_size for kind, file in files.items()},
-        "make model DATA=DIR WARM_START=mobilenet_v2.tflite TEACHER=ssd.tflite TEACHER_LABELS=ssd.txt",
+        "make model DATA=DIR WARM_START=mobilenet_v2.tflite "
+        "TEACHER=ssd.tflite TEACHER_LABELS=ssd.txt",
     )
     return metrics
 
