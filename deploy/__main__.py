@@ -8,6 +8,8 @@ import os
 import sys
 from pathlib import Path
 
+from pi_detector.config.settings import ModelSettings
+
 VERSION = "1.0.0"
 # The first blocks see edges and colours, which ImageNet has taught them already; to leave them
 # alone saves a third of the training time.
@@ -49,8 +51,11 @@ def _parser() -> argparse.ArgumentParser:
 
     pseudo = add("pseudo-label", _pseudo_label, "fill unannotated classes from a trained detector")
     add_data(pseudo)
-    pseudo.add_argument("--teacher", type=Path, required=True, help="detector with post-processing")
-    pseudo.add_argument("--labels", type=Path, required=True, help="the teacher's labels file")
+    pseudo.add_argument("--teacher", action="append", required=True, metavar="MODEL[:LABELS]",
+                        help="bundle, or bare .tflite with its labels; may be repeated")  # fmt: skip
+    pseudo.add_argument("--sure", type=float, default=0.6, help="score of an annotation")
+    pseudo.add_argument("--doubt", type=float, default=0.2,
+                        help="a score from here to --sure leaves the class unknown")  # fmt: skip
     pseudo.add_argument("--out", type=Path, required=True, help="annotation file to write")
 
     train = add("train", _train, "train the float network")
@@ -62,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
                        help="input sizes and epochs, in order (default: %(default)s)")  # fmt: skip
     train.add_argument("--width", type=float, default=1.0, help="multiplier of the channels")
     train.add_argument("--batch", type=int, default=16)
+    train.add_argument("--learning-rate", type=float, default=1e-3, help="peak of the schedule")
     train.add_argument("--bfloat16", action="store_true", help="autocast, on hardware that has it")
     train.add_argument("--out", type=Path, required=True, help="folder of checkpoints and losses")
 
@@ -95,12 +101,17 @@ def _pseudo_label(arguments: argparse.Namespace) -> None:
     report = pseudo_label(
         arguments.data / "train.json",
         arguments.data / "train",
-        Teacher(arguments.teacher, arguments.labels),
+        Teacher([_model(teacher) for teacher in arguments.teacher]),
         arguments.out,
-        PseudoSettings(),
+        PseudoSettings(sure=arguments.sure, doubt=arguments.doubt),
     )
     for label, row in report.items():
         print(f"{label:12} " + "  ".join(f"{key} {value}" for key, value in row.items()))
+
+
+def _model(text: str) -> ModelSettings:
+    path, _, labels = text.partition(":")
+    return ModelSettings(path=path, labels=labels)
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -113,6 +124,7 @@ def _train(arguments: argparse.Namespace) -> None:
     settings = TrainSettings(
         phases=tuple(Phase(*phase) for phase in arguments.phases),
         batch=arguments.batch,
+        learning_rate=arguments.learning_rate,
         bfloat16=arguments.bfloat16,
         frozen_blocks=WARM_FROZEN_BLOCKS if arguments.warm_start else 0,
     )
@@ -148,7 +160,6 @@ def _build(arguments: argparse.Namespace) -> None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     from deploy.evaluate import evaluate, table
     from deploy.metrics import measure, read_results
-    from pi_detector.config.settings import ModelSettings
 
     if arguments.model.endswith(".json"):
         metrics = measure(arguments.annotations, read_results(Path(arguments.model)))

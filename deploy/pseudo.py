@@ -9,17 +9,25 @@ That rate is measured, and printed. The result is a separate annotation file, to
 from __future__ import annotations
 
 import json
+import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
 from tqdm import tqdm
 
 from deploy.dataset import read_photo
 from deploy.files import write_aside
+from pi_detector.clock import utc_now
+from pi_detector.config.settings import DetectionSettings, ModelSettings
+from pi_detector.detector.bundle import load_model
+from pi_detector.detector.detector import Detector
+from pi_detector.frame import Frame
+from pi_detector.geometry import pairwise_iou
+
+SAME_OBJECT_IOU = 0.5
 
 
 @dataclass(frozen=True)
@@ -40,29 +48,32 @@ class PseudoSettings:
 
 
 class Teacher:
-    """A detector with ``TFLite_Detection_PostProcess``, outputs boxes, classes, scores, count."""
+    """Trained detectors, asked together: any model that the device runs.
 
-    def __init__(self, model: Path, labels: Path) -> None:
-        self.interpreter = Interpreter(str(model), num_threads=2)
-        self.interpreter.allocate_tensors()
-        names = [line.strip() for line in labels.read_text("utf-8").splitlines()]
-        # The graph numbers classes from 0 without background; some label files list one first.
-        self.names = names[1:] if names[0] in ("unlabeled", "background", "???") else names
-        self.input = self.interpreter.get_input_details()[0]
-        self.outputs = [d["index"] for d in self.interpreter.get_output_details()]
+    Where two of them find the same object of a class, the surer one's box stands.
+    """
+
+    def __init__(self, models: Sequence[ModelSettings]) -> None:
+        settings = DetectionSettings(min_score=0.05)
+        self.detectors = [Detector(load_model(m), m, settings) for m in models]
 
     def __call__(self, image: np.ndarray) -> list[tuple[str, float, list[float]]]:
-        """Label, score and ``x, y, width, height`` in pixels of each detection."""
-        height, width = image.shape[:2]
-        size = tuple(int(v) for v in self.input["shape"][2:0:-1])
-        self.interpreter.set_tensor(self.input["index"], cv2.resize(image, size)[None])
-        self.interpreter.invoke()
-        boxes, classes, scores, _ = (self.interpreter.get_tensor(i)[0] for i in self.outputs)
-        found = []
-        for (y1, x1, y2, x2), index, score in zip(boxes.clip(0, 1), classes, scores, strict=True):
-            box = [x1 * width, y1 * height, (x2 - x1) * width, (y2 - y1) * height]
-            found.append((self.names[int(index)], float(score), [round(float(v), 1) for v in box]))
-        return found
+        """Label, score and ``x, y, width, height`` in pixels of each detection, best first."""
+        frame = Frame(image, 0, time.monotonic_ns(), utc_now(), "teacher")
+        found: list[tuple[str, float, np.ndarray]] = []
+        for detector in self.detectors:
+            result, _, _ = detector.detect(detector.prepare(frame))
+            labels = [detector.labels[number] for number in result.class_id.tolist()]
+            found += zip(labels, result.score.tolist(), result.xyxy, strict=True)
+        kept: list[tuple[str, float, np.ndarray]] = []
+        for label, score, box in sorted(found, key=lambda f: -f[1]):
+            rivals = [b for other, _, b in kept if other == label]
+            if not rivals or pairwise_iou(box[None], np.stack(rivals)).max() < SAME_OBJECT_IOU:
+                kept.append((label, score, box))
+        return [
+            (label, score, [round(float(v), 1) for v in (*box[:2], *(box[2:] - box[:2]))])
+            for label, score, box in kept
+        ]
 
 
 def pseudo_label(

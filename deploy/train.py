@@ -10,9 +10,9 @@ from __future__ import annotations
 import copy
 import ctypes
 import json
+import logging
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,7 +20,8 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
 
 from deploy.augment import MOSAIC_PROBABILITY, Sample, augmented
@@ -28,7 +29,10 @@ from deploy.dataset import Dataset, read_photo, sampling_weights
 from deploy.files import write_aside
 from deploy.loss import DetectionLoss, Targets
 from deploy.network import NetworkSpec, SSDLite
-from deploy.warmstart import load_backbone
+from deploy.warmstart import load_weights
+
+
+log = logging.getLogger(__name__)
 
 
 class CheckpointError(ValueError):
@@ -71,26 +75,28 @@ class TrainSettings:
     seed: int = 1
 
 
-class SampleStream(IterableDataset[Sample]):
-    """Endless augmented samples; decoded photos are kept in memory."""
+class Samples(TorchDataset[Sample]):
+    """Augmented samples by number; decoded photos are kept in memory.
 
-    def __init__(self, dataset: Dataset, size: int, seed: int) -> None:
+    A sample depends on the seed and on its number alone: training that is resumed, or spread over
+    processes, sees the same samples as one that is not.
+    """
+
+    def __init__(self, dataset: Dataset, seed: int) -> None:
         self.photos = dataset.photos
         self.images = [
             read_photo(p.path) for p in tqdm(self.photos, "reading photos", disable=None)
         ]
         self.weights = sampling_weights(self.photos)
-        self.size = size
         self.seed = seed
+        self.size = 0
 
-    def __iter__(self) -> Iterator[Sample]:
+    def __getitem__(self, number: int) -> Sample:
         cv2.setNumThreads(0)
-        worker = get_worker_info()
-        rng = np.random.default_rng([self.seed, self.size, worker.id if worker else 0])
-        while True:
-            count = 4 if rng.random() < MOSAIC_PROBABILITY else 1
-            picks = rng.choice(len(self.photos), count, p=self.weights)
-            yield augmented([(self.photos[i], self.images[i]) for i in picks], self.size, rng)
+        rng = np.random.default_rng([self.seed, number])
+        count = 4 if rng.random() < MOSAIC_PROBABILITY else 1
+        picks = rng.choice(len(self.photos), count, p=self.weights)
+        return augmented([(self.photos[i], self.images[i]) for i in picks], self.size, rng)
 
 
 def collate(samples: list[Sample]) -> tuple[Tensor, list[Targets]]:
@@ -154,7 +160,8 @@ class Trainer:
         size = (self.spec.input_size,) * 2
         photos = [cv2.resize(read_photo(dataset.photos[i].path), size) for i in picks]
         images = torch.from_numpy(np.stack(photos)).permute(0, 3, 1, 2)
-        load_backbone(self.network, tflite, to_input(images).to(self.device))
+        part = load_weights(self.network, tflite, to_input(images).to(self.device))
+        log.info("%s starts from %s", part, tflite)
         self.average.load_state_dict(self.network.state_dict())
 
     def resume(self, checkpoint: Path) -> None:
@@ -186,32 +193,36 @@ class Trainer:
         per_epoch = max(1, len(dataset.photos) // self.settings.batch)
         total = sum(p.epochs for p in self.settings.phases) * per_epoch
         end = 0
-        stream = SampleStream(dataset, 0, self.settings.seed)
+        samples = Samples(dataset, self.settings.seed)
         for phase in self.settings.phases:
             end += phase.epochs
             if self.epoch >= end:
                 continue
             anchors = self.spec.anchors(phase.input_size)
             criterion = DetectionLoss(anchors, self.spec.classes, self.device)
-            stream.size, stream.seed = phase.input_size, self.settings.seed + self.epoch
-            batches = iter(
-                DataLoader(
-                    stream,
-                    self.settings.batch,
-                    num_workers=self.settings.workers,
-                    collate_fn=collate,
-                    prefetch_factor=4 if self.settings.workers else None,
-                )
-            )
+            samples.size = phase.input_size
             while self.epoch < end:
-                self._epoch(batches, criterion, per_epoch, total, phase.input_size)
+                self._epoch(self._batches(samples, per_epoch), criterion, total, phase.input_size)
         return self.out / "last.pt"
+
+    def _batches(
+        self, samples: Samples, steps: int
+    ) -> DataLoader[tuple[Tensor, list[Targets]]]:
+        """The batches of an epoch, from the present step on."""
+        batch, workers = self.settings.batch, self.settings.workers
+        return DataLoader(
+            samples,
+            batch,
+            sampler=range(self.step * batch, (self.epoch + 1) * steps * batch),
+            num_workers=workers,
+            collate_fn=collate,
+            prefetch_factor=4 if workers else None,
+        )
 
     def _epoch(
         self,
-        batches: Iterator[tuple[Tensor, list[Targets]]],
+        batches: DataLoader[tuple[Tensor, list[Targets]]],
         criterion: DetectionLoss,
-        steps: int,
         total: int,
         size: int,
     ) -> None:
@@ -220,11 +231,11 @@ class Trainer:
         for module in self.frozen:
             module.eval()
         sums = np.zeros(2)
+        steps = len(batches)
         bar = tqdm(
-            range(steps), f"epoch {self.epoch + 1} at {size} px", mininterval=5, disable=None
+            batches, f"epoch {self.epoch + 1} at {size} px", mininterval=5, disable=None
         )
-        for index in bar:
-            images, targets = next(batches)
+        for index, (images, targets) in enumerate(bar):
             rate = self._rate(total)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate

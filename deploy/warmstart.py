@@ -1,4 +1,4 @@
-"""Start the backbone from a quantized ImageNet MobileNetV2 file.
+"""Start from the weights of a quantized file: an ImageNet MobileNetV2, or this very network.
 
 The weights are dequantized and loaded in the order of execution. Their batch norm is folded into
 them; ``restore_norms`` puts a batch norm back that is, at first, the identity on real photos, so
@@ -21,38 +21,56 @@ class WarmStartError(ValueError):
     """A file whose weights do not fit the network."""
 
 
-def load_backbone(network: SSDLite, tflite: Path, photos: Tensor) -> int:
-    """Load ImageNet weights into the backbone of ``network``.
+def load_weights(network: SSDLite, tflite: Path, photos: Tensor) -> str:
+    """Load a file of this network into all of it, or one of a classifier into its backbone.
 
     Args:
-        network: a network of width 1.0, in place.
-        tflite: a quantized MobileNetV2 classifier.
+        network: changed in place.
+        tflite: a quantized model of the same width: a detector that was built here, whose classes
+            are the same, or an ImageNet MobileNetV2.
         photos: (B, 3, H, W) network inputs that set the batch statistics.
 
     Returns:
-        The number of convolutions loaded.
+        What was loaded: "the whole network" or "the backbone".
 
     Raises:
         WarmStartError: the file's layers do not fit.
     """
-    layers = [m for m in network.backbone.modules() if isinstance(m, ConvNorm)]
     weights = _convolutions(tflite)
+    layers = _layers(network)
+    part = "the whole network"
+    if len(weights) != len(layers):
+        layers, part = _layers(network.backbone), "the backbone"
     if len(weights) < len(layers):
         raise WarmStartError(f"{tflite}: {len(weights)} convolutions, {len(layers)} needed")
     biases = {}
     for number, (layer, (weight, bias)) in enumerate(zip(layers, weights, strict=False)):
-        order = (3, 0, 1, 2) if layer.conv.groups > 1 else (0, 3, 1, 2)
+        conv = layer.conv if isinstance(layer, ConvNorm) else layer
+        order = (3, 0, 1, 2) if conv.groups > 1 else (0, 3, 1, 2)
         kernel = np.ascontiguousarray(weight.transpose(order))
-        if kernel.shape != tuple(layer.conv.weight.shape):
+        if kernel.shape != tuple(conv.weight.shape):
             raise WarmStartError(
                 f"{tflite}: convolution {number} is {kernel.shape}, the network's is "
-                f"{tuple(layer.conv.weight.shape)}; use a width-1.0 MobileNetV2"
+                f"{tuple(conv.weight.shape)}; use a file of the same width and classes"
             )
         with torch.no_grad():
-            layer.conv.weight.copy_(torch.from_numpy(kernel))
-        biases[layer.norm] = torch.from_numpy(bias)
+            conv.weight.copy_(torch.from_numpy(kernel))
+        if isinstance(layer, ConvNorm):
+            biases[layer.norm] = torch.from_numpy(bias)
+        else:
+            with torch.no_grad():
+                conv.bias.copy_(torch.from_numpy(bias))
     restore_norms(network, biases, photos)
-    return len(layers)
+    return part
+
+
+def _layers(module: nn.Module) -> list[nn.Module]:
+    """Convolutions with their norms, and the heads' last ones, in the order of execution."""
+    found: list[nn.Module] = []
+    for child in module.children():
+        leaf = isinstance(child, ConvNorm | nn.Conv2d)
+        found += [child] if leaf else _layers(child)
+    return found
 
 
 def _convolutions(tflite: Path) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -95,7 +113,7 @@ def restore_norms(network: SSDLite, biases: dict[nn.BatchNorm2d, Tensor], photos
     hooks = [norm.register_forward_pre_hook(measure) for norm in biases]
     training = network.training
     network.eval()
-    network.backbone(photos)
+    network(photos)
     network.train(training)
     for hook in hooks:
         hook.remove()
