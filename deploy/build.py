@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deploy.card import provenance, write_card
+from deploy.checkpoint import load_network
 from deploy.dataset import load_coco
 from deploy.evaluate import evaluate
 from deploy.export import export_float
@@ -15,7 +16,6 @@ from deploy.files import write_aside
 from deploy.metrics import Metrics
 from deploy.package import BundleInfo, write_bundle
 from deploy.quantize import QuantizeSettings, quantize
-from deploy.train import load_network
 from pi_detector.config.settings import ModelSettings
 
 log = logging.getLogger(__name__)

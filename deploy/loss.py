@@ -10,6 +10,7 @@ Intersection over Union", 2019.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -52,10 +53,18 @@ class Targets:
     known: Tensor
 
 
+class LossSums(NamedTuple):
+    """Losses summed over a batch, and the number of object anchors to divide them by."""
+
+    classes: Tensor
+    boxes: Tensor
+    objects: Tensor
+
+
 class DetectionLoss:
     """Loss of a batch, for the anchors of one network."""
 
-    def __init__(self, spec: AnchorSpec, classes: int, device: str = "cpu") -> None:
+    def __init__(self, spec: AnchorSpec, classes: int, device: torch.device | str = "cpu") -> None:
         self.classes = classes
         self.anchors = torch.from_numpy(make_anchors(spec)).to(device)
         half = self.anchors[:, 2:] / 2
@@ -117,10 +126,8 @@ class DetectionLoss:
             known[((points >= box[:2] - 4) & (points <= box[2:] + 4)).all(-1), label] = 0
         return known
 
-    def __call__(
-        self, logits: Tensor, coded: Tensor, batch: list[Targets]
-    ) -> tuple[Tensor, Tensor]:
-        """Classification and box loss of a batch, each per object anchor.
+    def __call__(self, logits: Tensor, coded: Tensor, batch: list[Targets]) -> LossSums:
+        """Classification and box loss of a batch, and its object anchors.
 
         Args:
             logits: (B, N, classes) float32.
@@ -151,5 +158,4 @@ class DetectionLoss:
             )
             focus = (scores.sigmoid() - quality).abs().pow(FOCUS)
             class_loss = class_loss + (cross_entropy * focus * known).sum()
-        count = max(positives, 1)
-        return class_loss / count, BOX_WEIGHT * box_loss / count
+        return LossSums(class_loss, BOX_WEIGHT * box_loss, logits.new_tensor(positives))

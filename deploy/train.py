@@ -3,40 +3,43 @@
 The schedule is a list of phases, each an input size and a number of epochs: the early epochs run
 on small inputs, where a CPU is fastest, and the last ones at the size that ships (M. Tan and
 Q. Le, "EfficientNetV2", 2021, call it progressive learning).
+
+Started by ``torchrun``, the processes share each batch; torch's own engine
+(``DistributedDataParallel``) keeps them together.
 """
 
 from __future__ import annotations
 
 import copy
 import ctypes
+import hashlib
 import json
 import logging
 import math
 import time
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
 
-from deploy.augment import MOSAIC_PROBABILITY, Sample, augmented
-from deploy.dataset import Dataset, read_photo, sampling_weights
-from deploy.files import write_aside
+from deploy.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from deploy.dataset import Dataset
 from deploy.loss import DetectionLoss, Targets
 from deploy.network import NetworkSpec, SSDLite
+from deploy.samples import Samples, ShareOfSteps, collate, photo_inputs, to_input
 from deploy.warmstart import load_weights
-
 
 log = logging.getLogger(__name__)
 
-
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be read or continued."""
+LOWEST_RATE = 0.02
+"""The cosine ends at this share of the peak."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +56,23 @@ class TrainSettings:
 
     Attributes:
         phases: input sizes and epochs, in order; the last size is the one that ships.
-        batch: photos a step.
+        batch: photos a step, over all processes.
+        accumulate: micro-batches that a process goes through in a step, to save memory; batch norm
+            sees a micro-batch at a time.
         learning_rate: peak rate of AdamW; it warms up, then falls on a cosine.
         weight_decay: of AdamW, on convolution weights alone.
+        warmup_steps: steps until the rate's peak.
         frozen_blocks: bottlenecks that keep their weights, with the stem; 0 trains everything.
         ema_decay: decay of the exponential moving average of the weights, which is what ships.
-        bfloat16: autocast; faster on a CPU with AMX or AVX512-BF16, slower on others.
+        bfloat16: autocast; faster on a GPU and on a CPU with AMX or AVX512-BF16, slower on others.
         workers: processes that load and augment.
+        checkpoint_minutes: time between checkpoints inside an epoch.
         seed: of everything random.
     """
 
     phases: tuple[Phase, ...]
     batch: int = 16
+    accumulate: int = 1
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     warmup_steps: int = 300
@@ -72,46 +80,13 @@ class TrainSettings:
     ema_decay: float = 0.998
     bfloat16: bool = False
     workers: int = 1
+    checkpoint_minutes: float = 10.0
     seed: int = 1
 
-
-class Samples(TorchDataset[Sample]):
-    """Augmented samples by number; decoded photos are kept in memory.
-
-    A sample depends on the seed and on its number alone: training that is resumed, or spread over
-    processes, sees the same samples as one that is not.
-    """
-
-    def __init__(self, dataset: Dataset, seed: int) -> None:
-        self.photos = dataset.photos
-        self.images = [
-            read_photo(p.path) for p in tqdm(self.photos, "reading photos", disable=None)
-        ]
-        self.weights = sampling_weights(self.photos)
-        self.seed = seed
-        self.size = 0
-
-    def __getitem__(self, number: int) -> Sample:
-        cv2.setNumThreads(0)
-        rng = np.random.default_rng([self.seed, number])
-        count = 4 if rng.random() < MOSAIC_PROBABILITY else 1
-        picks = rng.choice(len(self.photos), count, p=self.weights)
-        return augmented([(self.photos[i], self.images[i]) for i in picks], self.size, rng)
-
-
-def collate(samples: list[Sample]) -> tuple[Tensor, list[Targets]]:
-    """Network inputs and ground truth of a batch."""
-    images = torch.from_numpy(np.stack([s.image for s in samples]))
-    targets = [
-        Targets(*(torch.from_numpy(v) for v in (s.xyxy, s.classes, s.ignored, s.regions, s.known)))
-        for s in samples
-    ]
-    return images.permute(0, 3, 1, 2), targets
-
-
-def to_input(images: Tensor) -> Tensor:
-    """Bytes to the network's input range: ``(byte - 128) / 128``."""
-    return (images.float() - 128.0).div_(128.0).contiguous(memory_format=torch.channels_last)
+    def outcome(self) -> dict[str, object]:
+        """What decides the result, as plain values: a resumed training must have the same."""
+        free = ("workers", "checkpoint_minutes", "bfloat16")
+        return json.loads(json.dumps({k: v for k, v in asdict(self).items() if k not in free}))
 
 
 def keep_freed_memory() -> None:
@@ -128,7 +103,7 @@ def keep_freed_memory() -> None:
 
 
 class Trainer:
-    """Trains one network; its state can be saved at any epoch and resumed."""
+    """Trains one network; its state can be saved at any step and resumed exactly."""
 
     def __init__(self, spec: NetworkSpec, settings: TrainSettings, out: Path) -> None:
         keep_freed_memory()
@@ -137,137 +112,220 @@ class Trainer:
         self.spec = spec
         self.settings = settings
         self.out = out
-        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._join()
         self.network = SSDLite(spec).to(self.device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).eval()
         self.epoch = 0
         self.step = 0
+        self.sums = np.zeros(2)
+        self.lineage: list[dict] = []
         backbone, count = self.network.backbone, settings.frozen_blocks
         self.frozen = [backbone.stem, *backbone.blocks[:count]] if count else []
         for module in self.frozen:
             module.requires_grad_(False)
-        trained = [p for p in self.network.parameters() if p.requires_grad]
+        self.trained = [p for p in self.network.parameters() if p.requires_grad]
         groups = [
-            {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
-            {"params": [p for p in trained if p.ndim == 1], "weight_decay": 0.0},
-        ]
+            {"params": [p for p in self.trained if p.ndim > 1],
+             "weight_decay": settings.weight_decay},
+            {"params": [p for p in self.trained if p.ndim == 1], "weight_decay": 0.0},
+        ]  # fmt: skip
         self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate)
 
-    def warm_start(self, tflite: Path, dataset: Dataset) -> None:
-        """Load the backbone from an ImageNet classifier."""
-        rng = np.random.default_rng(self.settings.seed)
-        picks = rng.choice(len(dataset.photos), 64, p=sampling_weights(dataset.photos))
-        size = (self.spec.input_size,) * 2
-        photos = [cv2.resize(read_photo(dataset.photos[i].path), size) for i in picks]
-        images = torch.from_numpy(np.stack(photos)).permute(0, 3, 1, 2)
-        part = load_weights(self.network, tflite, to_input(images).to(self.device))
+    def _join(self) -> None:
+        """Find this process's device, and its place among those that ``torchrun`` started."""
+        cuda = torch.cuda.is_available()
+        if distributed.is_torchelastic_launched() and not distributed.is_initialized():
+            distributed.init_process_group("nccl" if cuda else "gloo")
+        joined = distributed.is_initialized()
+        self.rank = distributed.get_rank() if joined else 0
+        self.world = distributed.get_world_size() if joined else 1
+        self.device = torch.device("cuda", self.rank % torch.cuda.device_count()) if cuda else (
+            torch.device("cpu")
+        )  # fmt: skip
+        if self.settings.batch % (self.world * self.settings.accumulate):
+            raise ValueError(
+                f"a batch of {self.settings.batch} cannot be cut into "
+                f"{self.world * self.settings.accumulate} equal parts"
+            )
+
+    def warm_start(self, tflite: Path, lineage: list[dict], dataset: Dataset) -> None:
+        """Load the weights of a quantized model; ``lineage`` tells how those were trained."""
+        photos = photo_inputs(dataset, 64, self.spec.input_size, self.settings.seed)
+        part = load_weights(self.network, tflite, photos.to(self.device))
         log.info("%s starts from %s", part, tflite)
         self.average.load_state_dict(self.network.state_dict())
+        digest = hashlib.sha256(tflite.read_bytes()).hexdigest()
+        self.lineage = [*lineage, {"starts_from": tflite.name, "sha256": digest, "part": part}]
 
     def resume(self, checkpoint: Path) -> None:
-        """Continue from a checkpoint of the same network."""
+        """Continue a training exactly where it stopped.
+
+        Raises:
+            CheckpointError: it is damaged, of another network, or was trained otherwise.
+        """
         state = load_checkpoint(checkpoint)
         if state["spec"] != asdict(self.spec):
             raise CheckpointError(f"{checkpoint}: is of another network ({state['spec']})")
+        before, now = state["settings"], self.settings.outcome()
+        changed = [name for name in now if now[name] != before.get(name)]
+        if changed:
+            told = ", ".join(f"{n} {before.get(n)} (now {now[n]})" for n in changed)
+            raise CheckpointError(
+                f"{checkpoint}: was trained with {told}; resume with the same settings, or give "
+                "another --out"
+            )
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.step = state["epoch"], state["step"]
+        self.sums = np.asarray(state["sums"])
+        self.lineage = state["lineage"]
 
     def save(self) -> Path:
-        """Write a checkpoint (aside, then renamed)."""
+        """Write ``last.pt``."""
         path = self.out / "last.pt"
-        state = {
-            "spec": asdict(self.spec),
-            "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "epoch": self.epoch,
-            "step": self.step,
-        }
-        write_aside(path, lambda file: torch.save(state, file))
+        if self.world > 1:
+            # Each process has seen its own share of the batches; so have its norms.
+            for module in (self.network, self.average):
+                for buffer in module.buffers():
+                    if buffer.dtype.is_floating_point:
+                        distributed.all_reduce(buffer)
+                        buffer.div_(self.world)
+        if self.rank == 0:
+            state = {
+                "spec": asdict(self.spec),
+                "settings": self.settings.outcome(),
+                "network": self.network.state_dict(),
+                "average": self.average.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "epoch": self.epoch,
+                "step": self.step,
+                "sums": self.sums.tolist(),
+                "lineage": self.lineage,
+            }
+            save_checkpoint(path, state)
         return path
 
     def run(self, dataset: Dataset) -> Path:
         """Train through all phases; a checkpoint and a line of ``loss.jsonl`` an epoch."""
         per_epoch = max(1, len(dataset.photos) // self.settings.batch)
         total = sum(p.epochs for p in self.settings.phases) * per_epoch
+        if self.step == 0:
+            told = {**self.settings.outcome(), "photos": len(dataset.photos)}
+            self.lineage = [*self.lineage, told]
         end = 0
         samples = Samples(dataset, self.settings.seed)
+        model: nn.Module = self.network
+        if self.world > 1:
+            model = DistributedDataParallel(self.network, broadcast_buffers=False)
         for phase in self.settings.phases:
             end += phase.epochs
-            if self.epoch >= end:
-                continue
             anchors = self.spec.anchors(phase.input_size)
             criterion = DetectionLoss(anchors, self.spec.classes, self.device)
             samples.size = phase.input_size
             while self.epoch < end:
-                self._epoch(self._batches(samples, per_epoch), criterion, total, phase.input_size)
+                self._epoch(model, samples, criterion, per_epoch, total)
         return self.out / "last.pt"
-
-    def _batches(
-        self, samples: Samples, steps: int
-    ) -> DataLoader[tuple[Tensor, list[Targets]]]:
-        """The batches of an epoch, from the present step on."""
-        batch, workers = self.settings.batch, self.settings.workers
-        return DataLoader(
-            samples,
-            batch,
-            sampler=range(self.step * batch, (self.epoch + 1) * steps * batch),
-            num_workers=workers,
-            collate_fn=collate,
-            prefetch_factor=4 if workers else None,
-        )
 
     def _epoch(
         self,
-        batches: DataLoader[tuple[Tensor, list[Targets]]],
+        model: nn.Module,
+        samples: Samples,
         criterion: DetectionLoss,
+        per_epoch: int,
         total: int,
-        size: int,
     ) -> None:
-        started = time.monotonic()
-        self.network.train()
+        """The rest of the present epoch."""
+        started = saved = time.monotonic()
+        model.train()
         for module in self.frozen:
             module.eval()
-        sums = np.zeros(2)
-        steps = len(batches)
+        batches = iter(self._batches(samples, per_epoch))
+        first = self.epoch * per_epoch
+        text = f"epoch {self.epoch + 1} at {samples.size} px"
         bar = tqdm(
-            batches, f"epoch {self.epoch + 1} at {size} px", mininterval=5, disable=None
-        )
-        for index, (images, targets) in enumerate(bar):
-            rate = self._rate(total)
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
-            with torch.autocast(self.device, torch.bfloat16, enabled=self.settings.bfloat16):
-                logits, coded = self.network(to_input(images.to(self.device)))
-            moved = [Targets(*(v.to(self.device) for v in vars(t).values())) for t in targets]
-            class_loss, box_loss = criterion(logits.float(), coded.float(), moved)
-            self.optimizer.zero_grad(set_to_none=True)
-            (class_loss + box_loss).backward()
-            nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
-            self.optimizer.step()
-            self.step += 1
-            self._update_average()
-            sums += (class_loss.item(), box_loss.item())
-            mean = sums / (index + 1)
-            bar.set_postfix_str(f"class {mean[0]:.3f} box {mean[1]:.3f} rate {rate:.1e}", False)
+            range(self.step - first, per_epoch), text, mininterval=5,
+            disable=True if self.rank else None
+        )  # fmt: skip
+        for _ in bar:
+            self.sums += self._step(model, batches, criterion, self._rate(total))
+            mean = self.sums / (self.step - first)
+            bar.set_postfix_str(f"class {mean[0]:.3f} box {mean[1]:.3f}", refresh=False)
+            if time.monotonic() - saved > 60 * self.settings.checkpoint_minutes and (
+                self.world == 1
+            ):
+                self.save()
+                saved = time.monotonic()
         self.epoch += 1
         line = {
             "epoch": self.epoch,
-            "input_size": size,
-            "class_loss": round(sums[0] / steps, 5),
-            "box_loss": round(sums[1] / steps, 5),
+            "input_size": samples.size,
+            "class_loss": round(self.sums[0] / per_epoch, 5),
+            "box_loss": round(self.sums[1] / per_epoch, 5),
             "seconds": round(time.monotonic() - started, 1),
         }
-        with (self.out / "loss.jsonl").open("a") as log:
-            log.write(json.dumps(line) + "\n")
+        self.sums = np.zeros(2)
+        if self.rank == 0:
+            with (self.out / "loss.jsonl").open("a") as file:
+                file.write(json.dumps(line) + "\n")
         self.save()
+
+    def _batches(self, samples: Samples, per_epoch: int) -> DataLoader[tuple[Tensor, list]]:
+        """The micro-batches of this process, from the present step to the end of the epoch."""
+        settings = self.settings
+        share = ShareOfSteps(
+            range(self.step, (self.epoch + 1) * per_epoch),
+            settings.batch,
+            rank=self.rank,
+            world=self.world,
+            rounds=settings.accumulate,
+        )
+        return DataLoader(
+            samples,
+            batch_sampler=share,
+            num_workers=settings.workers,
+            collate_fn=collate,
+            prefetch_factor=4 if settings.workers else None,
+        )
+
+    def _step(
+        self, model: nn.Module, batches: Iterator, criterion: DetectionLoss, rate: float
+    ) -> np.ndarray:
+        """One update; its classification and box loss per object anchor, over all processes."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        rounds = self.settings.accumulate
+        totals = torch.zeros(3, device=self.device)
+        for index in range(rounds):
+            images, targets = next(batches)
+            moved = [Targets(*(v.to(self.device) for v in vars(t).values())) for t in targets]
+            wait = self.world > 1 and index < rounds - 1
+            with model.no_sync() if wait else nullcontext():
+                with torch.autocast(
+                    self.device.type, torch.bfloat16, enabled=self.settings.bfloat16
+                ):
+                    logits, coded = model(to_input(images.to(self.device)))
+                sums = criterion(logits.float(), coded.float(), moved)
+                (sums.classes + sums.boxes).backward()
+            totals += torch.stack([sums.classes, sums.boxes, sums.objects]).detach()
+        if self.world > 1:
+            distributed.all_reduce(totals)
+        # The loss is per object anchor of the whole batch, which is known only now.
+        objects = totals[2].clamp(min=1)
+        for parameter in self.trained:
+            if parameter.grad is not None:
+                parameter.grad.mul_(self.world / objects)
+        nn.utils.clip_grad_norm_(self.trained, 10.0)
+        self.optimizer.step()
+        self.step += 1
+        self._update_average()
+        return (totals[:2] / objects).cpu().numpy()
 
     def _rate(self, total: int) -> float:
         warm = min(1.0, (self.step + 1) / self.settings.warmup_steps)
         fall = 0.5 * (1 + math.cos(math.pi * min(1.0, self.step / total)))
-        return self.settings.learning_rate * warm * max(0.02, fall)
+        return self.settings.learning_rate * warm * max(LOWEST_RATE, fall)
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -278,30 +336,3 @@ class Trainer:
                 value.lerp_(state[name], 1 - decay)
             else:
                 value.copy_(state[name])
-
-
-def load_checkpoint(path: Path) -> dict:
-    """Read a checkpoint.
-
-    Raises:
-        CheckpointError: it is missing, or damaged.
-    """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            f"{path}: no such checkpoint; run `python -m deploy train`"
-        ) from error
-    except Exception as error:
-        raise CheckpointError(
-            f"{path}: damaged, or not a checkpoint ({type(error).__name__}); "
-            "remove it to start again, or restore a copy"
-        ) from error
-
-
-def load_network(path: Path) -> SSDLite:
-    """The averaged network of a checkpoint, ready for evaluation and export."""
-    state = load_checkpoint(path)
-    network = SSDLite(NetworkSpec(**state["spec"]))
-    network.load_state_dict(state["average"])
-    return network.eval()

@@ -74,10 +74,10 @@ def test_an_unknown_class_costs_nothing_and_a_known_one_does():
     sure = logits.clone()
     sure[0, :, 1] = 4.0
     coded = torch.zeros(1, len(loss.anchors), 4)
-    unknown, _ = loss(sure, coded, [targets([], [], [True, False])])
-    quiet, _ = loss(logits, coded, [targets([], [], [True, False])])
+    unknown, _, _ = loss(sure, coded, [targets([], [], [True, False])])
+    quiet, _, _ = loss(logits, coded, [targets([], [], [True, False])])
     assert torch.isclose(unknown, quiet)
-    known, _ = loss(sure, coded, [targets([], [], [True, True])])
+    known, _, _ = loss(sure, coded, [targets([], [], [True, True])])
     assert known > 100 * quiet
 
 
