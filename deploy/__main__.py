@@ -8,8 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from deploy import cli_train
-from pi_detector.config.settings import ModelSettings
+from deploy import cli_report, cli_train
 
 VERSION = "1.0.0"
 DESCRIPTION = "Persons, bicycles, cars, motorcycles, buses and trucks in the street"
@@ -61,11 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--name", default="street")
     build.add_argument("--out", type=Path, required=True, help="the bundle's folder")
 
-    measure = add("evaluate", _evaluate, "accuracy of a model, or of detections, on a data set")
-    measure.add_argument("model", help="bundle, bare .tflite, or COCO results (.json)")
-    measure.add_argument("--labels", default="", help="labels file of a bare .tflite")
-    measure.add_argument("--annotations", type=Path, required=True)
-    measure.add_argument("--images", type=Path, help="folder of the photos")
+    cli_report.register(add)
     return parser
 
 
@@ -85,19 +80,6 @@ def _build(arguments: argparse.Namespace) -> None:
         calibration=QuantizeSettings(photos=arguments.calibration_photos),
     )
     print(table(build_bundle(arguments.checkpoint, plan)))
-
-
-def _evaluate(arguments: argparse.Namespace) -> None:
-    from deploy.evaluate import evaluate, table
-    from deploy.metrics import measure, read_results
-
-    if arguments.model.endswith(".json"):
-        metrics = measure(arguments.annotations, read_results(Path(arguments.model)))
-    else:
-        images = arguments.images or arguments.annotations.with_suffix("")
-        model = ModelSettings(path=arguments.model, labels=arguments.labels)
-        metrics = evaluate(model, arguments.annotations, images)
-    print(table({arguments.model: metrics}))
 
 
 if __name__ == "__main__":

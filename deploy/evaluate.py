@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import time
 from pathlib import Path
 
 from tqdm import tqdm
 
-from deploy.dataset import DatasetError, read_photo
+from deploy.dataset import DatasetError, load_coco, read_photo
 from deploy.metrics import Metrics, measure
 from pi_detector.clock import utc_now
 from pi_detector.config.settings import DetectionSettings, ModelSettings
 from pi_detector.detector.bundle import load_model
 from pi_detector.detector.detector import Detector
 from pi_detector.frame import Frame
+
+log = logging.getLogger(__name__)
 
 LOWEST_SCORE = 0.01
 """Average precision needs the tail of the scores, below any threshold that a user would set."""
@@ -24,18 +26,22 @@ def detect_photos(model: ModelSettings, annotations: Path, images: Path) -> list
     """Detections on every photo of a data set, as COCO results; classes are matched by name.
 
     Raises:
-        DatasetError: the model and the data set have no class in common.
+        DatasetError: the model and the data set have no class in common, or annotations or photos
+            are missing.
     """
-    content = json.loads(annotations.read_text("utf-8"))
-    ids = {c["name"]: c["id"] for c in content["categories"]}
+    dataset = load_coco(annotations, images)
+    ids = {c.name: c.id for c in dataset.categories}
     bundle = load_model(model)
     detector = Detector(bundle, model, DetectionSettings(min_score=LOWEST_SCORE))
-    if not set(ids) & set(detector.labels.values()):
+    known = set(detector.labels.values())
+    if not set(ids) & known:
         raise DatasetError(f"{annotations}: has no class of the model ({detector.name})")
+    for label in (label for label in ids if label not in known):
+        log.warning("%s: does not know the class %r, which counts as 0", detector.name, label)
     results = []
-    for entry in tqdm(content["images"], "detecting", disable=None):
-        image = read_photo(images / entry["file_name"])
-        frame = Frame(image, entry["id"], time.monotonic_ns(), utc_now(), entry["file_name"])
+    for photo in tqdm(dataset.photos, "detecting", disable=None):
+        image = read_photo(photo.path)
+        frame = Frame(image, photo.image_id, time.monotonic_ns(), utc_now(), photo.path.name)
         found, _, _ = detector.detect(detector.prepare(frame))
         rows = zip(found.xyxy.tolist(), found.score.tolist(), found.class_id.tolist(), strict=True)
         for (x1, y1, x2, y2), score, class_id in rows:
@@ -43,13 +49,18 @@ def detect_photos(model: ModelSettings, annotations: Path, images: Path) -> list
             if label in ids:
                 results.append(
                     {
-                        "image_id": entry["id"],
+                        "image_id": photo.image_id,
                         "category_id": ids[label],
                         "bbox": [x1, y1, x2 - x1, y2 - y1],
                         "score": score,
                     }
                 )
     return results
+
+
+def shipped_thresholds(model: ModelSettings) -> dict[str, float]:
+    """By label, the lowest score of a detection, as the model ships it."""
+    return load_model(model).default_scores()
 
 
 def evaluate(model: ModelSettings, annotations: Path, images: Path) -> Metrics:

@@ -17,6 +17,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from deploy.dataset import DatasetError
+
 SCORE_LIMITS = (0.25, 0.40)
 """Of a shipped threshold. The F1 of a class is flat around its best, which a few hundred objects
 place by chance; above these limits a camera's unusual view would lose what it should find."""
@@ -80,15 +82,13 @@ def measure(annotations: Path, results: list[dict]) -> Metrics:
     Args:
         annotations: COCO JSON, images with ``labelled``.
         results: COCO results: ``image_id, category_id, bbox`` (x, y, w, h in pixels), ``score``.
+
+    Raises:
+        DatasetError: the annotation file cannot be used, or the detections are not of its photos.
     """
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO(str(annotations))
-        # loadRes refuses an empty list.
-        found = truth.loadRes([dict(r) for r in results]) if results else _nothing(truth)
-    labelled = defaultdict(list)
-    for image in truth.dataset["images"]:
-        for category in image.get("labelled", truth.getCatIds()):
-            labelled[category].append(image["id"])
+    truth = read_truth(annotations)
+    found = load_results(truth, results, annotations)
+    labelled = labelled_photos(truth)
     classes = {
         category["name"]: _class_metrics(truth, found, category["id"], labelled[category["id"]])
         for category in truth.loadCats(truth.getCatIds())
@@ -109,11 +109,62 @@ def measure(annotations: Path, results: list[dict]) -> Metrics:
     )
 
 
-def _nothing(truth: COCO) -> COCO:
-    empty = COCO()
-    empty.dataset = {**truth.dataset, "annotations": []}
-    empty.createIndex()
-    return empty
+def read_truth(annotations: Path) -> COCO:
+    """Read a COCO annotation file.
+
+    Raises:
+        DatasetError: it cannot be read, or is not one.
+    """
+    try:
+        content = json.loads(annotations.read_text("utf-8"))
+        truth = COCO()
+        truth.dataset = content
+        with contextlib.redirect_stdout(io.StringIO()):
+            truth.createIndex()
+        whole = all(key in content for key in ("images", "annotations", "categories"))
+    except OSError as error:
+        raise DatasetError(f"{annotations}: cannot be read ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{annotations}: not a COCO annotation file ({error!r})") from error
+    if not whole:
+        raise DatasetError(
+            f"{annotations}: not a COCO annotation file; it needs `images`, `annotations` and "
+            "`categories`"
+        )
+    return truth
+
+
+def load_results(truth: COCO, results: list[dict], annotations: Path) -> COCO:
+    """Detections as an index that ``COCOeval`` compares with ``truth``.
+
+    Raises:
+        DatasetError: a detection is of a photo or of a class that ``truth`` does not list.
+    """
+    photos, categories = set(truth.getImgIds()), set(truth.getCatIds())
+    for result in results:
+        if result["image_id"] not in photos or result["category_id"] not in categories:
+            raise DatasetError(
+                f"{annotations}: lists no image {result['image_id']}, or no category "
+                f"{result['category_id']}, of which there are detections; give the annotation "
+                "file of the photos that were detected on"
+            )
+    if not results:  # which loadRes refuses
+        nothing = COCO()
+        nothing.dataset = {**truth.dataset, "annotations": []}
+        with contextlib.redirect_stdout(io.StringIO()):
+            nothing.createIndex()
+        return nothing
+    with contextlib.redirect_stdout(io.StringIO()):
+        return truth.loadRes([dict(r) for r in results])
+
+
+def labelled_photos(truth: COCO) -> dict[int, list[int]]:
+    """By category id, the ids of the photos on which the class is annotated exhaustively."""
+    labelled = defaultdict(list)
+    for image in truth.dataset["images"]:
+        for category in image.get("labelled", truth.getCatIds()):
+            labelled[category].append(image["id"])
+    return labelled
 
 
 def _class_metrics(truth: COCO, found: COCO, category: int, images: list[int]) -> ClassMetrics:
@@ -152,5 +203,22 @@ def _class_metrics(truth: COCO, found: COCO, category: int, images: list[int]) -
 
 
 def read_results(path: Path) -> list[dict]:
-    """Read a COCO results list."""
-    return json.loads(path.read_text("utf-8"))
+    """Read a COCO results list.
+
+    Raises:
+        DatasetError: it cannot be read, or is not one.
+    """
+    try:
+        results = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise DatasetError(f"{path}: not JSON ({error})") from error
+    keys = {"image_id", "category_id", "bbox", "score"}
+    if not isinstance(results, list) or not all(
+        isinstance(r, dict) and keys <= r.keys() for r in results
+    ):
+        raise DatasetError(
+            f"{path}: not a COCO results list; each entry needs {', '.join(sorted(keys))}"
+        )
+    return results
