@@ -9,7 +9,11 @@ from typing import BinaryIO
 
 
 def write_aside(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write ``path`` through ``write``; a failure leaves the old file, and no half of a new one."""
+    """Write ``path`` through ``write``; a failure leaves the old file, and no half of a new one.
+
+    Raises:
+        OSError: it cannot be written (disk full, ...); names ``path``.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.partial")
     try:
@@ -18,5 +22,7 @@ def write_aside(path: Path, write: Callable[[BinaryIO], object]) -> None:
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         aside.unlink(missing_ok=True)
