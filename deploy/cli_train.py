@@ -103,9 +103,11 @@ def _train(arguments: argparse.Namespace) -> None:
     print(trainer.run(dataset))
 
 
-def _start(path: Path) -> tuple[Path, list[dict]]:
-    """The model file to start from, and how it was trained itself, if it is a bundle's."""
+def _start(path: Path) -> tuple[Path, str, list[dict]]:
+    """The model file to start from, its name, and how it was trained itself, if that is known."""
     if not path.is_dir():
-        return path, []
+        return path, path.name, []
     manifest = tomllib.loads((path / "manifest.toml").read_text("utf-8"))
-    return path / manifest["model"]["file"], manifest.get("training", {}).get("lineage", [])
+    model = manifest["model"]
+    lineage = manifest.get("training", {}).get("lineage", [])
+    return path / model["file"], f"{model['name']} {model['version']}", lineage

@@ -148,14 +148,21 @@ class Trainer:
                 f"{self.world * self.settings.accumulate} equal parts"
             )
 
-    def warm_start(self, tflite: Path, lineage: list[dict], dataset: Dataset) -> None:
-        """Load the weights of a quantized model; ``lineage`` tells how those were trained."""
+    def warm_start(self, tflite: Path, name: str, lineage: list[dict], dataset: Dataset) -> None:
+        """Load the weights of a quantized model.
+
+        Args:
+            tflite: the model file.
+            name: what to call it in the lineage.
+            lineage: how it was trained itself, as far as known.
+            dataset: photos that set the batch statistics.
+        """
         photos = photo_inputs(dataset, 64, self.spec.input_size, self.settings.seed)
         part = load_weights(self.network, tflite, photos.to(self.device))
         log.info("%s starts from %s", part, tflite)
         self.average.load_state_dict(self.network.state_dict())
         digest = hashlib.sha256(tflite.read_bytes()).hexdigest()
-        self.lineage = [*lineage, {"starts_from": tflite.name, "sha256": digest, "part": part}]
+        self.lineage = [*lineage, {"starts_from": name, "sha256": digest, "part": part}]
 
     def resume(self, checkpoint: Path) -> None:
         """Continue a training exactly where it stopped.
