@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from deploy import cli_report, cli_train
+from deploy import cli_dataset, cli_report, cli_train
 
 VERSION = "1.0.0"
 DESCRIPTION = "Persons, bicycles, cars, motorcycles, buses and trucks in the street"
@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
                              help="instead of DIR/train.json")  # fmt: skip
 
     cli_train.add_commands(commands)
+    cli_dataset.add_commands(commands)
 
     build = add("build", _build, "export, quantize, measure and package a checkpoint")
     add_data(build)

@@ -2,11 +2,11 @@
 
 An image's ``labelled`` lists the category ids that are annotated exhaustively in it. A class that
 is not listed is unknown there, not absent: it takes no part in the loss, nor in the evaluation.
+Other formats become COCO JSON by ``python -m deploy dataset import``.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deploy.formats.base import DatasetError
+from deploy.formats.coco import CocoBox, CocoImage, check_relations, read_coco
 
-class DatasetError(ValueError):
-    """A data set that cannot be used; the message names the file and the fix."""
+__all__ = ["Category", "Dataset", "DatasetError", "Photo", "load_coco", "read_photo",
+           "sampling_weights"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -64,47 +66,37 @@ def load_coco(annotations: Path, images: Path) -> Dataset:
         images: the folder of its photos.
 
     Raises:
-        DatasetError: the file cannot be read, or holds no usable photo.
+        DatasetError: the file cannot be read or contradicts itself, or a photo is missing.
     """
-    try:
-        content = json.loads(annotations.read_text("utf-8"))
-        categories = tuple(Category(c["id"], c["name"]) for c in content["categories"])
-        entries = content["images"]
-        boxes = content["annotations"]
-    except OSError as error:
-        raise DatasetError(f"{annotations}: cannot be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise DatasetError(f"{annotations}: not a COCO annotation file ({error!r})") from error
-    if not entries:
-        raise DatasetError(f"{annotations}: lists no images")
+    content = read_coco(annotations)
+    boxes = check_relations(content, annotations)
+    categories = tuple(Category(c.id, c.name) for c in content.categories)
     index = {category.id: i for i, category in enumerate(categories)}
-    by_image: dict[int, list[dict]] = {entry["id"]: [] for entry in entries}
-    for box in boxes:
-        if box["image_id"] not in by_image:
-            raise DatasetError(f"{annotations}: annotation {box['id']} names no listed image")
-        if box["category_id"] not in index:
-            raise DatasetError(
-                f"{annotations}: annotation {box['id']} has category {box['category_id']}, "
-                "which `categories` does not list"
-            )
-        by_image[box["image_id"]].append(box)
-    photos = tuple(_photo(e, by_image[e["id"]], images, index) for e in entries)
-    if not photos[0].path.is_file():
-        raise DatasetError(f"{photos[0].path}: no such photo; is {images} the image folder?")
+    photos = tuple(_photo(entry, boxes[entry.id], images, index) for entry in content.images)
+    missing = [photo.path for photo in photos if not photo.path.is_file()]
+    if missing:
+        raise DatasetError(
+            f"{annotations}: {len(missing)} of {len(photos)} photos are missing, such as "
+            f"{missing[0]}; is {images} the image folder?"
+        )
     return Dataset(categories, photos)
 
 
-def _photo(entry: dict, boxes: list[dict], images: Path, index: dict[int, int]) -> Photo:
-    xywh = np.asarray([b["bbox"] for b in boxes], np.float32).reshape(-1, 4)
+def _photo(entry: CocoImage, boxes: list[CocoBox], images: Path, index: dict[int, int]) -> Photo:
+    objects = [box for box in boxes if not box.is_region]
+    xywh = np.asarray([box.bbox for box in objects], np.float32).reshape(-1, 4)
     xyxy = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1)
     known = np.zeros(len(index), bool)
-    known[[index[c] for c in entry.get("labelled", index) if c in index]] = True
+    labelled = index if entry.labelled is None else entry.labelled
+    known[[index[c] for c in labelled if c in index]] = True
+    # What is within a crowd's region is neither an object nor background.
+    known[[index[box.category_id] for box in boxes if box.is_region]] = False
     return Photo(
-        path=images / entry["file_name"],
-        image_id=entry["id"],
-        source=entry.get("source", ""),
+        path=images / entry.file_name,
+        image_id=entry.id,
+        source=entry.source,
         xyxy=xyxy,
-        classes=np.asarray([index[b["category_id"]] for b in boxes], np.int64),
+        classes=np.asarray([index[box.category_id] for box in objects], np.int64),
         known=known,
     )
 
@@ -115,7 +107,10 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
     Raises:
         DatasetError: the file is missing or not an image.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    try:
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    except cv2.error:  # A size that it refuses.
+        image = None
     if image is None:
         raise DatasetError(f"{path}: not a readable image; remove it from the annotations")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
