@@ -1,4 +1,4 @@
-"""Commands ``pseudo-label`` and ``train``."""
+"""Commands ``pseudo-label``, ``train`` and ``qat``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 # The first blocks see edges and colours, which ImageNet has taught them already; to leave them
 # alone saves a third of the training time.
 WARM_FROZEN_BLOCKS = 3
+# The weights are good already: a short warm-up fills the optimizer's averages.
+QAT_WARMUP_STEPS = 50
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
@@ -34,14 +36,28 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     train.add_argument("--phases", type=_phases, default="224x6,300x8", metavar="SIZExEPOCHS,...",
                        help="input sizes and epochs, in order (default: %(default)s)")  # fmt: skip
     train.add_argument("--width", type=float, default=1.0, help="multiplier of the channels")
-    train.add_argument("--batch", type=int, default=16, help="photos a step, over all processes")
-    train.add_argument("--accumulate", type=int, default=1, metavar="N",
-                       help="micro-batches a step and process, to save memory")  # fmt: skip
     train.add_argument("--learning-rate", type=float, default=1e-3, help="peak of the schedule")
-    train.add_argument("--workers", type=int, default=1, help="processes that load photos")
-    train.add_argument("--seed", type=int, default=1)
-    train.add_argument("--bfloat16", action="store_true", help="autocast, on hardware that has it")
-    train.add_argument("--out", type=Path, required=True, help="folder of checkpoints and losses")
+    _add_machine(train)
+
+    text = "fine-tune a checkpoint for INT8 and quantize it; started again, it resumes"
+    qat = commands.add_parser("qat", help=text, description=text)
+    qat.set_defaults(run=_qat)
+    _add_data(qat)
+    qat.add_argument("--annotations", type=Path, metavar="FILE", help="instead of DIR/train.json")
+    qat.add_argument("--checkpoint", type=Path, required=True, help="of a float network")
+    qat.add_argument("--recipe", default="qat", help="name or file, with a table `qat`")
+    _add_machine(qat)
+
+
+def _add_machine(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--batch", type=int, default=16, help="photos a step, over all processes")
+    command.add_argument("--accumulate", type=int, default=1, metavar="N",
+                         help="micro-batches a step and process, to save memory")  # fmt: skip
+    command.add_argument("--workers", type=int, default=1, help="processes that load photos")
+    command.add_argument("--seed", type=int, default=1)
+    command.add_argument("--bfloat16", action="store_true",
+                         help="autocast, on hardware that has it")  # fmt: skip
+    command.add_argument("--out", type=Path, required=True, help="folder of checkpoints and losses")
 
 
 def _add_data(command: argparse.ArgumentParser) -> None:
@@ -84,13 +100,9 @@ def _train(arguments: argparse.Namespace) -> None:
     dataset = load_coco(annotations, arguments.data / "train")
     settings = TrainSettings(
         phases=tuple(Phase(*phase) for phase in arguments.phases),
-        batch=arguments.batch,
-        accumulate=arguments.accumulate,
         learning_rate=arguments.learning_rate,
-        bfloat16=arguments.bfloat16,
         frozen_blocks=WARM_FROZEN_BLOCKS if arguments.warm_start else 0,
-        workers=arguments.workers,
-        seed=arguments.seed,
+        **_machine(arguments),
     )
     spec = NetworkSpec(
         len(dataset.categories), input_size=arguments.phases[-1][0], width=arguments.width
@@ -111,3 +123,31 @@ def _start(path: Path) -> tuple[Path, str, list[dict]]:
     model = manifest["model"]
     lineage = manifest.get("training", {}).get("lineage", [])
     return path / model["file"], f"{model['name']} {model['version']}", lineage
+
+
+def _qat(arguments: argparse.Namespace) -> None:
+    from deploy.checkpoint import load_network
+    from deploy.dataset import load_coco
+    from deploy.qat import train_quantized
+    from deploy.recipes import find_recipe
+    from deploy.train import Phase, TrainSettings
+
+    recipe = find_recipe(arguments.recipe)
+    if recipe.qat is None:
+        raise ValueError(f"recipe {recipe.name!r} has no table `qat`")
+    annotations = arguments.annotations or arguments.data / "train.json"
+    dataset = load_coco(annotations, arguments.data / "train")
+    size = load_network(arguments.checkpoint).spec.input_size
+    settings = TrainSettings(
+        phases=(Phase(size, recipe.qat.epochs),),
+        learning_rate=recipe.qat.learning_rate,
+        warmup_steps=QAT_WARMUP_STEPS,
+        **_machine(arguments),
+    )
+    print(train_quantized(arguments.checkpoint, recipe, dataset, settings, arguments.out))
+
+
+def _machine(arguments: argparse.Namespace) -> dict[str, object]:
+    """The settings of ``TrainSettings`` that `train` and `qat` share."""
+    names = ("batch", "accumulate", "workers", "seed", "bfloat16")
+    return {name: getattr(arguments, name) for name in names}

@@ -108,9 +108,13 @@ class ConvNorm(nn.Module):
             x, padding = functional.pad(x, (0, 1, 0, 1)), 0
         else:
             padding = kernel // 2
-        x = functional.conv2d(x, self.conv.weight, None, stride, padding, 1, self.conv.groups)
-        x = self.norm(x)
+        x = self.filtered(x, stride, padding)
         return x if self.linear else functional.relu6(x)
+
+    def filtered(self, x: Tensor, stride: int, padding: int) -> Tensor:
+        """The convolution and the norm."""
+        x = functional.conv2d(x, self.conv.weight, None, stride, padding, 1, self.conv.groups)
+        return self.norm(x)
 
 
 def separable(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -220,11 +224,8 @@ class SSDLite(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and coded boxes of a batch."""
         maps = [lateral(f) for lateral, f in zip(self.lateral, self.backbone(x), strict=True)]
-        for fine in (1, 0):
-            above = functional.interpolate(
-                maps[fine + 1], size=maps[fine].shape[-2:], mode="bilinear", align_corners=False
-            )
-            maps[fine] = maps[fine] + above
+        for level in (1, 0):
+            maps[level] = self.fuse(level, maps[level], maps[level + 1])
         maps = [smooth(m) for smooth, m in zip(self.smooth, maps, strict=True)]
         for extra in self.extra:
             maps.append(extra(maps[-1]))
@@ -232,6 +233,16 @@ class SSDLite(nn.Module):
         logits = [_flat(h(m), classes) for h, m in zip(self.classify, maps, strict=True)]
         boxes = [_flat(h(m), 4) for h, m in zip(self.regress, maps, strict=True)]
         return torch.cat(logits, 1), torch.cat(boxes, 1)
+
+    def fuse(self, level: int, fine: Tensor, coarse: Tensor) -> Tensor:  # noqa: ARG002
+        """The sum of the map of a level and the next deeper one, enlarged."""
+        return fine + enlarge(coarse, fine)
+
+
+def enlarge(coarse: Tensor, fine: Tensor) -> Tensor:
+    """``coarse``, enlarged to the size of ``fine``."""
+    size = fine.shape[-2:]
+    return functional.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
 
 
 def _flat(x: Tensor, depth: int) -> Tensor:

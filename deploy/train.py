@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 from deploy.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from deploy.dataset import Dataset
-from deploy.loss import DetectionLoss, Targets
+from deploy.loss import DetectionLoss, LossSums, Targets
 from deploy.network import NetworkSpec, SSDLite
 from deploy.samples import Samples, ShareOfSteps, collate, photo_inputs, to_input
 from deploy.warmstart import load_weights
@@ -105,6 +105,8 @@ def keep_freed_memory() -> None:
 class Trainer:
     """Trains one network; its state can be saved at any step and resumed exactly."""
 
+    kind = "float"
+
     def __init__(self, spec: NetworkSpec, settings: TrainSettings, out: Path) -> None:
         keep_freed_memory()
         out.mkdir(parents=True, exist_ok=True)
@@ -113,7 +115,7 @@ class Trainer:
         self.settings = settings
         self.out = out
         self._join()
-        self.network = SSDLite(spec).to(self.device, memory_format=torch.channels_last)
+        self.network = self._build().to(self.device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).eval()
         self.epoch = 0
         self.step = 0
@@ -130,6 +132,10 @@ class Trainer:
             {"params": [p for p in self.trained if p.ndim == 1], "weight_decay": 0.0},
         ]  # fmt: skip
         self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate)
+
+    def _build(self) -> SSDLite:
+        """The network to train."""
+        return SSDLite(self.spec)
 
     def _join(self) -> None:
         """Find this process's device, and its place among those that ``torchrun`` started."""
@@ -219,7 +225,7 @@ class Trainer:
         total = sum(p.epochs for p in self.settings.phases) * per_epoch
         if self.step == 0:
             told = {**self.settings.outcome(), "photos": len(dataset.photos)}
-            self.lineage = [*self.lineage, told]
+            self.lineage = [*self.lineage, {"training": self.kind, **told}]
         end = 0
         samples = Samples(dataset, self.settings.seed)
         model: nn.Module = self.network
@@ -309,11 +315,7 @@ class Trainer:
             moved = [Targets(*(v.to(self.device) for v in vars(t).values())) for t in targets]
             wait = self.world > 1 and index < rounds - 1
             with model.no_sync() if wait else nullcontext():
-                with torch.autocast(
-                    self.device.type, torch.bfloat16, enabled=self.settings.bfloat16
-                ):
-                    logits, coded = model(to_input(images.to(self.device)))
-                sums = criterion(logits.float(), coded.float(), moved)
+                sums = self._losses(model, to_input(images.to(self.device)), moved, criterion)
                 (sums.classes + sums.boxes).backward()
             totals += torch.stack([sums.classes, sums.boxes, sums.objects]).detach()
         if self.world > 1:
@@ -328,6 +330,13 @@ class Trainer:
         self.step += 1
         self._update_average()
         return (totals[:2] / objects).cpu().numpy()
+
+    def _losses(
+        self, model: nn.Module, inputs: Tensor, targets: list[Targets], criterion: DetectionLoss
+    ) -> LossSums:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bfloat16):
+            logits, coded = model(inputs)
+        return criterion(logits.float(), coded.float(), targets)
 
     def _rate(self, total: int) -> float:
         warm = min(1.0, (self.step + 1) / self.settings.warmup_steps)

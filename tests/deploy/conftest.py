@@ -35,3 +35,9 @@ def data(tmp_path_factory):
         }
         (root / f"{split}.json").write_text(json.dumps(content))
     return root
+
+
+def pytest_collection_modifyitems(items):
+    """Training and conversion take their time on a small machine that does other work as well."""
+    for item in items:
+        item.add_marker(pytest.mark.timeout(900))
