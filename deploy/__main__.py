@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from deploy import cli_dataset, cli_report, cli_train
+from deploy import cli_dataset, cli_quantize, cli_report, cli_train
 
 VERSION = "1.0.0"
 DESCRIPTION = "Persons, bicycles, cars, motorcycles, buses and trucks in the street"
@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
 
     cli_train.add_commands(commands)
     cli_dataset.add_commands(commands)
+    cli_quantize.add_commands(commands)
 
     build = add("build", _build, "export, quantize, measure and package a checkpoint")
     add_data(build)
@@ -68,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 def _build(arguments: argparse.Namespace) -> None:
     from deploy.build import BuildPlan, build_bundle
     from deploy.evaluate import table
-    from deploy.quantize import QuantizeSettings
+    from deploy.recipes import find_recipe
 
     plan = BuildPlan(
         data=arguments.data,
@@ -78,7 +79,7 @@ def _build(arguments: argparse.Namespace) -> None:
         name=arguments.name,
         version=VERSION,
         description=DESCRIPTION,
-        calibration=QuantizeSettings(photos=arguments.calibration_photos),
+        recipe=find_recipe("int8").with_photos(arguments.calibration_photos),
     )
     print(table(build_bundle(arguments.checkpoint, plan)))
 

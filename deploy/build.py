@@ -15,7 +15,8 @@ from deploy.export import export_float
 from deploy.files import write_aside
 from deploy.metrics import Metrics
 from deploy.package import BundleInfo, write_bundle
-from deploy.quantize import QuantizeSettings, quantize
+from deploy.quantize import calibration_inputs, quantize
+from deploy.recipes import Recipe
 from pi_detector.config.settings import ModelSettings
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class BuildPlan:
         work: folder for intermediate files.
         out: the bundle.
         name, version, description: of the bundle.
-        calibration: how to quantize.
+        recipe: how to quantize.
     """
 
     data: Path
@@ -47,7 +48,7 @@ class BuildPlan:
     name: str
     version: str
     description: str
-    calibration: QuantizeSettings
+    recipe: Recipe
 
 
 def build_bundle(checkpoint: Path, plan: BuildPlan) -> dict[str, Metrics]:
@@ -60,7 +61,8 @@ def build_bundle(checkpoint: Path, plan: BuildPlan) -> dict[str, Metrics]:
     train = load_coco(plan.annotations, plan.data / "train")
     files = {kind: plan.work / f"{kind}.tflite" for kind in ("float32", "int8")}
     export_float(network, files["float32"])
-    quantize(files["float32"], train.photos, plan.calibration, files["int8"])
+    inputs = calibration_inputs(train.photos, network.spec.input_size, plan.recipe.calibration)
+    quantize(files["float32"], plan.recipe, inputs, files["int8"])
     info = BundleInfo(
         plan.name, plan.version, plan.description, network.spec, train.categories,
         training=provenance(train, plan.annotations),

@@ -1,110 +1,207 @@
-"""Post-training quantization: a float .tflite file to full-integer INT8.
+"""Post-training quantization: a float .tflite file of our network to what a recipe asks for.
 
-Weights are quantized per channel, activations per tensor from calibration photos. Three ranges are
-not left to chance: the input's, so that the quantized input is the camera's byte minus 128; the
-logits', which are cut off below a score that no user asks for; and those of the heads' outputs,
-which are equal across feature maps so that their concatenation needs no requantization.
+Weights are quantized per channel, activations per tensor. Layers can be left in float32: the graph
+then converts before and after them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import logging
+import re
+import struct
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import cv2
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
-from ai_edge_quantizer import qtyping, quantizer, recipe
+from ai_edge_quantizer import qtyping, quantizer, recipe_manager
+from ai_edge_quantizer.recipe_manager import AlgorithmName
 from numpy.typing import NDArray
 
-from deploy.dataset import Photo, read_photo, sampling_weights
-from deploy.export import INPUT, Graph, remove_identity_requantization, write_model
+from deploy.calibrate import (
+    QuantizationError,
+    Ranges,
+    calibrate,
+    calibration_inputs,
+    fix_ranges,
+    override_ranges,
+    quiet,
+)
+from deploy.export import BOXES, INPUT, LOGITS, Graph, remove_identity_requantization, write_model
+from deploy.layers import layers, name_layers, tensor_name
+from deploy.recipes import Recipe
+from pi_detector.detector.runtime import read_model
+from pi_detector.errors import PiDetectorError
 
-LOWEST_LOGIT = -7.0
-"""A sigmoid of 0.0009: nobody asks for less, so the eight bits are spent above it."""
-LOGIT_HEADROOM = 0.5
-"""Above the highest calibrated logit: scores that are cut off there would tie."""
+__all__ = ["QuantizationError", "calibration_inputs", "input_size", "quantize", "read_network"]
+
+log = logging.getLogger(__name__)
+
+_WEIGHT_ALGORITHMS = {"mse": AlgorithmName.MSE, "octav": AlgorithmName.OCTAV}
+_TYPES = {
+    schema.TensorType.FLOAT32: np.float32,
+    schema.TensorType.INT8: np.int8,
+    schema.TensorType.INT32: np.int32,
+    schema.TensorType.INT64: np.int64,
+}
+_BIAS_STEPS = 2**15
+_ALL = qtyping.TFLOperationName.ALL_SUPPORTED
+_CONVOLUTIONS = (qtyping.TFLOperationName.CONV_2D, qtyping.TFLOperationName.DEPTHWISE_CONV_2D)
 
 
-class QuantizationError(ValueError):
-    """A model that cannot be quantized as asked."""
-
-
-@dataclass(frozen=True)
-class QuantizeSettings:
-    """How to quantize.
-
-    Attributes:
-        photos: number of calibration photos.
-        seed: of their choice.
-    """
-
-    photos: int = 256
-    seed: int = 1
-
-
-def calibration_inputs(
-    photos: Sequence[Photo], size: int, settings: QuantizeSettings
-) -> Iterator[dict[str, NDArray[np.float32]]]:
-    """Network inputs of a balanced choice of photos, scaled as the device scales them.
+def read_network(path: Path) -> schema.ModelT:
+    """The object tree of a .tflite file of our network, its layers named.
 
     Raises:
-        QuantizationError: there are fewer photos than asked for.
+        QuantizationError: the file cannot be read, or is not our network.
     """
-    if len(photos) < settings.photos:
+    try:
+        model = flatbuffer_utils.read_model_from_bytearray(bytearray(read_model(path)))
+        ends = {e.name.decode() for s in model.signatureDefs for e in (*s.inputs, *s.outputs)}
+    except PiDetectorError as error:
+        raise QuantizationError(str(error)) from error
+    except (TypeError, ValueError, struct.error) as error:
+        raise QuantizationError(f"{path}: is damaged, or has no signature ({error})") from error
+    if ends != {INPUT, LOGITS, BOXES}:
         raise QuantizationError(
-            f"{len(photos)} calibration photos, {settings.photos} needed; add photos or lower "
-            "the number"
+            f"{path}: has {', '.join(sorted(ends))}, not image, logits and boxes; give a file that "
+            "was exported here"
         )
-    rng = np.random.default_rng(settings.seed)
-    weights = sampling_weights(tuple(photos))
-    for index in rng.choice(len(photos), settings.photos, replace=False, p=weights):
-        image = cv2.resize(read_photo(photos[index].path), (size, size))
-        yield {INPUT: ((image.astype(np.float32) - 128.0) / 128.0)[None]}
+    name_layers(model)
+    return model
 
 
-def quantize(model: Path, photos: Sequence[Photo], settings: QuantizeSettings, out: Path) -> None:
-    """Write ``out``: the INT8 version of a float .tflite file of our network."""
-    graph = Graph(flatbuffer_utils.read_model(str(model)))
-    tensors = graph.subgraph.tensors
-    size = int(tensors[graph.subgraph.inputs[0]].shape[1])
-    engine = quantizer.Quantizer(str(model), recipe.static_wi8_ai8())
-    inputs = list(calibration_inputs(photos, size, settings))
-    ranges = engine.calibrate({"serving_default": inputs}, num_threads=2)
-    _fix_ranges(graph, ranges)
-    result = engine.quantize(ranges, enable_progress_report=False)
-    aside = out.with_suffix(".raw.tflite")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    result.export_model(str(aside), overwrite=True)
-    quantized = flatbuffer_utils.read_model(str(aside))
-    aside.unlink()
+def input_size(model: schema.ModelT) -> int:
+    """Side of the network's square input, in pixels."""
+    subgraph = model.subgraphs[0]
+    return int(subgraph.tensors[subgraph.inputs[0]].shape[1])
+
+
+def quantize(
+    model: Path,
+    recipe: Recipe,
+    inputs: Iterable[dict[str, NDArray[np.float32]]],
+    out: Path,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+) -> None:
+    """Write a float .tflite file of our network as the recipe asks.
+
+    Args:
+        model: the float file.
+        recipe: what becomes an integer, and how.
+        inputs: network inputs for calibration, see ``calibration_inputs``; read once, one at a
+            time, and only if the recipe calibrates.
+        out: the file to write.
+        ranges: lowest and highest values that take the place of calibrated ones, by the layer that
+            gives them (or the tensor's name in the float file).
+
+    Raises:
+        QuantizationError: the model is no float network of ours, a pattern of the recipe matches
+            no layer, or there is nothing to calibrate with.
+    """
+    tree = read_network(model)
+    graph = Graph(tree)
+    if any(t.type != schema.TensorType.FLOAT32 for t in _ends(graph)):
+        raise QuantizationError(f"{model}: is quantized already; give the float32 file")
+    if recipe.weights == "float32":
+        write_model(tree, out)
+        return
+    original = flatbuffer_utils.read_model(str(model)).subgraphs[0].tensors
+    names = {t.name.decode(): tensor_name(graph, i) for i, t in enumerate(original)}
+    content = flatbuffer_utils.convert_object_to_bytearray(tree)
+    rules = _rules(recipe, graph)
+    found: Ranges = {}
+    if recipe.calibrated:
+        found = calibrate(bytes(content), rules, recipe, inputs)
+        given = override_ranges(graph, found, ranges or {}, names)
+        if not found:
+            raise QuantizationError(f"recipe {recipe.name!r} calibrates, but there are no photos")
+        fix_ranges(graph, found, recipe, given)
+    with quiet():
+        result = quantizer.Quantizer(content, rules).quantize(found, enable_progress_report=False)
+    quantized = flatbuffer_utils.read_model_from_bytearray(bytearray(result.quantized_model))
     remove_identity_requantization(quantized)
+    _restore_constant_channels(graph, Graph(quantized))
     write_model(quantized, out)
 
 
-def _fix_ranges(graph: Graph, ranges: dict[str, qtyping.QSV]) -> None:
-    def name(tensor: int) -> str:
-        return graph.subgraph.tensors[tensor].name.decode()
+def _ends(graph: Graph) -> list[schema.TensorT]:
+    subgraph = graph.subgraph
+    return [subgraph.tensors[t] for t in (*subgraph.inputs, *subgraph.outputs)]
 
-    def assign(tensor: int, low: float, high: float) -> None:
-        entry = ranges[name(tensor)]
-        entry["min"] = np.full_like(entry["min"], low)
-        entry["max"] = np.full_like(entry["max"], high)
 
-    # (byte - 128) / 128 over all bytes: a scale of 1/128 and a zero point of 0.
-    assign(graph.subgraph.inputs[0], -1.0, 127.0 / 128.0)
-    for operator in graph.subgraph.operators:
-        if graph.code(operator) != schema.BuiltinOperator.CONCATENATION:
+def _rules(recipe: Recipe, graph: Graph) -> qtyping.ModelQuantizationRecipe:
+    """The quantizer's rules; of two that fit a layer, the last one counts."""
+    rules = recipe_manager.RecipeManager()
+    if recipe.weights == "float16":
+        rules.add_weight_only_config(".*", _ALL, 16, algorithm_key=AlgorithmName.FLOAT_CASTING)
+    elif recipe.calibrated:
+        bits = 16 if recipe.activations == "int16" else 8
+        rules.add_static_config(".*", _ALL, bits, 8)
+        if algorithm := _WEIGHT_ALGORITHMS.get(recipe.calibration.method):
+            for kind in _CONVOLUTIONS:
+                rules.add_static_config(".*", kind, bits, 8, algorithm_key=algorithm)
+    elif recipe.compute == "integer":
+        rules.add_dynamic_config(".*", _ALL, 8)
+    else:
+        rules.add_weight_only_config(".*", _ALL, 8)
+    for tensor in _float_tensors(recipe, graph):
+        rules.add_quantization_config(
+            f"^{re.escape(tensor)};", _ALL, algorithm_key=AlgorithmName.NO_QUANTIZE
+        )
+    return rules.get_quantization_recipe()
+
+
+def _float_tensors(recipe: Recipe, graph: Graph) -> list[str]:
+    """Output tensors of the layers that stay in float."""
+    tensors: dict[str, str] = {}
+    for pattern in recipe.float_layers:
+        hits = [layer for layer in layers(graph) if re.fullmatch(pattern, layer.name)]
+        if not hits:
+            raise QuantizationError(
+                f"recipe {recipe.name!r}: `float_layers`: {pattern!r} matches no whole name of a "
+                "layer; `python -m deploy diagnose` lists them"
+            )
+        tensors |= {layer.name: tensor_name(graph, layer.output) for layer in hits}
+    return list(tensors.values())
+
+
+def _restore_constant_channels(original: Graph, quantized: Graph) -> None:
+    """Give channels whose weights are all zero their bias back, in place.
+
+    The quantizer's scale for such a channel is zero, which the fast kernels refuse, or so small
+    that the bias, in units of it, is cut off at 32 bits. Zeros are zeros
+    in any scale: one is taken that suits the bias.
+    """
+    floats = {layer.name: layer.operator for layer in layers(original)}
+    for layer in layers(quantized):
+        if not layer.kind.endswith("CONV_2D"):
             continue
-        chain = [operator.outputs[0]]
-        for reshaped in operator.inputs:
-            chain += [reshaped, graph.producer(reshaped).inputs[0]]
-        low = min(float(np.min(ranges[name(t)]["min"])) for t in chain)
-        high = max(float(np.max(ranges[name(t)]["max"])) for t in chain)
-        classes = graph.subgraph.tensors[operator.outputs[0]].shape[2] != 4
-        if classes:
-            low, high = max(low, LOWEST_LOGIT), high + LOGIT_HEADROOM
-        for tensor in chain:
-            assign(tensor, low, high)
+        image, weights, bias = (quantized.subgraph.tensors[t] for t in layer.operator.inputs)
+        if weights.type != schema.TensorType.INT8 or bias.type == schema.TensorType.FLOAT32:
+            continue
+        axis = weights.quantization.quantizedDimension
+        kernels = np.moveaxis(_array(original, floats[layer.name].inputs[1]), axis, 0)
+        constant = np.abs(kernels).reshape(len(kernels), -1).max(1) == 0
+        if not constant.any():
+            continue
+        step = quantized.subgraph.tensors[layer.output].quantization.scale[0]
+        unit = np.float32(image.quantization.scale[0])
+        biases = _array(original, floats[layer.name].inputs[2])
+        scales = np.array(weights.quantization.scale)
+        scales[constant] = np.maximum(np.abs(biases[constant]), step) / (_BIAS_STEPS * unit)
+        stored = _array(quantized, layer.operator.inputs[2]).copy()
+        stored[constant] = np.rint(biases[constant] / (scales[constant] * unit))
+        integers = _array(quantized, layer.operator.inputs[1]).copy()
+        np.moveaxis(integers, axis, 0)[constant] = 0
+        weights.quantization.scale, bias.quantization.scale = scales, scales * unit
+        for tensor, values in ((weights, integers), (bias, stored)):
+            quantized.model.buffers[tensor.buffer].data = np.frombuffer(values.tobytes(), np.uint8)
+
+
+def _array(graph: Graph, tensor: int) -> NDArray:
+    """The value of a constant tensor."""
+    entry = graph.subgraph.tensors[tensor]
+    data = bytes(graph.model.buffers[entry.buffer].data)
+    return np.frombuffer(data, _TYPES[entry.type]).reshape(entry.shape)
