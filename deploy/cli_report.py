@@ -1,4 +1,4 @@
-"""Commands that measure models: ``evaluate``."""
+"""Commands that measure models: ``evaluate`` and ``report``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ RESULTS_SCORE = 0.5
 
 def register(add: AddCommand) -> None:
     """Add the commands to the parser, through its function that adds one."""
+    _register_evaluate(add)
+    _register_report(add)
+
+
+def _register_evaluate(add: AddCommand) -> None:
     command = add("evaluate", _evaluate, "accuracy of a model, or of detections, on a data set")
     command.add_argument("model", help="bundle, bare .tflite, or COCO results (.json)")
     command.add_argument("--labels", default="", help="labels file of a bare .tflite")
@@ -26,6 +31,40 @@ def register(add: AddCommand) -> None:
                          help="threshold of precision, recall and the confusion matrix "
                          "(default: the model's own, by class)")  # fmt: skip
     command.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
+
+
+def _register_report(add: AddCommand) -> None:
+    command = add("report", _report, "measure every quantization recipe, and say which one to take")
+    command.add_argument("--data", type=Path, required=True, metavar="DIR",
+                         help="folder with train.json, train/, val.json, val/")  # fmt: skip
+    command.add_argument("--float", type=Path, required=True, metavar="TFLITE", dest="float_model",
+                         help="float32 .tflite file of our network")  # fmt: skip
+    command.add_argument("--out", type=Path, required=True, metavar="DIR",
+                         help="folder of report.html, report.md and report.json")  # fmt: skip
+    command.add_argument("--recipes", nargs="+", default=(), metavar="RECIPE",
+                         help="names, or TOML files (default: all of deploy/recipes)")  # fmt: skip
+    command.add_argument("--reference", action="append", default=[], metavar="MODEL[:LABELS]",
+                         help="another detector to show beside; may be repeated")  # fmt: skip
+    command.add_argument("--extra", action="append", default=[], type=_named_file,
+                         metavar="NAME=TFLITE", help="another file of our network; the name of a "
+                         "recipe that trains gives its trained file; may be repeated")  # fmt: skip
+    command.add_argument("--photos", type=int, default=0, metavar="N",
+                         help="of the validation set, for a quick look (default: all)")  # fmt: skip
+    command.add_argument("--rounds", type=int, default=15, metavar="N", help="of timing")
+    command.add_argument("--tflite-python", default="", metavar="PYTHON",
+                         help="a Python that has tflite-runtime, to time with it too")  # fmt: skip
+    command.add_argument("--arm64", type=Path, default=Path("build/arm64-bookworm"), metavar="DIR",
+                         help="what tests/system/arm64/run.sh made, to count instructions with "
+                         "QEMU (default: %(default)s)")  # fmt: skip
+    command.add_argument("--examples", type=int, default=6, metavar="N", help="photos to show")
+    command.add_argument("--no-photos", action="store_true", help="name the photos, show none")
+
+
+def _named_file(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=FILE.tflite")
+    return name, Path(path)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -54,3 +93,27 @@ def _evaluate(arguments: argparse.Namespace) -> None:
                    "metrics": metrics.tables(), "operating_point": matrix.tables()}  # fmt: skip
         text = json.dumps(content, indent=1, allow_nan=False).encode()
         write_aside(arguments.json, lambda file: file.write(text))
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from deploy.report.latency import Timing
+    from deploy.report.measure import ReportPlan, make_report
+    from deploy.report.render import write_report
+
+    references = (text.partition(":") for text in arguments.reference)
+    plan = ReportPlan(
+        data=arguments.data,
+        float_model=arguments.float_model,
+        out=arguments.out,
+        recipes=tuple(arguments.recipes),
+        references=tuple(ModelSettings(path=path, labels=labels) for path, _, labels in references),
+        extras=dict(arguments.extra),
+        photos=arguments.photos,
+        examples=arguments.examples,
+        timing=Timing(arguments.rounds, arguments.tflite_python),
+        arm64=arguments.arm64,
+    )
+    report, pictures = make_report(plan)
+    write_report(report, [] if arguments.no_photos else pictures, arguments.out)
+    print(report.choice.reason)
+    print(f"{arguments.out / 'report.html'}")

@@ -1,0 +1,129 @@
+"""The report's figures: SVG whose text and axes take the page's colour."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from deploy.report.conclude import pareto_front
+from deploy.report.content import Row
+
+# M. Okabe and K. Ito's colours, which colour-blind people tell apart.
+_FRONT, _OTHER, _REFERENCE = "#009e73", "#56b4e9", "#e69f00"
+# Stands for the page's own colour until the file is written.
+_INK = "#010203"
+_PAPER_INK = "#222222"
+_WIDTH_IN = 4.6  # at 10 points readable on a phone, where the figure is as wide as the screen
+_STYLE = {
+    "font.size": 10,
+    "font.family": "sans-serif",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "report",
+    "text.color": _INK,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+def figures(rows: Sequence[Row]) -> dict[str, str]:
+    """SVG by name: `pareto` (where anything was timed) and `drop`."""
+    made = {"drop": _drop([r for r in rows if r.candidate and r.kind != "float"])}
+    timed = [row for row in rows if row.measured and row.time is not None]
+    if timed:
+        made = {"pareto": _pareto(timed), **made}
+    return {name: svg for name, svg in made.items() if svg}
+
+
+def for_paper(svg: str) -> str:
+    """The figure for a white page, where ``currentColor`` has nothing to follow."""
+    return svg.replace("currentColor", _PAPER_INK)
+
+
+def _pareto(rows: Sequence[Row]) -> str:
+    front = pareto_front(rows)
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(_WIDTH_IN, 4.0), layout="constrained")
+        axes = figure.add_subplot()
+        largest = max(row.bytes for row in rows)
+        for row in rows:
+            colour = _REFERENCE if row.kind == "reference" else _OTHER
+            axes.scatter(
+                row.time.ratio, row.metrics.ap50, s=30 + 300 * row.bytes / largest, alpha=0.75,
+                color=_FRONT if row in front else colour, linewidths=0,
+            )  # fmt: skip
+        axes.plot(
+            [r.time.ratio for r in front], [r.metrics.ap50 for r in front],
+            color=_FRONT, linewidth=1, linestyle="--", zorder=0,
+        )  # fmt: skip
+        axes.set_xlabel("time of one invoke, float32 = 1 (LiteRT, 1 thread)")
+        axes.set_ylabel("AP50")
+        axes.grid(alpha=0.2)
+        axes.margins(0.12)
+        _label_at_the_right(axes, rows)
+        return _svg(figure)
+
+
+def _label_at_the_right(axes: Axes, rows: Sequence[Row]) -> None:
+    """Names in a column beside the plot, joined to their points: recipes are often alike."""
+    axes.autoscale_view()
+    (low, high), right = axes.get_ylim(), axes.get_xlim()[1]
+    step = (high - low) / max(len(rows), 12)
+    ordered = sorted(rows, key=lambda r: r.metrics.ap50)
+    place = low - step / 2
+    places = []
+    for row in ordered:
+        place = max(place + step, row.metrics.ap50)
+        places.append(place)
+    excess = max(0.0, places[-1] - (high - step / 2))
+    for number in range(len(places) - 1, -1, -1):
+        above = places[number + 1] - step if number + 1 < len(places) else places[-1] - excess
+        places[number] = min(places[number], above)
+    for row, y in zip(ordered, places, strict=True):
+        axes.annotate(
+            row.name, (row.time.ratio, row.metrics.ap50), (right, y), va="center", fontsize=9,
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": _INK, "alpha": 0.3, "linewidth": 0.6},
+        )  # fmt: skip
+    axes.set_xlim(right=right)
+
+
+def _drop(rows: Sequence[Row]) -> str:
+    if not rows:
+        return ""
+    rows = sorted(rows, key=lambda r: -r.ap50_drop.points)
+    points = [row.ap50_drop.points for row in rows]
+    reach = [
+        [max(0.0, r.ap50_drop.points - r.ap50_drop.low) for r in rows],
+        [max(0.0, r.ap50_drop.high - r.ap50_drop.points) for r in rows],
+    ]
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(_WIDTH_IN, 1.0 + 0.3 * len(rows)), layout="constrained")
+        axes = figure.add_subplot()
+        axes.barh(
+            [row.name for row in rows], points, xerr=reach, color=_OTHER, height=0.6,
+            error_kw={"ecolor": _INK, "elinewidth": 1, "capsize": 2},
+        )  # fmt: skip
+        axes.axvline(0, color=_INK, linewidth=0.8)
+        axes.set_xlabel("points of AP50 lost to float32 (95 % interval)")
+        axes.grid(axis="x", alpha=0.2)
+        return _svg(figure)
+
+
+def _svg(figure: Figure) -> str:
+    out = io.StringIO()
+    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    text = out.getvalue()
+    text = text[text.index("<svg") :]
+    opening, rest = text.split(">", 1)
+    # Without a size of its own it takes that of its place.
+    opening = re.sub(r' (width|height)="[^"]*"', "", opening)
+    return f"{opening}>{rest}".replace(_INK, "currentColor")

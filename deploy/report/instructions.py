@@ -1,0 +1,84 @@
+"""Guest instructions of one ``invoke()`` on aarch64: a cost that no machine's load changes.
+
+QEMU runs the aarch64 LiteRT in the Debian that ``tests/system/arm64/run.sh`` has extracted, and a
+plugin counts. Instructions are not time (they say nothing of caches and of how many run at once),
+but they are those of the Arm code, where this machine's times are those of another processor.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import statistics
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from tqdm import tqdm
+
+log = logging.getLogger(__name__)
+
+PLUGIN = Path(__file__).with_name("icount.c")
+GUEST = Path(__file__).with_name("icount_guest.py")
+_TIMEOUT_S = 600
+
+
+def count_instructions(
+    models: Mapping[str, Path], photo: Path, arm64: Path
+) -> tuple[dict[str, int], str]:
+    """Count for each model, as far as the means are here.
+
+    Args:
+        models: .tflite files by name.
+        photo: .npy file, (h, w, 3) uint8.
+        arm64: work folder of `tests/system/arm64/run.sh`, with `root/` and `site/`.
+
+    Returns:
+        Instructions by name, and why any are missing, or "".
+    """
+    if reason := _missing(arm64):
+        return {}, reason
+    plugin = arm64 / "icount.so"
+    compiled = subprocess.run(
+        ["cc", "-shared", "-fPIC", "-O2", "-o", str(plugin), str(PLUGIN)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if compiled.returncode:
+        return {}, f"not measured: the plugin does not compile ({compiled.stderr[:200]})."
+    counts, failed = {}, []
+    for name, model in tqdm(models.items(), "counting", disable=None):
+        try:
+            counts[name] = _count(model, photo, arm64.resolve(), plugin.resolve())
+        except (subprocess.SubprocessError, ValueError) as error:
+            log.warning("%s: instructions cannot be counted: %s", name, error)
+            failed.append(name)
+    return counts, f"not counted for {', '.join(failed)}: the run failed." if failed else ""
+
+
+def _missing(arm64: Path) -> str:
+    for tool in ("qemu-aarch64", "cc"):
+        if shutil.which(tool) is None:
+            return f"not measured: {tool} absent."
+    if not (arm64 / "root/usr/bin/python3").exists() or not (arm64 / "site").is_dir():
+        return f"not measured: no aarch64 system in {arm64}; tests/system/arm64/run.sh makes one."
+    return ""
+
+
+def _count(model: Path, photo: Path, arm64: Path, plugin: Path) -> int:
+    """The median of a few calls, the first of which are left out."""
+    root = arm64 / "root"
+    command = [
+        "qemu-aarch64", "-cpu", "cortex-a72", "-L", str(root), "-plugin", str(plugin),
+        str(root / "usr/bin/python3"), str(GUEST), str(model.resolve()), str(photo.resolve()),
+    ]  # fmt: skip
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False,
+        env={**os.environ, "PYTHONPATH": f"{arm64 / 'site'}", "PYTHONDONTWRITEBYTECODE": "1"},
+    )  # fmt: skip
+    lines = [line.split() for line in done.stderr.splitlines()]
+    counts = [int(line[1]) for line in lines if line[:1] == ["instructions"]]
+    if done.returncode or len(counts) < 2:
+        raise ValueError(done.stderr.strip()[-300:] or f"exit code {done.returncode}")
+    # What comes before the first mark is the start of Python, the loading and one call.
+    return round(statistics.median(counts[1:]))
