@@ -6,12 +6,8 @@ import argparse
 import logging
 import os
 import sys
-from pathlib import Path
 
-from deploy import cli_dataset, cli_quantize, cli_report, cli_train
-
-VERSION = "1.0.0"
-DESCRIPTION = "Persons, bicycles, cars, motorcycles, buses and trucks in the street"
+from deploy import cli_build, cli_dataset, cli_quantize, cli_report, cli_train
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -41,47 +37,12 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    def add_data(command: argparse.ArgumentParser) -> None:
-        command.add_argument("--data", type=Path, required=True, metavar="DIR",
-                             help="folder with train.json, train/, val.json, val/")  # fmt: skip
-
-    def add_annotations(command: argparse.ArgumentParser) -> None:
-        command.add_argument("--annotations", type=Path, metavar="FILE",
-                             help="instead of DIR/train.json")  # fmt: skip
-
     cli_train.add_commands(commands)
     cli_dataset.add_commands(commands)
     cli_quantize.add_commands(commands)
-
-    build = add("build", _build, "export, quantize, measure and package a checkpoint")
-    add_data(build)
-    add_annotations(build)
-    build.add_argument("--checkpoint", type=Path, required=True)
-    build.add_argument("--work", type=Path, default=Path("runs/build"))
-    build.add_argument("--calibration-photos", type=int, default=256)
-    build.add_argument("--name", default="street")
-    build.add_argument("--out", type=Path, required=True, help="the bundle's folder")
-
+    cli_build.add_commands(commands)
     cli_report.register(add)
     return parser
-
-
-def _build(arguments: argparse.Namespace) -> None:
-    from deploy.build import BuildPlan, build_bundle
-    from deploy.evaluate import table
-    from deploy.recipes import find_recipe
-
-    plan = BuildPlan(
-        data=arguments.data,
-        annotations=arguments.annotations or arguments.data / "train.json",
-        work=arguments.work,
-        out=arguments.out,
-        name=arguments.name,
-        version=VERSION,
-        description=DESCRIPTION,
-        recipe=find_recipe("int8").with_photos(arguments.calibration_photos),
-    )
-    print(table(build_bundle(arguments.checkpoint, plan)))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from ai_edge_litert.interpreter import Interpreter
 
 from deploy.dataset import Category
 from deploy.export import BOXES, LOGITS
-from deploy.files import write_aside
 from deploy.network import NetworkSpec
 
 DEFAULT_SCORE = 0.4
@@ -45,19 +45,34 @@ class BundleInfo:
 
 
 def write_bundle(model: Path, info: BundleInfo, out: Path) -> None:
-    """Write a bundle folder; an older one is replaced only when the new one is whole."""
-    aside = out.with_name(f".{out.name}.partial")
+    """Write model, labels and manifest into a folder, which is made if it is missing."""
+    out.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(model, out / "model.tflite")
+    labels = "".join(f"{c.name}\n" for c in info.categories)
+    (out / "labels.txt").write_text(labels, "utf-8")
+    (out / "manifest.toml").write_text(
+        tomli_w.dumps(_manifest(out / "model.tflite", info)), "utf-8"
+    )
+
+
+@contextmanager
+def staged_bundle(out: Path) -> Iterator[Path]:
+    """A folder beside ``out`` that takes its place when the block ends without an error.
+
+    The bundle that was there stays until the new one is whole.
+    """
+    aside, old = (out.with_name(f".{out.name}.{part}") for part in ("partial", "old"))
     shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
     aside.mkdir(parents=True)
-    shutil.copyfile(model, aside / "model.tflite")
-    labels = "".join(f"{c.name}\n" for c in info.categories).encode()
-    write_aside(aside / "labels.txt", lambda file: file.write(labels))
-    manifest = tomli_w.dumps(_manifest(aside / "model.tflite", info)).encode()
-    write_aside(aside / "manifest.toml", lambda file: file.write(manifest))
-    if (out / "README.md").is_file():
-        shutil.copyfile(out / "README.md", aside / "README.md")
-    shutil.rmtree(out, ignore_errors=True)
-    aside.rename(out)
+    try:
+        yield aside
+        if out.exists():
+            out.rename(old)
+        aside.rename(out)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _manifest(model: Path, info: BundleInfo) -> dict:

@@ -56,6 +56,7 @@ class Teacher:
     def __init__(self, models: Sequence[ModelSettings]) -> None:
         settings = DetectionSettings(min_score=0.05)
         self.detectors = [Detector(load_model(m), m, settings) for m in models]
+        self.names = [detector.name for detector in self.detectors]
 
     def __call__(self, image: np.ndarray) -> list[tuple[str, float, list[float]]]:
         """Label, score and ``x, y, width, height`` in pixels of each detection, best first."""
@@ -103,6 +104,7 @@ def pseudo_label(
         name: {"overlooked": round(rates[number], 3), "boxes": 0, "photos": 0}
         for name, number in ids.items()
     }
+    content.setdefault("info", {})["pseudo_labels_of"] = teacher.names
     next_id = max((b["id"] for b in content["annotations"]), default=0) + 1
     for entry in content["images"]:
         for number in sorted(set(names) - set(entry["labelled"])):

@@ -1,0 +1,111 @@
+"""The gate, golden pictures, and bundles that are whole or not there."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import pytest
+
+from deploy.__main__ import main
+from deploy.dataset import DatasetError
+from deploy.gate import GateError, check_accuracy, check_golden
+from deploy.golden import VIEWS_S, read_golden, record
+from deploy.metrics import Metrics
+from deploy.package import staged_bundle
+from pi_detector.config.settings import ModelSettings
+from pi_detector.sources.demo import load_photograph, render_view
+
+STREET = Path(__file__).resolve().parents[2] / "models" / "street"
+MODEL = ModelSettings(path=str(STREET))
+SCORES = dict.fromkeys(("person", "bicycle", "car", "motorcycle", "bus", "truck"), 0.3)
+GOOD = Metrics(0.40, 0.70, None, None, None, {})
+
+
+def test_a_loss_of_ap_or_of_ap50_is_refused():
+    check_accuracy(GOOD, replace(GOOD, ap=0.386, ap50=0.686))
+    with pytest.raises(GateError, match="INT8 loses 2.0 points of AP against float"):
+        check_accuracy(GOOD, replace(GOOD, ap=0.38))
+    with pytest.raises(GateError, match="INT8 loses 1.6 points of AP50 against float"):
+        check_accuracy(GOOD, replace(GOOD, ap50=0.684))
+
+
+@pytest.fixture(scope="module")
+def golden(tmp_path_factory):
+    return record(MODEL, None, tmp_path_factory.mktemp("golden"))
+
+
+def test_a_model_agrees_with_itself_and_sees_the_man(golden, tmp_path):
+    check_golden(MODEL, golden, tmp_path, SCORES)
+    assert len(golden) == len(VIEWS_S)
+    best = [max(found, key=lambda f: f[1]) for found in golden.values()]
+    assert {label for label, _, _ in best} == {"person"}
+
+
+def test_an_object_that_is_missing_or_new_is_refused(golden, tmp_path):
+    name, found = next(iter(golden.items()))
+    moved = [(label, score, [v / 8 for v in box]) for label, score, box in found]
+    with pytest.raises(GateError, match=rf"{name}: misses a person .*{name}: adds a person"):
+        check_golden(MODEL, {**golden, name: moved}, tmp_path, SCORES)
+
+
+def test_pictures_of_ones_own_are_copied_and_must_show_something(tmp_path):
+    pictures, kept = tmp_path / "pictures", tmp_path / "kept"
+    pictures.mkdir()
+    view = render_view(load_photograph(), (320, 240), 2.0)
+    cv2.imwrite(str(pictures / "man.png"), view)
+    found = record(MODEL, pictures, kept)
+    assert (kept / "man.png").read_bytes() == (pictures / "man.png").read_bytes()
+    assert found["man.png"][0][0] == "person"
+    cv2.imwrite(str(pictures / "man.png"), view * 0)
+    with pytest.raises(DatasetError, match="finds nothing in these pictures"):
+        record(MODEL, pictures, kept)
+
+
+def test_verify_checks_the_shipped_bundle(capsys):
+    assert main(["verify", str(STREET)]) == 0
+    assert f"{len(VIEWS_S)} golden pictures agree" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "cannot be read"), ("{", "is damaged"), ('{"demo:0.0": [[1]]}', "is damaged")],
+)
+def test_missing_and_damaged_golden_files_are_refused(tmp_path, content, message):
+    bundle = tmp_path / "bundle"
+    shutil.copytree(STREET, bundle)
+    (bundle / "golden.json").unlink()
+    if content is not None:
+        (bundle / "golden.json").write_text(content)
+    with pytest.raises(DatasetError, match=message):
+        read_golden(bundle)
+
+
+def test_a_model_file_that_was_changed_is_refused(tmp_path, capsys):
+    bundle = tmp_path / "bundle"
+    shutil.copytree(STREET, bundle)
+    content = bytearray((bundle / "model.tflite").read_bytes())
+    content[-1] ^= 1
+    (bundle / "model.tflite").write_bytes(content)
+    assert main(["verify", str(bundle)]) == 65
+    assert "SHA-256" in capsys.readouterr().err
+
+
+def test_a_bundle_that_fails_half_way_leaves_the_old_one(tmp_path):
+    out = tmp_path / "bundle"
+    with staged_bundle(out) as folder:
+        (folder / "model.tflite").write_text("old")
+
+    def fail():
+        with staged_bundle(out) as folder:
+            (folder / "model.tflite").write_text("new")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        fail()
+    assert (out / "model.tflite").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [out]
+    with staged_bundle(out) as folder:
+        (folder / "model.tflite").write_text("new")
+    assert (out / "model.tflite").read_text() == "new"
+    assert list(tmp_path.iterdir()) == [out]
