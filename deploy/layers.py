@@ -49,19 +49,24 @@ def tensor_name(graph: Graph, tensor: int) -> str:
 
 def layers(graph: Graph) -> Iterator[Layer]:
     """The layers in the order of execution; call ``name_layers`` first."""
-    outputs = {t: name for name, t in _signature_outputs(graph).items()}
+    outputs = {source(graph, t): name for name, t in _signature_outputs(graph).items()}
     for operator in graph.subgraph.operators:
-        code, output = graph.code(operator), operator.outputs[0]
-        if code in _CONVERSIONS:
+        if is_conversion(graph, operator):
             continue
+        output = operator.outputs[0]
         name = outputs.get(output) or tensor_name(graph, output)
-        yield Layer(name, _BUILTIN_NAMES[code], operator, output)
+        yield Layer(name, _BUILTIN_NAMES[graph.code(operator)], operator, output)
+
+
+def is_conversion(graph: Graph, operator: schema.OperatorT) -> bool:
+    """Whether an operator only converts between number types."""
+    return graph.code(operator) in _CONVERSIONS
 
 
 def source(graph: Graph, tensor: int) -> int:
     """The tensor that a value comes from, before any conversion of its number type."""
     producer = graph.producer(tensor)
-    while producer is not None and graph.code(producer) in _CONVERSIONS:
+    while producer is not None and is_conversion(graph, producer):
         tensor = producer.inputs[0]
         producer = graph.producer(tensor)
     return tensor
@@ -157,8 +162,8 @@ def _reader(graph: Graph, tensor: int) -> schema.OperatorT | None:
     """The operator that reads a tensor, after any conversion of its number type."""
     for operator in graph.subgraph.operators:
         if tensor in operator.inputs:
-            convert = graph.code(operator) in _CONVERSIONS
-            return _reader(graph, operator.outputs[0]) if convert else operator
+            converts = is_conversion(graph, operator)
+            return _reader(graph, operator.outputs[0]) if converts else operator
     return None
 
 
