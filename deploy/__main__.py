@@ -8,6 +8,7 @@ import os
 import sys
 
 from deploy import cli_build, cli_dataset, cli_quantize, cli_report, cli_train
+from pi_detector.errors import PiDetectorError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -19,6 +20,9 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
         arguments.run(arguments)
+    except PiDetectorError as error:
+        print(f"deploy: error: {error}", file=sys.stderr)
+        return error.exit_code
     except ValueError as error:
         print(f"deploy: error: {error}", file=sys.stderr)
         return os.EX_DATAERR

@@ -87,7 +87,7 @@ def build_bundle(plan: BuildPlan) -> dict[str, Metrics]:
         figures=_headline(metrics, best),
         training={**info.training, "lineage": lineage(checkpoint)},
     )
-    golden = record(_trial(plan, FLOAT), plan.golden, plan.work / "golden")
+    golden = record(_trial(plan, FLOAT), plan.golden, plan.work / "golden", info.scores)
     check_accuracy(metrics[FLOAT], metrics[best])
     check_integers(files[best])
     check_golden(_trial(plan, best), golden, plan.work / "golden", info.scores)

@@ -36,13 +36,16 @@ Found = list[tuple[str, float, list[float]]]
 """Label, score and ``x1, y1, x2, y2`` in pixels of each object of a picture."""
 
 
-def record(model: ModelSettings, pictures: Path | None, folder: Path) -> dict[str, Found]:
+def record(
+    model: ModelSettings, pictures: Path | None, folder: Path, scores: Mapping[str, float]
+) -> dict[str, Found]:
     """Let the float model say what is in the golden pictures.
 
     Args:
         model: the float model.
         pictures: folder of pictures to use beside the demonstration's, or None.
         folder: where the pictures are copied to, to become part of the bundle.
+        scores: thresholds by label.
 
     Returns:
         The objects by picture, as it is written to ``golden.json``.
@@ -56,9 +59,10 @@ def record(model: ModelSettings, pictures: Path | None, folder: Path) -> dict[st
         shutil.copyfile(path, folder / path.name)
         names.append(path.name)
     found = dict(_detect(model, names, folder))
-    if pictures and not any(found[n] for n in names[len(VIEWS_S) :]):
+    given = [f for name in names[len(VIEWS_S) :] for f in found[name]]
+    if pictures and not any(score >= scores[label] + CLEAR for label, score, _ in given):
         raise DatasetError(
-            f"{pictures}: the float model finds nothing in these pictures; give golden pictures "
+            f"{pictures}: the float model is sure of nothing in these pictures; give golden pictures "
             "with objects that it finds"
         )
     return found
@@ -122,13 +126,12 @@ def read_golden(bundle: Path) -> dict[str, Found]:
     """
     path = bundle / "golden.json"
     try:
+        content = json.loads(path.read_text("utf-8"))
         return {
-            name: [
-                (str(label), float(score), [float(v) for v in box]) for label, score, box in rows
-            ]
-            for name, rows in json.loads(path.read_text("utf-8")).items()
+            name: [(str(row[0]), float(row[1]), [float(v) for v in row[2]]) for row in rows]
+            for name, rows in content.items()
         }
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise DatasetError(f"{path}: is damaged ({error}); build the bundle again") from error
