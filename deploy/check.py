@@ -2,11 +2,6 @@
 
 Errors would make a training or its figures wrong: broken photos, impossible boxes. Warnings are for
 a person to judge: look-alikes between the splits, classes without objects.
-
-Look-alikes are found by a difference hash: a photo is shrunk to 9x8 grey pixels, and each of 64
-bits says whether a pixel is brighter than its left neighbour. Scaling, compression and brightness
-change few bits; other photos differ in about half of them. A model is measured too well on a photo
-whose look-alike it was trained on.
 """
 
 from __future__ import annotations
@@ -19,32 +14,29 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from PIL import Image, ImageOps
 from tqdm import tqdm
 
+from deploy.alike import ALIKE_BITS, Look, alike, measure
 from deploy.dataset import DatasetError
-from deploy.formats.base import BROKEN_PHOTO, find_photos, open_photo, wrong_size
+from deploy.formats.base import BROKEN_PHOTO, find_photos, wrong_size
 from deploy.formats.coco import CocoBox, CocoFile, CocoImage, read_coco
 
 SMALL_PX, MEDIUM_PX = 32**2, 96**2
 """COCO's limits of the area of small and medium objects."""
 OUTSIDE_PX = 1.0
 """By how much a box may leave its photo: tools round."""
-ALIKE_BITS = 4
-"""Photos whose hashes differ in no more bits of 64 look alike."""
 EXAMPLES = 5
-_FLAT_BITS = 6
-_FEW_PIXELS = (9, 8)
+"""Cases that the report in words names of each kind; the one in JSON has all."""
 
 
 class Problem(msgspec.Struct):
-    """A kind of defect in a split, how often it occurs, and the first few cases."""
+    """A kind of defect ("error" or "warning") in a split, how often it occurs, and each case."""
 
     level: str
     split: str
     what: str
     count: int
-    examples: list[str]
+    cases: list[str]
 
 
 class Balance(msgspec.Struct):
@@ -101,16 +93,9 @@ class _Findings:
 
     def problems(self) -> list[Problem]:
         return [
-            Problem(level, self.split, what, len(cases), cases[:EXAMPLES])
+            Problem(level, self.split, what, len(cases), cases)
             for (level, what), cases in sorted(self.cases.items())
         ]
-
-
-@dataclass(frozen=True)
-class _Look:
-    name: str
-    digest: bytes
-    hash: int
 
 
 def find_splits(paths: Sequence[Path]) -> list[Path]:
@@ -130,7 +115,7 @@ def find_splits(paths: Sequence[Path]) -> list[Path]:
                 "or convert another format with `dataset import`"
             )
         files += found
-    return files
+    return list(dict.fromkeys(files))
 
 
 def check(
@@ -148,7 +133,7 @@ def check(
     """
     contents = {str(file): read_coco(file) for file in files}
     splits, problems = {}, []
-    looks: dict[str, list[_Look]] = {}
+    looks: dict[str, list[Look]] = {}
     for file in files:
         content = contents[str(file)]
         name = file.stem if [f.stem for f in files].count(file.stem) == 1 else str(file)
@@ -234,13 +219,13 @@ def _stated(image: CocoImage) -> str:
     return f"{image.width}x{image.height}"
 
 
-def _check_photos(content: CocoFile, folder: Path, findings: _Findings) -> list[_Look]:
+def _check_photos(content: CocoFile, folder: Path, findings: _Findings) -> list[Look]:
     looks = []
     for image in tqdm(content.images, f"photos of {findings.split}", disable=None):
         path = folder / image.file_name
         try:
             data = path.read_bytes()
-            size, bits = _decode(data)
+            size, bits = measure(data)
         except FileNotFoundError:
             findings.error("photos missing", str(path))
             continue
@@ -252,7 +237,7 @@ def _check_photos(content: CocoFile, folder: Path, findings: _Findings) -> list[
             findings.warn("photos without a stated size", image.file_name)
         elif size != stated:
             findings.error("sizes wrong", f"{image.file_name}: {wrong_size(stated, size)}")
-        looks.append(_Look(image.file_name, hashlib.sha256(data).digest(), bits))
+        looks.append(Look(image.file_name, hashlib.sha256(data).digest(), bits))
     if folder.is_dir():
         listed = {image.file_name for image in content.images}
         for path in find_photos(folder):
@@ -261,26 +246,7 @@ def _check_photos(content: CocoFile, folder: Path, findings: _Findings) -> list[
     return looks
 
 
-def _decode(data: bytes) -> tuple[tuple[int, int], int]:
-    """Size of a photo as it is shown, and its hash; decodes all of it, to find broken ones."""
-    with open_photo(data) as photo:
-        photo.load()
-        turned = ImageOps.exif_transpose(photo)
-        return turned.size, difference_hash(turned)
-
-
-def difference_hash(photo: Image.Image) -> int:
-    """The 64-bit difference hash of a photo (see the module).
-
-    >>> difference_hash(Image.linear_gradient("L").rotate(90)) == 2**64 - 1
-    True
-    """
-    few = np.asarray(photo.convert("L").resize(_FEW_PIXELS, Image.Resampling.BOX))
-    bits = few[:, 1:] > few[:, :-1]
-    return int.from_bytes(np.packbits(bits).tobytes(), "big")
-
-
-def _check_same(looks: list[_Look], findings: _Findings) -> None:
+def _check_same(looks: list[Look], findings: _Findings) -> None:
     first: dict[bytes, str] = {}
     for look in looks:
         if look.digest in first:
@@ -288,32 +254,21 @@ def _check_same(looks: list[_Look], findings: _Findings) -> None:
         first.setdefault(look.digest, look.name)
 
 
-def _check_alike(looks: dict[str, list[_Look]], alike_bits: int) -> list[Problem]:
+def _check_alike(looks: dict[str, list[Look]], alike_bits: int) -> list[Problem]:
     problems = []
     names = list(looks)
     for number, one in enumerate(names):
         for other in names[number + 1 :]:
             findings = _Findings(f"{one} and {other}")
-            for a, b, bits in _alike(looks[one], looks[other], alike_bits):
-                same = a.digest == b.digest
-                what = "the same file" if same else f"photos alike ({alike_bits} bits of 64)"
-                findings.warn(what, f"{a.name} ~ {b.name}" + ("" if same else f" ({bits})"))
+            pairs = sorted(alike(looks[one], looks[other], alike_bits), key=lambda pair: pair[2])
+            for a, b, bits in pairs:
+                if a.digest == b.digest:
+                    findings.warn("files with the same bytes", f"{a.name} = {b.name}")
+                else:
+                    findings.warn("photos that look alike: the same photo, or the same scene",
+                                  f"{a.name} ~ {b.name} ({bits} bits of 64)")  # fmt: skip
             problems += findings.problems()
     return problems
-
-
-def _alike(ones: list[_Look], others: list[_Look], most: int) -> Iterable[tuple[_Look, _Look, int]]:
-    hashes = np.array([other.hash for other in others], np.uint64)
-    for one in ones:
-        bits = np.bitwise_count(np.bitwise_xor(hashes, np.uint64(one.hash)))
-        for index in np.flatnonzero(bits <= most):
-            # Pictures without detail, such as night, have the same few bits.
-            if _has_detail(one.hash) or one.digest == others[index].digest:
-                yield one, others[index], int(bits[index])
-
-
-def _has_detail(bits: int) -> bool:
-    return _FLAT_BITS <= bits.bit_count() <= 64 - _FLAT_BITS
 
 
 def _check_categories(contents: dict[str, CocoFile]) -> list[Problem]:
@@ -382,8 +337,8 @@ def lines(report: Report) -> list[str]:
             rows += _source_lines(split)
     for p in report.problems:
         rows += ["", f"{p.level}: {p.split}: {p.what}: {p.count}"]
-        rows += [f"  {case}" for case in p.examples]
-        if p.count > len(p.examples):
+        rows += [f"  {case}" for case in p.cases[:EXAMPLES]]
+        if p.count > EXAMPLES:
             rows.append("  ...")
     return [*rows, "", "no problems" if not report.problems else f"{report.errors} errors"]
 

@@ -153,10 +153,11 @@ def _check(arguments: argparse.Namespace) -> None:
     import msgspec
 
     from deploy import check
+    from deploy.alike import ALIKE_BITS
     from deploy.dataset import DatasetError
 
     files = check.find_splits(arguments.paths)
-    bits = check.ALIKE_BITS if arguments.alike is None else arguments.alike
+    bits = ALIKE_BITS if arguments.alike is None else arguments.alike
     report = check.check(files, arguments.images, bits)
     if arguments.json:
         content = {**msgspec.to_builtins(report), "errors": report.errors}

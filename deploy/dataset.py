@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deploy.formats.base import DatasetError
+from deploy.formats.base import DatasetError, exists
 from deploy.formats.coco import CocoBox, CocoImage, check_relations, read_coco
 
 __all__ = ["Category", "Dataset", "DatasetError", "Photo", "load_coco", "read_photo",
@@ -73,7 +73,7 @@ def load_coco(annotations: Path, images: Path) -> Dataset:
     categories = tuple(Category(c.id, c.name) for c in content.categories)
     index = {category.id: i for i, category in enumerate(categories)}
     photos = tuple(_photo(entry, boxes[entry.id], images, index) for entry in content.images)
-    missing = [photo.path for photo in photos if not photo.path.is_file()]
+    missing = [photo.path for photo in photos if not exists(photo.path)]
     if missing:
         raise DatasetError(
             f"{annotations}: {len(missing)} of {len(photos)} photos are missing, such as "

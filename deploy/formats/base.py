@@ -156,6 +156,14 @@ def open_photo(content: Path | bytes) -> Image.Image:
     return Image.open(file, formats=("JPEG", "PNG", "BMP", "WEBP"))
 
 
+def exists(path: Path) -> bool:
+    """Whether there is such a file or folder; a name that no file can have is none."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # Too long, or with a NUL.
+        return False
+
+
 def find_photos(folder: Path) -> list[Path]:
     """The photos in a folder and below it, sorted; hidden ones are left out."""
     return sorted(

@@ -48,7 +48,7 @@ def _annotation_files(path: Path, options: ReadOptions) -> list[Path]:
         return files
     split = choose_split((n for n in lists if "_" not in n), options.split, path)
     assert split is not None
-    stems = {line.split()[0] for line in read_text(lists[split]).splitlines() if line.strip()}
+    stems = {line.strip() for line in read_text(lists[split]).splitlines() if line.strip()}
     if missing := sorted(stems - {f.stem for f in files}):
         raise DatasetError(f"{lists[split]}: lists {missing[0]}, which has no .xml; add or remove")
     return [f for f in files if f.stem in stems]

@@ -16,6 +16,7 @@ from deploy.formats.base import (
     Source,
     check_fractions,
     choose_split,
+    exists,
     find_photos,
     photo_facts,
     read_text,
@@ -113,18 +114,11 @@ def _configured(file: Path, config: dict, wanted: str | None) -> list[Path]:
             raise DatasetError(f"{file}: `{split}` is neither a folder nor a list; correct it")
         # Roboflow writes ../train/images where train/images is meant.
         places = [root / entry, file.parent / entry, file.parent / entry.removeprefix("../")]
-        place = next((p for p in places if _exists(p)), None)
+        place = next((p for p in places if exists(p)), None)
         if place is None:
             raise DatasetError(f"{file}: `{split}` names {entry}, which is not there; correct it")
         photos += _listed(place)
     return photos
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # A name too long, or with a NUL: none that exists.
-        return False
 
 
 def _listed(place: Path) -> list[Path]:
@@ -152,9 +146,9 @@ def _label_file(photo: Path) -> Path | None:
     if "images" in parts[:-1]:
         parts[len(parts) - 2 - parts[-2::-1].index("images")] = "labels"
         mirrored = Path(*parts).with_suffix(".txt")
-        if _exists(mirrored):
+        if exists(mirrored):
             return mirrored
-    return beside if _exists(beside) else None
+    return beside if exists(beside) else None
 
 
 def _items(photos: list[Path], names: dict[int, str]) -> Iterator[Item]:
