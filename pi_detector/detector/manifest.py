@@ -62,7 +62,7 @@ class InputTable(_Table, frozen=True):
     tensor: str
     height: Side
     width: Side
-    dtype: Literal["int8", "uint8", "float32"]
+    dtype: Literal["int8", "uint8", "int16", "float32"]
     colour: Literal["rgb"] = "rgb"
     resize: Literal["stretch"] = "stretch"
     mean: float = 128.0

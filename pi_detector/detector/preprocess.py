@@ -57,12 +57,12 @@ class InputCoding:
             deviation: bytes to the real number 1, or None for the convention of its type.
 
         Raises:
-            BadModelError: the type of the input is none of uint8, int8, float32.
+            BadModelError: the type of the input is none of uint8, int8, int16, float32.
         """
-        if info.dtype not in (np.uint8, np.int8, np.float32):
+        if info.dtype not in (np.uint8, np.int8, np.int16, np.float32):
             raise BadModelError(
-                f"input {info.name!r} is {info.dtype}; export the model with a uint8, int8 or "
-                "float32 input"
+                f"input {info.name!r} is {info.dtype}; export the model with a uint8, int8, int16 "
+                "or float32 input"
             )
         byte = np.arange(256, dtype=np.float64)
         if mean is not None and deviation is not None:
@@ -74,7 +74,7 @@ class InputCoding:
         elif info.dtype == np.float32:
             table = (byte - 127.5) / 127.5
         else:
-            table = byte - (128 if info.dtype == np.int8 else 0)
+            table = byte - (0 if info.dtype == np.uint8 else 128)
         self._table = table.astype(info.dtype)
         self._same = info.dtype == np.uint8 and bool((self._table == byte).all())
         self._flip = info.dtype == np.int8 and bool((self._table == byte - 128).all())

@@ -50,8 +50,8 @@ class SsdDecoder:
 
         Args:
             spec: the anchors.
-            logits: (1, N, classes) output, int8, uint8 or float32.
-            boxes: (1, N, 4) output, int8, uint8 or float32.
+            logits: (1, N, classes) output, int8, uint8, int16 or float32.
+            boxes: (1, N, 4) output, int8, uint8, int16 or float32.
             min_scores: by class, the lowest score that counts; above 1 for a class that does not.
 
         Raises:
@@ -110,7 +110,7 @@ class SsdDecoder:
         (rows,) = np.nonzero(flat >= self._floor)
         rows = rows[flat[rows] >= self._limits[rows % self._classes]]
         stored = flat[rows]
-        signed = stored if stored.dtype.kind == "f" else stored.astype(np.int16)
+        signed = stored if stored.dtype.kind == "f" else stored.astype(np.int32)
         order = np.argsort(-signed, kind="stable")[:MAX_CANDIDATES]
         rows = rows[order]
         anchors = rows // self._classes

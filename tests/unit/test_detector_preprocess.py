@@ -31,9 +31,15 @@ def frame(height, width, model_input=None):
 
 @pytest.mark.parametrize(
     ("tensor", "mean"),
-    [(info(np.int8, 1 / 128), 128.0), (info(np.int8, 1 / 128), None), (info(np.int8), None)],
+    [
+        (info(np.int8, 1 / 128), 128.0),
+        (info(np.int8, 1 / 128), None),
+        (info(np.int8), None),
+        (info(np.int16, 1 / 128), 128.0),
+        (info(np.int16), None),
+    ],
 )
-def test_int8_takes_the_byte_less_128(tensor, mean):
+def test_signed_integers_take_the_byte_less_128(tensor, mean):
     assert coded(tensor, mean, mean).tolist() == list(range(-128, 128))
 
 
@@ -57,8 +63,8 @@ def test_another_quantization_is_honoured():
 
 
 def test_an_unknown_type_is_refused():
-    with pytest.raises(BadModelError, match="int16"):
-        InputCoding(info(np.int16, 0.1), None, None)
+    with pytest.raises(BadModelError, match="int32"):
+        InputCoding(info(np.int32, 0.1), None, None)
 
 
 def test_stretches_to_the_input():
