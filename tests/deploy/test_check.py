@@ -197,6 +197,7 @@ def test_the_report_as_json_names_every_case(drawn, capsys):
     assert len(problem["cases"]) == problem["count"] == 10
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/dataset beside the checkout")
 def test_the_data_set_of_the_shipped_model():
     report = check(find_splits([SHARED]))
