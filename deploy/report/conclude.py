@@ -24,8 +24,8 @@ def pareto_front(rows: Sequence[Row]) -> list[Row]:
 def choose(rows: Sequence[Row]) -> Choice:
     """The fastest of the models within a point of the best AP50.
 
-    Models whose quartiles of time reach down to the fastest's count as fast as it; of them it is
-    the one with the largest AP50, then the smaller one.
+    Models whose time lies within the fastest's quartiles count as fast as it; of them it is the one
+    with the largest AP50, then the smaller one.
     """
     candidates = [row for row in rows if row.candidate]
     best = max(row.metrics.ap50 for row in candidates)
@@ -36,7 +36,7 @@ def choose(rows: Sequence[Row]) -> Choice:
         reason = f"Take {chosen.name}: nothing was timed, and it is the smallest of"
         return Choice(chosen.name, [], f"{reason} {_models(len(close))} of the best AP50.")
     fastest = min(timed, key=lambda r: r.time.ratio)
-    equal = [row for row in timed if row.time.low <= fastest.time.high]
+    equal = [row for row in timed if row.time.ratio <= fastest.time.high]
     chosen = max(equal, key=lambda r: (r.metrics.ap50, -r.bytes))
     front = [row.name for row in pareto_front(rows)]
     return Choice(chosen.name, front, _reason(chosen, rows[0], len(timed), len(equal)))

@@ -104,6 +104,9 @@ class _Run:
 
     def __init__(self, plan: ReportPlan) -> None:
         self.plan = plan
+        for name, file in plan.extras.items():
+            if not file.is_file():
+                raise ReportError(f"{file}: no such file, which --extra {name}= names")
         self.recipes = [find_recipe(name) for name in plan.recipes] or list_recipes()
         self.train = load_coco(plan.data / "train.json", plan.data / "train")
         self.annotations, self.photos_in_set = self._validation()
@@ -215,6 +218,7 @@ class _Run:
         spec = NetworkSpec(len(self.train.categories), self.size)
         info = BundleInfo(name, "0", summary, spec, self.train.categories)
         try:
+            read_network(file)
             write_bundle(file, info, bundle)
             self._measure(model, ModelSettings(path=str(bundle)))
         except (ValueError, RuntimeError, OSError, PiDetectorError) as error:

@@ -10,6 +10,8 @@ from deploy.report.content import Latency, Report, Row
 from deploy.report.latency import LITERT
 
 NONE = "–"
+UNSTEADY = 0.25
+"""Of a time's ratio: the distance between its quartiles above which other work has disturbed it."""
 _RUNTIMES = {LITERT: "LiteRT", "tflite": "tflite-runtime"}
 
 
@@ -214,6 +216,14 @@ def _latency(report: Report) -> Section:
     for row in rows:
         for runtime, reason in row.latency_failures.items():
             text.append(f"{row.name} does not run in {_RUNTIMES[runtime]}: {reason}")
+    unsteady = [
+        r.name for r in rows if r.time and r.time.high - r.time.low > UNSTEADY * r.time.ratio
+    ]
+    if unsteady:
+        text.append(
+            f"The rounds of {', '.join(unsteady)} differ by more than {UNSTEADY:.0%}: the machine "
+            "had other work. Measure again when it is idle before you rely on the times."
+        )
     text += report.not_measured
     return Section("Latency", text, tables=[ratio, absolute])
 
@@ -291,12 +301,12 @@ def _examples(report: Report, pictures: Sequence[tuple[bytes, bytes]]) -> Sectio
 def _method(report: Report) -> Section:
     recipes = [(row.name, row.types or NONE, row.summary) for row in report.rows]
     software = ", ".join(f"{k} {v}" for k, v in report.machine.items() if k != "cores")
+    some = f"{report.photos} of the " if report.photos < report.photos_in_set else "All "
     text = [
-        f"{report.photos} of the {report.photos_in_set} validation photos, {report.date}. "
-        f"{software}.",
+        f"{some}{report.photos_in_set} validation photos, {report.date}. {software}.",
         f"The choice: of the models within {100 * WITHIN:g} point of the best AP50 the fastest; "
-        "those whose quartiles reach down to the fastest's count as equally fast, and of them the "
-        "one with the largest AP50 is taken. Calibration uses training photos only.",
+        "those whose time lies within the fastest's quartiles count as equally fast, and of them "
+        "the one with the largest AP50 is taken. Calibration uses training photos only.",
     ]
     return Section(
         "How it was made", text, tables=[Table(("model", "weights / activations", "what"), recipes)]

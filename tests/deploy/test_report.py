@@ -310,3 +310,5 @@ def test_a_float_model_that_cannot_be_used_ends_the_run(data, tmp_path, capsys):
     command = ["report", "--data", str(data), "--out", str(tmp_path), "--float", str(broken)]
     assert main(command) == 65
     assert "not a .tflite file" in capsys.readouterr().err
+    assert main([*command, "--extra", f"mine={tmp_path / 'none.tflite'}"]) == 65
+    assert "none.tflite: no such file" in capsys.readouterr().err
