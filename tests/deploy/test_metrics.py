@@ -199,7 +199,7 @@ def test_annotations_that_cannot_be_used_are_refused(tmp_path, capsys, damage, m
 def test_missing_photos_and_foreign_detections_are_refused(annotations, tmp_path, capsys):
     bundle = [str(BUNDLE), "--annotations", str(annotations)]
     assert main(["evaluate", *bundle]) == 65
-    assert "no such photo" in capsys.readouterr().err
+    assert "2 of 2 photos are missing" in capsys.readouterr().err
     results = tmp_path / "found.json"
     results.write_text(json.dumps([found(77, 1, [0, 0, 9, 9], 0.9)]))
     assert main(["evaluate", str(results), "--annotations", str(annotations)]) == 65
