@@ -44,15 +44,27 @@ test-tflite: $(TFLITE_VENV)/.dev  ## the tests beside tflite-runtime (Python 3.1
 test-deploy: $(DEPLOY_VENV)/.dev  ## tests of training and packaging; installs 2.3 GB
 	$(DEPLOY_VENV)/bin/python -m pytest tests/deploy $(ARGS)
 
-# DATA has train.json, train/, val.json, val/; WARM_START is a quantized ImageNet MobileNetV2;
-# TEACHER and TEACHER_LABELS are a COCO detector, for classes that nobody annotated in a photo.
-model: $(DEPLOY_VENV)/.dev  ## build the bundled model from photos; hours, and 2.3 GB
-	$(DEPLOY_VENV)/bin/python -m deploy pseudo-label --data $(DATA) --teacher $(TEACHER) \
-		--labels $(TEACHER_LABELS) --out runs/street/train.json
-	$(DEPLOY_VENV)/bin/python -m deploy train --data $(DATA) --annotations runs/street/train.json \
-		--warm-start $(WARM_START) --out runs/street
-	$(DEPLOY_VENV)/bin/python -m deploy build --data $(DATA) --annotations runs/street/train.json \
-		--checkpoint runs/street/last.pt --work runs/street --out models/street
+# DATA has train.json, train/, val.json, val/. WARM_START is the bundle to fine-tune, or a quantized
+# ImageNet MobileNetV2 to begin from. TEACHERS (MODEL or MODEL:LABELS) are detectors that fill
+# classes which nobody annotated in a photo. RUN keeps what is made on the way; an interrupted
+# training goes on where it stopped.
+WARM_START ?= models/street
+TEACHERS ?= models/street
+PHASES ?= 224x6,300x9
+RUN ?= runs/street
+DEPLOY = $(DEPLOY_VENV)/bin/python -m deploy
+TRAINED_ON = --data $(DATA) --annotations $(RUN)/train.json
+
+model: $(DEPLOY_VENV)/.dev  ## build the bundled model from photos; an hour or more, and 2.3 GB
+	@test -n "$(DATA)" || { echo "say where the photos are: make model DATA=DIR" >&2; exit 1; }
+	test -f $(RUN)/train.json || $(DEPLOY) pseudo-label --data $(DATA) \
+		$(foreach teacher,$(TEACHERS),--teacher $(teacher)) --out $(RUN)/train.json
+	$(DEPLOY) train $(TRAINED_ON) --warm-start $(WARM_START) --phases $(PHASES) --out $(RUN)
+	$(DEPLOY) qat $(TRAINED_ON) --checkpoint $(RUN)/last.pt --out $(RUN)/qat
+	$(DEPLOY) build $(TRAINED_ON) --checkpoint $(RUN)/last.pt --qat $(RUN)/qat --work $(RUN)/build \
+		--out models/street
+	$(DEPLOY) report --data $(DATA) --float $(RUN)/build/float32.tflite \
+		--extra qat=$(RUN)/qat/int8.tflite --no-photos --out models/report
 
 test-system: $(VENV)/.run  ## Debian arm64, and a V4L2 camera, under QEMU; installs tools with apt
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=bookworm tests/system/arm64/run.sh $(PICTURE)

@@ -160,8 +160,8 @@ def fix_ranges(graph: Graph, ranges: Ranges, recipe: Recipe, given: Collection[s
         graph: of the float model, named by ``name_layers``.
         ranges: by tensor name.
         recipe: INT8 or INT16 activations.
-        given: tensors whose range was not found but given: where the logits' is among them, it has
-            its headroom already.
+        given: tensors whose range was not found but given. They decide for the layers that share
+            it, and have their headroom already.
     """
 
     def assign(name: str, low: float, high: float) -> None:
@@ -180,10 +180,11 @@ def fix_ranges(graph: Graph, ranges: Ranges, recipe: Recipe, given: Collection[s
         chain = [n for n in _chain(graph, layer.operator) if n in ranges]
         if not chain:
             continue
-        low = min(float(np.min(ranges[name]["min"])) for name in chain)
-        high = max(float(np.max(ranges[name]["max"])) for name in chain)
+        known = [name for name in chain if name in given]
+        low = min(float(np.min(ranges[name]["min"])) for name in known or chain)
+        high = max(float(np.max(ranges[name]["max"])) for name in known or chain)
         # Sixteen bits have room for all logits.
-        if layer.name == LOGITS and recipe.activations == "int8" and not set(given) & set(chain):
+        if layer.name == LOGITS and recipe.activations == "int8" and not known:
             low, high = max(low, LOWEST_LOGIT), high + LOGIT_HEADROOM
         for name in chain:
             assign(name, low, high)

@@ -62,8 +62,8 @@ def record(
     given = [f for name in names[len(VIEWS_S) :] for f in found[name]]
     if pictures and not any(score >= scores[label] + CLEAR for label, score, _ in given):
         raise DatasetError(
-            f"{pictures}: the float model is sure of nothing in these pictures; give golden pictures "
-            "with objects that it finds"
+            f"{pictures}: the float model is sure of nothing in these pictures; give others, with "
+            "objects that it finds"
         )
     return found
 

@@ -107,7 +107,7 @@ def pseudo_label(
     content.setdefault("info", {})["pseudo_labels_of"] = teacher.names
     next_id = max((b["id"] for b in content["annotations"]), default=0) + 1
     for entry in content["images"]:
-        for number in sorted(set(names) - set(entry["labelled"])):
+        for number in sorted(set(names) - set(entry.get("labelled", names))):
             boxes = [(s, b) for c, s, b in found[entry["id"]] if c == number]
             for score, (x, y, width, height) in boxes:
                 if score < settings.sure:

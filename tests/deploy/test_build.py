@@ -1,4 +1,6 @@
-"""The whole build on a data set that the test draws: train, export, quantize, measure, package."""
+"""The whole build on a data set that the test draws: train, QAT, quantize, measure, package."""
+
+import json
 
 import numpy as np
 import pytest
@@ -8,14 +10,29 @@ from pi_detector.detector.bundle import load_bundle
 from pi_detector.detector.runtime import open_interpreter
 
 
+RECIPE = """
+summary = "A little training"
+weights = "int8"
+activations = "int8"
+[calibration]
+photos = 16
+[qat]
+epochs = 1
+learning_rate = 1e-4
+"""
+
+
 @pytest.fixture(scope="module")
 def bundle(data, tmp_path_factory):
     work = tmp_path_factory.mktemp("work")
     arguments = ["--data", str(data), "--out", str(work / "run")]
     assert main(["train", *arguments, "--phases", "128x2", "--width", "0.35", "--batch", "8"]) == 0
-    build = ["build", "--data", str(data), "--checkpoint", str(work / "run" / "last.pt")]
+    (work / "qat.toml").write_text(RECIPE)
+    checkpoint = ["--data", str(data), "--checkpoint", str(work / "run" / "last.pt")]
+    qat = ["--recipe", str(work / "qat.toml"), "--batch", "8", "--out", str(work / "qat")]
+    assert main(["qat", *checkpoint, *qat]) == 0
     rest = ["--work", str(work / "build"), "--calibration-photos", "16", "--out", str(work / "b")]
-    assert main([*build, *rest]) == 0
+    assert main(["build", *checkpoint, "--qat", str(work / "qat"), *rest]) == 0
     return work / "b"
 
 
@@ -27,6 +44,24 @@ def test_the_bundle_is_whole_and_its_input_takes_bytes(bundle):
     assert details["dtype"] == np.int8
     assert details["quantization"] == (1 / 128, 0)
     assert (bundle / "README.md").read_text().count("| mean AP50 |") == 1
+
+
+def test_the_bundle_passes_its_own_check_and_its_figures_are_reproduced(bundle, data, capsys):
+    assert main(["verify", str(bundle)]) == 0
+    figures = json.loads((bundle / "figures.json").read_text())
+    assert figures.keys() == {"float32", "int8", "int8-qat"}
+    *_, shipped = figures.values()
+    told = bundle.parent / "again.json"
+    arguments = ["--annotations", str(data / "val.json"), "--json", str(told)]
+    assert main(["evaluate", str(bundle), *arguments]) == 0
+    assert f"| mean AP50 | {shipped['ap50']:.3f} |" in capsys.readouterr().out
+
+
+def test_the_card_tells_the_lineage(bundle):
+    card = (bundle / "README.md").read_text()
+    assert "1. Training (float): 2 epochs at 128 px; batch 8" in card
+    lineage = load_bundle(bundle).manifest.training["lineage"]
+    assert lineage[0]["seed"] == 1
 
 
 def test_the_graph_holds_integers_only(bundle):
