@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,18 +10,17 @@ from pathlib import Path
 from deploy.calibrate import calibration_inputs
 from deploy.card import Card, provenance
 from deploy.checkpoint import lineage, load_network
+from deploy.confusion import confusion
 from deploy.dataset import load_coco
-from deploy.evaluate import evaluate
+from deploy.evaluate import detect_photos
 from deploy.export import export_float
 from deploy.gate import check_accuracy, check_golden, check_integers
 from deploy.golden import Found, record
-from deploy.metrics import Metrics
+from deploy.metrics import Metrics, measure
 from deploy.package import BundleInfo, staged_bundle, write_bundle
 from deploy.quantize import quantize
 from deploy.recipes import Recipe
 from pi_detector.config.settings import ModelSettings
-
-log = logging.getLogger(__name__)
 
 FLOAT, PTQ, QAT = "float32", "int8", "int8-qat"
 
@@ -77,7 +75,8 @@ def build_bundle(plan: BuildPlan) -> dict[str, Metrics]:
         plan.name, plan.version, plan.description, network.spec, train.categories,
         training=provenance(train, plan.annotations),
     )  # fmt: skip
-    metrics = {kind: _measure(plan, info, kind, file) for kind, file in files.items()}
+    results = {kind: _detect(plan, info, kind, file) for kind, file in files.items()}
+    metrics = {kind: measure(plan.data / "val.json", found) for kind, found in results.items()}
     best = max((kind for kind in files if kind != FLOAT), key=lambda kind: metrics[kind].ap50)
     metrics[best] = metrics.pop(best)
     checkpoint = plan.qat / "last.pt" if best == QAT and plan.qat else plan.checkpoint
@@ -91,7 +90,9 @@ def build_bundle(plan: BuildPlan) -> dict[str, Metrics]:
     check_accuracy(metrics[FLOAT], metrics[best])
     check_integers(files[best])
     check_golden(_trial(plan, best), golden, plan.work / "golden", info.scores)
-    _publish(plan, info, files, metrics, golden)
+    sizes = {kind: files[kind].stat().st_size for kind in metrics}
+    operating_point = confusion(plan.data / "val.json", results[best], info.scores)
+    _publish(plan, files[best], Card(info, metrics, sizes, operating_point), golden)
     return metrics
 
 
@@ -99,32 +100,24 @@ def _trial(plan: BuildPlan, kind: str) -> ModelSettings:
     return ModelSettings(path=str(plan.work / f"bundle-{kind}"))
 
 
-def _measure(plan: BuildPlan, info: BundleInfo, kind: str, file: Path) -> Metrics:
+def _detect(plan: BuildPlan, info: BundleInfo, kind: str, file: Path) -> list[dict]:
+    """Detections on the validation photos, as COCO results."""
     trial = _trial(plan, kind)
     write_bundle(file, info, Path(trial.path))
-    metrics = evaluate(trial, plan.data / "val.json", plan.data / "val")
-    log.info("%s: mean AP50 %.4f, AP %.4f", kind, metrics.ap50, metrics.ap)
-    return metrics
+    return detect_photos(trial, plan.data / "val.json", plan.data / "val")
 
 
-def _publish(
-    plan: BuildPlan,
-    info: BundleInfo,
-    files: Mapping[str, Path],
-    metrics: Mapping[str, Metrics],
-    golden: Mapping[str, Found],
-) -> None:
-    sizes = {kind: files[kind].stat().st_size for kind in metrics}
-    figures = {kind: m.tables() for kind, m in metrics.items()}
+def _publish(plan: BuildPlan, model: Path, card: Card, golden: Mapping[str, Found]) -> None:
+    figures = {kind: m.tables() for kind, m in card.metrics.items()}
     with staged_bundle(plan.out) as folder:
-        write_bundle(files[list(metrics)[-1]], info, folder)
+        write_bundle(model, card.info, folder)
         (folder / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
         (folder / "golden.json").write_text(_lines(golden), "utf-8")
         for picture in (name for name in golden if not name.startswith("demo:")):
             (folder / "golden").mkdir(exist_ok=True)
             content = (plan.work / "golden" / picture).read_bytes()
             (folder / "golden" / picture).write_bytes(content)
-        (folder / "README.md").write_text(Card(info, metrics, sizes).text(), "utf-8")
+        (folder / "README.md").write_text(card.text(), "utf-8")
 
 
 def _lines(golden: Mapping[str, Found]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.confusion import Confusion
 from deploy.dataset import Dataset
 from deploy.evaluate import table
 from deploy.metrics import SCORE_LIMITS, Metrics
@@ -40,11 +41,13 @@ class Card:
         info: the bundle.
         metrics: figures by the name of the model file's kind, the shipped one last.
         file_sizes: bytes, by the same names.
+        operating_point: of the shipped file at the shipped thresholds.
     """
 
     info: BundleInfo
     metrics: Mapping[str, Metrics]
     file_sizes: Mapping[str, int]
+    operating_point: Confusion
 
     def text(self) -> str:
         """The card, as Markdown."""
@@ -77,18 +80,12 @@ class Card:
         )
 
     def _thresholds(self) -> str:
-        classes = self.metrics[list(self.metrics)[-1]].classes
-        rows = _rows(
-            (label, f"{score:.2f}", f"{classes[label].precision:.2f}",
-             f"{classes[label].recall:.2f}")
-            for label, score in self.info.scores.items()
-        )  # fmt: skip
         return (
             "## Thresholds\n\nShipped by class: the score of the best F1 on the validation photos, "
             f"but at least\n{SCORE_LIMITS[0]:.2f} and at most {SCORE_LIMITS[1]:.2f}; and what it "
             "gives there (which flatters a little, as the same\nphotos chose it). Raise it "
             "(`detection.min_score`) where false alarms cost more than misses.\n\n"
-            f"| class | score | precision | recall |\n|---|---:|---:|---:|\n{rows}"
+            + self.operating_point.markdown().rstrip()
         )
 
     def _data(self) -> str:
@@ -123,12 +120,16 @@ def _sentence(entry: Mapping) -> str:
     if "starts_from" in entry:
         digest = f" (SHA-256 {entry['sha256'][:12]}...)" if "sha256" in entry else ""
         return f"Weights of {entry['starts_from']}{digest}, for {entry['part']}."
-    phases = ", ".join(f"{p['epochs']} epochs at {p['input_size']} px" for p in entry["phases"])
+    phases = ", ".join(_phase(**phase) for phase in entry["phases"])
     kind = entry.get("training", "float")
     return (
         f"Training ({kind}): {phases}; batch {entry['batch']}, peak rate "
         f"{entry['learning_rate']:g}, {entry['photos']} photos."
     )
+
+
+def _phase(input_size: int, epochs: int) -> str:
+    return f"{epochs} epoch{'s' if epochs > 1 else ''} at {input_size} px"
 
 
 def _rows(rows: object) -> str:

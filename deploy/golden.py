@@ -108,8 +108,9 @@ def _detect(model: ModelSettings, names: list[str], folder: Path) -> Iterator[tu
         frame = Frame(image, 0, time.monotonic_ns(), utc_now(), name)
         found, _, _ = detector.detect(detector.prepare(frame))
         labels = [detector.labels[number] for number in found.class_id.tolist()]
-        boxes = found.xyxy.round(1).tolist()
-        yield name, list(zip(labels, found.score.round(3).tolist(), boxes, strict=True))
+        scores = [round(score, 3) for score in found.score.tolist()]
+        boxes = [[round(value, 1) for value in box] for box in found.xyxy.tolist()]
+        yield name, list(zip(labels, scores, boxes, strict=True))
 
 
 def _picture(name: str, folder: Path, photograph: ImageArray) -> ImageArray:
