@@ -9,7 +9,6 @@ from deploy.__main__ import main
 from pi_detector.detector.bundle import load_bundle
 from pi_detector.detector.runtime import open_interpreter
 
-
 RECIPE = """
 summary = "A little training"
 weights = "int8"
