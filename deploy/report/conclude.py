@@ -72,7 +72,8 @@ def loss(row: Row) -> str:
     if not drop.shown:
         return f"No loss of AP50 can be shown ({drop.points:.2f} points, {span})."
     if drop.points < 0:
-        return f"It gains {-drop.points:.2f} points of AP50 (as a loss: {span})."
+        span = f"95 % interval {-drop.high:.2f} to {-drop.low:.2f}"
+        return f"It gains {-drop.points:.2f} points of AP50 ({span})."
     return f"It loses {drop.points:.2f} points of AP50 ({span})."
 
 
