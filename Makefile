@@ -47,11 +47,12 @@ test-deploy: $(DEPLOY_VENV)/.dev  ## tests of training and packaging; installs 2
 # DATA has train.json, train/, val.json, val/. WARM_START is the bundle to fine-tune, or a quantized
 # ImageNet MobileNetV2 to begin from. TEACHERS (MODEL or MODEL:LABELS) are detectors that fill
 # classes which nobody annotated in a photo. RUN keeps what is made on the way; an interrupted
-# training goes on where it stopped.
+# training goes on where it stopped. REPORT_ARGS are further options of the report.
 WARM_START ?= models/street
 TEACHERS ?= models/street
 PHASES ?= 224x6,300x9
 RUN ?= runs/street
+REPORT_ARGS ?=
 DEPLOY = $(DEPLOY_VENV)/bin/python -m deploy
 TRAINED_ON = --data $(DATA) --annotations $(RUN)/train.json
 
@@ -64,7 +65,9 @@ model: $(DEPLOY_VENV)/.dev  ## build the bundled model from photos; an hour or m
 	$(DEPLOY) build $(TRAINED_ON) --checkpoint $(RUN)/last.pt --qat $(RUN)/qat --work $(RUN)/build \
 		--out models/street
 	$(DEPLOY) report --data $(DATA) --float $(RUN)/build/float32.tflite \
-		--extra qat=$(RUN)/qat/int8.tflite --no-photos --out models/report
+		--extra qat=$(RUN)/qat/int8.tflite --no-photos $(REPORT_ARGS) --out $(RUN)/report
+	mkdir -p models/report
+	cp $(RUN)/report/report.* $(RUN)/report/report-*.svg models/report/
 
 test-system: $(VENV)/.run  ## Debian arm64, and a V4L2 camera, under QEMU; installs tools with apt
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=bookworm tests/system/arm64/run.sh $(PICTURE)

@@ -12,7 +12,7 @@ import numpy as np
 from pi_detector.config.settings import DetectionSettings, ModelSettings
 from pi_detector.detector.bundle import Bundle
 from pi_detector.detector.candidates import Candidates, Decoder
-from pi_detector.detector.nms import suppress
+from pi_detector.detector.nms import suppress, vote
 from pi_detector.detector.postprocess import PostprocessDecoder, map_outputs
 from pi_detector.detector.preprocess import InputCoding, staged_input
 from pi_detector.detector.runtime import (
@@ -136,8 +136,9 @@ class Detector:
     def _detections(self, found: Candidates, frame: Frame) -> Detections:
         keep = suppress(found.xyxy, found.score, found.class_index, self._iou_threshold)
         keep = keep[: self._max_detections]
+        voted = vote(found.xyxy, found.score, found.class_index, keep)
         limits = np.asarray([frame.width, frame.height] * 2, np.float32)
-        xyxy = np.clip(found.xyxy[keep] * limits, 0, limits)
+        xyxy = np.clip(voted * limits, 0, limits)
         return Detections(xyxy, found.score[keep], self._ids[found.class_index[keep]])
 
 

@@ -1,4 +1,4 @@
-"""Non-maximum suppression: of boxes of one class that overlap, the best stays."""
+"""Non-maximum suppression: of boxes of one class that overlap, the best stays, and all vote."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pi_detector.geometry import FloatArray, IntArray
+from pi_detector.geometry import FloatArray, IntArray, pairwise_iou
+
+VOTE_IOU = 0.65
+"""Boxes that overlap this much are about the same object, whatever the threshold of NMS."""
 
 
 def suppress(
@@ -46,3 +49,29 @@ def suppress(
         iou_threshold,
     )
     return np.asarray(kept, np.int64)
+
+
+def vote(
+    xyxy: FloatArray, score: FloatArray, class_id: NDArray[np.integer[Any]], kept: IntArray
+) -> FloatArray:
+    """Where the objects are: each kept box, averaged with its like by score.
+
+    S. Gidaris and N. Komodakis, "Object detection via a multi-region and semantic segmentation-
+    aware CNN model", 2015. Which of two all but equal boxes wins the suppression is left to chance;
+    their average hardly moves. The small objects of the bundled model gain most.
+
+    Args:
+        xyxy: (N, 4) boxes before suppression.
+        score: (N,) scores above 0.
+        class_id: (N,) classes.
+        kept: (K,) indices of the boxes that stay.
+
+    Returns:
+        (K, 4) boxes, in the unit of ``xyxy``.
+    """
+    like = pairwise_iou(xyxy[kept], xyxy) >= VOTE_IOU
+    like &= class_id[kept][:, np.newaxis] == class_id
+    # A box without an extent overlaps nothing, itself included.
+    like[np.arange(len(kept)), kept] = True
+    weight = np.where(like, np.maximum(score, np.finfo(np.float32).tiny), np.float32(0))
+    return np.asarray(weight @ xyxy / weight.sum(1, keepdims=True), np.float32)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pi_detector.detector.nms import suppress
+from pi_detector.detector.nms import suppress, vote
 
 
 def reference(xyxy, score, class_id, threshold):
@@ -72,3 +72,31 @@ def test_nothing_and_one():
     assert suppress(none, none[:, 0], np.zeros(0, np.int64), 0.5).tolist() == []
     one = np.asarray([[0, 0, 1, 1]], np.float32)
     assert suppress(one, np.zeros(1, np.float32), np.zeros(1, np.int64), 0.5).tolist() == [0]
+
+
+def test_like_boxes_vote_with_their_scores():
+    xyxy = np.asarray([[0, 0, 10, 10], [0, 0, 10, 12], [0, 0, 10, 30], [0, 0, 10, 12]], np.float32)
+    score = np.asarray([0.75, 0.25, 0.5, 0.5], np.float32)
+    class_id = np.asarray([0, 0, 0, 1])
+    found = vote(xyxy, score, class_id, np.asarray([0, 3]))
+    np.testing.assert_allclose(found, [[0, 0, 10, 10.5], [0, 0, 10, 12]], rtol=1e-6)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(*[st.floats(0, 1, width=32)] * 5), max_size=12))
+def test_voted_boxes_lie_within_those_that_vote(rows):
+    table = np.asarray(rows, np.float32).reshape(-1, 5)
+    xyxy = np.concatenate([table[:, :2], table[:, :2] + table[:, 2:4]], 1)
+    class_id = np.zeros(len(table), np.int64)
+    kept = suppress(xyxy, table[:, 4], class_id, 0.5)
+    found = vote(xyxy, table[:, 4], class_id, kept)
+    assert found.shape == (len(kept), 4)
+    if len(kept):
+        assert (found >= xyxy.min(0) - 1e-6).all()
+        assert (found <= xyxy.max(0) + 1e-6).all()
+
+
+def test_nothing_votes_for_nothing():
+    none = np.zeros(0, np.int64)
+    found = vote(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), none, none)
+    assert found.shape == (0, 4)
