@@ -24,6 +24,8 @@ class Detections:
         xyxy: (N, 4) float32 ``x1, y1, x2, y2`` in pixels of the frame, inside the frame.
         score: (N,) float32 in 0..1.
         class_id: (N,) int64, the id of the model's label map.
+        track_id: (N,) int64, the same number for the same object in every frame, from 1; None
+            where nothing was tracked. 0 is a detection that belongs to no track.
 
     Example:
         >>> persons = detections[detections.class_id == 1]
@@ -32,13 +34,15 @@ class Detections:
     xyxy: FloatArray = field(default_factory=_no_boxes)
     score: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     class_id: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    track_id: IntArray | None = None
 
     def __len__(self) -> int:
         return len(self.score)
 
     def __getitem__(self, rows: BoolArray | IntArray) -> Detections:
         """The rows that a mask or an array of indices selects."""
-        return Detections(self.xyxy[rows], self.score[rows], self.class_id[rows])
+        track_id = None if self.track_id is None else self.track_id[rows]
+        return Detections(self.xyxy[rows], self.score[rows], self.class_id[rows], track_id)
 
 
 def pairwise_iou(a: FloatArray, b: FloatArray) -> FloatArray:

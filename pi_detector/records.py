@@ -6,14 +6,15 @@ do not count as a break.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from pi_detector.clock import clock_synchronized
+from pi_detector.clock import clock_synchronized, utc_now
 from pi_detector.frame import Frame
 from pi_detector.geometry import Detections
 
@@ -21,7 +22,12 @@ SCHEMA_VERSION = 1
 
 Score = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Milliseconds = Annotated[float, msgspec.Meta(ge=0)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
 UtcTime = Annotated[datetime, msgspec.Meta(tz=True)]
+BoxPx = tuple[float, float, float, float]
+"""x1, y1, x2, y2 in pixels of the frame."""
+Box = tuple[Score, Score, Score, Score]
+"""x1, y1, x2, y2 in 0..1 of the frame's width and height."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,7 @@ class Result:
         labels: class id to label, of the model.
         timings: what it cost.
         dropped: frames of this source that were replaced by newer ones before detection, so far.
+        inferred: the detector ran; False for a frame that the motion gate found still.
     """
 
     frame: Frame
@@ -58,6 +65,7 @@ class Result:
     labels: Mapping[int, str]
     timings: Timings
     dropped: int = 0
+    inferred: bool = True
 
 
 class FrameSize(msgspec.Struct, frozen=True):
@@ -67,14 +75,19 @@ class FrameSize(msgspec.Struct, frozen=True):
     height: int
 
 
-class Detection(msgspec.Struct, frozen=True):
-    """One object: ``box_px`` is x1, y1, x2, y2 in pixels; ``box`` the same in 0..1 of the frame."""
+class Detection(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One object: ``box_px`` is x1, y1, x2, y2 in pixels; ``box`` the same in 0..1 of the frame.
+
+    ``track_id`` is the same number for the same object in every frame of a run; absent where
+    nothing tracks.
+    """
 
     label: str
     class_id: int
     score: Score
-    box_px: tuple[float, float, float, float]
-    box: tuple[Score, Score, Score, Score]
+    box_px: BoxPx
+    box: Box
+    track_id: int | None = None
 
 
 class StageTimings(msgspec.Struct, frozen=True):
@@ -102,8 +115,65 @@ class DetectionsRecord(msgspec.Struct, frozen=True, tag="detections", tag_field=
     version: Literal[1] = 1
 
 
-Record = DetectionsRecord
+class EventRecord(msgspec.Struct, frozen=True, tag="event", tag_field="type", kw_only=True):
+    """One object from its appearance to its end: ``new``, then ``update`` s, then ``end``.
+
+    ``id`` names the event in all of them, and is unique across restarts. ``box`` and ``box_px``
+    are where the object is now (at its end: was last), ``score`` is the median over its history,
+    ``best_score`` that of its best view. ``duration_s`` is by the monotonic clock. ``zones`` are
+    those that it is in now, ``entered`` all that it was ever in. ``reason`` tells why an event
+    ended.
+    """
+
+    id: str
+    phase: Literal["new", "update", "end"]
+    label: str
+    class_id: int
+    track_id: int
+    score: Score
+    best_score: Score
+    source: str
+    sequence: int
+    time: UtcTime
+    started: UtcTime
+    clock_synchronized: bool
+    monotonic_ns: int
+    duration_s: Seconds
+    frame: FrameSize
+    box_px: BoxPx
+    box: Box
+    stationary: bool = False
+    zones: tuple[str, ...] = ()
+    entered: tuple[str, ...] = ()
+    reason: Literal["gone", "source_lost", "shutdown"] | None = None
+    version: Literal[1] = 1
+
+
+class StatusRecord(msgspec.Struct, frozen=True, tag="status", tag_field="type", kw_only=True):
+    """A part of the machine that came up, went down or changed.
+
+    ``part`` is the kind of part, ``name`` which one. ``reason`` says what happened, in words;
+    ``retry_s`` when it is tried again. ``lost`` counts what this outage cost so far: results that
+    a sink did not publish.
+    """
+
+    part: Literal["source", "sink", "model", "settings"]
+    name: str
+    state: Literal["starting", "live", "stalled", "reopening", "failed", "stopped", "refused"]
+    time: UtcTime
+    clock_synchronized: bool
+    monotonic_ns: int
+    reason: str | None = None
+    retry_s: Seconds | None = None
+    lost: int = 0
+    version: Literal[1] = 1
+
+
+Record = DetectionsRecord | EventRecord | StatusRecord
 """Every record that this version publishes."""
+
+Publication = Result | EventRecord | StatusRecord
+"""What the sinks are handed: a processed frame, or a record about something else."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -112,7 +182,10 @@ def detections_record(result: Result) -> DetectionsRecord:
     """The record of a processed frame."""
     frame, found = result.frame, result.detections
     width, height = frame.width, frame.height
-    rows = zip(found.xyxy.tolist(), found.score.tolist(), found.class_id.tolist(), strict=True)
+    track_ids = [None] * len(found) if found.track_id is None else found.track_id.tolist()
+    rows = zip(
+        found.xyxy.tolist(), found.score.tolist(), found.class_id.tolist(), track_ids, strict=True
+    )
     return DetectionsRecord(
         sequence=frame.sequence,
         time=frame.captured_at,
@@ -125,15 +198,11 @@ def detections_record(result: Result) -> DetectionsRecord:
                 label=result.labels.get(class_id, str(class_id)),
                 class_id=class_id,
                 score=round(score, 4),
-                box_px=(round(x1, 1), round(y1, 1), round(x2, 1), round(y2, 1)),
-                box=(
-                    _share(x1, width),
-                    _share(y1, height),
-                    _share(x2, width),
-                    _share(y2, height),
-                ),
+                box_px=rounded_px(xyxy),
+                box=normalized(xyxy, width, height),
+                track_id=track_id or None,
             )
-            for (x1, y1, x2, y2), score, class_id in rows
+            for xyxy, score, class_id, track_id in rows
         ],
         timings_ms=StageTimings(
             preprocess=round(result.timings.preprocess_ms, 3),
@@ -143,6 +212,41 @@ def detections_record(result: Result) -> DetectionsRecord:
         ),
         dropped=result.dropped,
         path=None if frame.path is None else _text(frame.path),
+    )
+
+
+def rounded_px(xyxy: Sequence[float]) -> BoxPx:
+    """A box in pixels, as precise as it is published."""
+    x1, y1, x2, y2 = xyxy
+    return round(x1, 1), round(y1, 1), round(x2, 1), round(y2, 1)
+
+
+def normalized(xyxy: Sequence[float], width: int, height: int) -> Box:
+    """A box in pixels of a frame of this size, as shares of it."""
+    x1, y1, x2, y2 = xyxy
+    return _share(x1, width), _share(y1, height), _share(x2, width), _share(y2, height)
+
+
+def status_record(
+    part: Literal["source", "sink", "model", "settings"],
+    name: str,
+    state: Literal["starting", "live", "stalled", "reopening", "failed", "stopped", "refused"],
+    *,
+    reason: str | None = None,
+    retry_s: float | None = None,
+    lost: int = 0,
+) -> StatusRecord:
+    """The record of a change that happens now."""
+    return StatusRecord(
+        part=part,
+        name=_text(name),
+        state=state,
+        time=utc_now(),
+        clock_synchronized=clock_synchronized(),
+        monotonic_ns=time.monotonic_ns(),
+        reason=None if reason is None else _text(reason),
+        retry_s=None if retry_s is None else round(retry_s, 3),
+        lost=lost,
     )
 
 

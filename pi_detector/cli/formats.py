@@ -10,7 +10,7 @@ from typing import TextIO
 
 from pi_detector.cli.inputs import is_video
 from pi_detector.errors import BadImageError, BadLabelsError, SourceNotFoundError
-from pi_detector.records import Result
+from pi_detector.records import Publication, Result
 
 
 class CocoResults:
@@ -38,10 +38,12 @@ class CocoResults:
         """Begin the list."""
         self._out.write("[")
 
-    def handle(self, result: Result) -> None:
+    def handle(self, item: Publication) -> None:
         """Write an element a detection."""
-        image_id, file_name = self._image_of(result.frame.path or result.frame.source)
-        found = result.detections
+        if not isinstance(item, Result):
+            return
+        image_id, file_name = self._image_of(item.frame.path or item.frame.source)
+        found = item.detections
         rows = zip(found.xyxy.tolist(), found.score.tolist(), found.class_id.tolist(), strict=True)
         for (x1, y1, x2, y2), score, class_id in rows:
             row = {
@@ -78,15 +80,17 @@ class Table:
     def start(self) -> None:
         """Nothing to open."""
 
-    def handle(self, result: Result) -> None:
+    def handle(self, item: Publication) -> None:
         """Write the block of a frame."""
+        if not isinstance(item, Result):
+            return
         self._frames += 1
-        self._invoke_ms += result.timings.invoke_ms
-        found = result.detections
-        labels = [result.labels.get(i, str(i)) for i in found.class_id.tolist()]
+        self._invoke_ms += item.timings.invoke_ms
+        found = item.detections
+        labels = [item.labels.get(i, str(i)) for i in found.class_id.tolist()]
         self._found.update(labels)
-        if labels or not is_video(result.frame.path or result.frame.source):
-            self._out.write(_block(result, labels))
+        if labels or not is_video(item.frame.path or item.frame.source):
+            self._out.write(_block(item, labels))
 
     def close(self) -> None:
         """Write the summary and flush; the file stays open."""

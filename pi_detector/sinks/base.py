@@ -1,19 +1,20 @@
-"""What a sink is: start, handle a result, close."""
+"""What a sink is: start, handle what is published, close."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from pi_detector.records import Result
+from pi_detector.records import Publication
 
 
 class Sink(Protocol):
-    """Where results go. A sink's methods are called from one thread, in order.
+    """Where results and records go. A sink's methods are called from one thread, in order.
 
     Attributes:
         name: for logs and counters.
-        lossless: never drop a result for this sink (standard output, files of an offline run);
-            else a slow sink loses the oldest results, and they are counted.
+        lossless: of a file as source, never drop a result for this sink (standard output, files of
+            an offline run); else, and of a live source always, a slow sink loses the oldest
+            results, and they are counted.
     """
 
     name: str
@@ -22,8 +23,12 @@ class Sink(Protocol):
     def start(self) -> None:
         """Open files and connections. Raises SinkError."""
 
-    def handle(self, result: Result) -> None:
-        """Publish one result. Raises SinkError, or BrokenPipeError for a closed pipe."""
+    def handle(self, item: Publication) -> None:
+        """Publish what concerns this sink, pass over the rest.
+
+        Raises SinkError, after which the sink may be tried again, or BrokenPipeError for a closed
+        pipe.
+        """
 
     def close(self) -> None:
         """Flush and close."""

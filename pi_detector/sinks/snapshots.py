@@ -8,7 +8,7 @@ from datetime import UTC
 from pathlib import Path
 
 from pi_detector.frame import Frame
-from pi_detector.records import Result
+from pi_detector.records import Publication, Result
 from pi_detector.sinks.draw import annotated
 from pi_detector.sinks.files import finished_name, prepare_folder, unwritable, write_jpeg
 
@@ -52,18 +52,20 @@ class SnapshotSink:
             if finished and _OURS.fullmatch(finished):  # cut off by a power failure
                 self._delete(name)
 
-    def handle(self, result: Result) -> None:
+    def handle(self, item: Publication) -> None:
         """Write the picture of a frame with detections, unless the last was too recent.
 
         Raises:
             SinkError: the picture cannot be written; the next may, once there is room again.
         """
-        frame = result.frame
-        if not len(result.detections) or frame.captured_ns < self._next_ns:
+        if not isinstance(item, Result) or not len(item.detections):
+            return
+        frame = item.frame
+        if frame.captured_ns < self._next_ns:
             return
         self._next_ns = frame.captured_ns + self._interval_ns
         name = snapshot_name(frame)
-        write_jpeg(self._folder / name, annotated(result, self._width))
+        write_jpeg(self._folder / name, annotated(item, self._width))
         # Order of writing, not of names: the wall clock of a Pi may jump back.
         if name not in self._kept:
             self._kept.append(name)
@@ -112,9 +114,10 @@ class AnnotatedImageSink:
         """Make the folder, and see what is in it. Raises SinkError."""
         self._taken = set(prepare_folder(self._folder))
 
-    def handle(self, result: Result) -> None:
+    def handle(self, item: Publication) -> None:
         """Write one picture. Raises SinkError."""
-        write_jpeg(self._folder / self._free_name(result.frame), annotated(result))
+        if isinstance(item, Result):
+            write_jpeg(self._folder / self._free_name(item.frame), annotated(item))
 
     def close(self) -> None:
         """Do nothing: each picture was complete when it was written."""

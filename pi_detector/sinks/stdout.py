@@ -7,11 +7,11 @@ import sys
 from typing import BinaryIO
 
 from pi_detector.errors import SinkError
-from pi_detector.records import Result, detections_record, encode
+from pi_detector.records import Publication, Result, detections_record, encode
 
 
 class JsonLinesSink:
-    """Writes a ``detections`` record a line, and flushes it.
+    """Writes a record a line, and flushes it.
 
     Args:
         stream: where to; None takes standard output.
@@ -34,18 +34,19 @@ class JsonLinesSink:
                 )
             self._stream = sys.stdout.buffer
 
-    def handle(self, result: Result) -> None:
+    def handle(self, item: Publication) -> None:
         """Write one record.
 
         Raises:
             BrokenPipeError: the reader is gone; see ``silence_stdout``.
             SinkError: the record cannot be written, as on a full disk.
         """
-        if not (self._empty_frames or len(result.detections)):
+        if isinstance(item, Result) and not (self._empty_frames or len(item.detections)):
             return
+        record = detections_record(item) if isinstance(item, Result) else item
         assert self._stream is not None, "start() comes first"
         try:
-            self._stream.write(encode(detections_record(result)))
+            self._stream.write(encode(record))
             self._stream.flush()
         except BrokenPipeError:
             raise

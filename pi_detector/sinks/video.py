@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pi_detector.errors import SinkError
 from pi_detector.frame import ImageArray
-from pi_detector.records import Result
+from pi_detector.records import Publication, Result
 from pi_detector.sinks.draw import annotated
 from pi_detector.sinks.files import prepare_folder, unwritable
 
@@ -63,14 +63,16 @@ class VideoSink:
         if self._path.is_dir():
             raise SinkError(f"{self._path}: is a folder; name a file for the video")
 
-    def handle(self, result: Result) -> None:
+    def handle(self, item: Publication) -> None:
         """Add a frame.
 
         Raises:
             SinkError: the disk is full, or the video cannot be written.
         """
+        if not isinstance(item, Result):
+            return
         self._check_room()
-        shot = (result.frame.captured_ns, annotated(result))
+        shot = (item.frame.captured_ns, annotated(item))
         if self._writer is not None:
             self._write(*shot)
             return
