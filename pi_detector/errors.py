@@ -93,6 +93,12 @@ class SourceLostError(PiDetectorError, ConnectionError):
     exit_code = os.EX_UNAVAILABLE
 
 
+class SourceStuckError(PiDetectorError, TimeoutError):
+    """A source whose driver hangs, and lets go of it only when the process ends."""
+
+    exit_code = os.EX_UNAVAILABLE
+
+
 class BadImageError(PiDetectorError, ValueError):
     """An image or video that cannot be decoded."""
 

@@ -5,8 +5,8 @@
 
 Capture and preprocessing of the next frame overlap the invoke of this one (the interpreter
 releases the GIL), so the interpreter alone bounds the throughput. Of a live source the newest
-frame wins, and what it replaces is counted; of a file every frame is processed. A sink that
-is slow loses results of its own and counts them; only a lossless sink makes the others wait.
+frame wins, and what it replaces is counted, as is what a slow sink does not see; of a file every
+frame is processed, and a lossless sink makes the others wait.
 """
 
 from __future__ import annotations
@@ -15,22 +15,42 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from pi_detector.config.settings import RecoverySettings
 from pi_detector.detector.detector import Detector, Prepared
+from pi_detector.errors import SourceStuckError
 from pi_detector.handoff import Handoff
-from pi_detector.records import Result, Timings
+from pi_detector.records import Publication, Result, Timings
 from pi_detector.sinks.base import Sink
+from pi_detector.sinks.outlet import Outlet
+from pi_detector.sinks.supervised import SupervisedSink
 from pi_detector.sources.base import Source
+from pi_detector.sources.supervised import SupervisedSource
+from pi_detector.threads import Worker
 
 log = logging.getLogger(__name__)
 
-SINK_QUEUE = 8
 STOP_DEADLINE_S = 4.0
 POLL_S = 0.1
 # A thread that returns from C code waits this long for the GIL while another one runs Python.
 SWITCH_INTERVAL_S = 0.0005
+
+
+@dataclass(frozen=True, slots=True)
+class Supervision:
+    """How failures are lived through; without, each of them ends the run.
+
+    Attributes:
+        recovery: mode and delays.
+        read_timeout_s: after which the source ends a read.
+        grace_s: how long the source may exceed its deadlines before the process gives up on it.
+    """
+
+    recovery: RecoverySettings
+    read_timeout_s: float
+    grace_s: float = 10.0
 
 
 @dataclass(slots=True)
@@ -42,7 +62,7 @@ class Counters:
         processed: frames that went through the detector.
         dropped: frames that a newer one replaced before detection.
         abandoned: frames in flight when the run was stopped.
-        sink_dropped: results that a slow sink did not see, by the sink's name.
+        sink_dropped: items that a slow sink did not see, by the sink's name.
         seconds: from the first to the last processed frame.
     """
 
@@ -54,44 +74,46 @@ class Counters:
     seconds: float = 0.0
 
 
-class Worker:
-    """A thread that keeps its exception for the one who joins it."""
-
-    def __init__(self, name: str, work: Callable[[], None]) -> None:
-        self.name = name
-        self.error: BaseException | None = None
-        self._work = work
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._work()
-        except BaseException as error:  # noqa: BLE001 - handed to the caller's thread
-            self.error = error
-
-    def join(self, deadline: float) -> bool:
-        """Wait until ``deadline`` (monotonic seconds). Returns whether the thread ended."""
-        self._thread.join(max(0.0, deadline - time.monotonic()))
-        return not self._thread.is_alive()
-
-
 class Pipeline:
     """Source, detector and sinks, run together.
+
+    Args:
+        source: not open.
+        detector: finds the objects.
+        sinks: not started.
+        supervision: of a live source and its sinks; None ends the run at the first failure.
 
     Attributes:
         counters: what this run did so far.
         unstopped: names of the threads that did not end within their deadline.
+        progressed_s: monotonic time at which the machine was last known to be well: a frame went
+            through the detector, or the detector waits for a source that is within its deadlines.
+        last_found: label of the best detection in the last frame that had any, and when that was
+            (monotonic seconds); None before the first.
     """
 
-    def __init__(self, source: Source, detector: Detector, sinks: Sequence[Sink]) -> None:
+    def __init__(
+        self,
+        source: Source,
+        detector: Detector,
+        sinks: Sequence[Sink],
+        supervision: Supervision | None = None,
+    ) -> None:
         self.counters = Counters()
         self.unstopped: list[str] = []
-        self._source = source
+        self.progressed_s = 0.0
+        self.last_found: tuple[str, float] | None = None
+        self._supervision = supervision if source.live else None
+        self._supervisor = self._supervised(source)
+        self._source = self._supervisor or source
         self._detector = detector
-        self._sinks = sinks
-        self._frames: Handoff[Prepared] = Handoff(1, lossless=not source.live)
-        self._results = [Handoff[Result](SINK_QUEUE, sink.lossless) for sink in sinks]
+        self._outlets = self._outlets_of(sinks)
+        self._frames: Handoff[tuple[Detector, Prepared]] = Handoff(1, lossless=not source.live)
+
+    @property
+    def source_state(self) -> str:
+        """State of a supervised source; else ``live``."""
+        return self._supervisor.state if self._supervisor else "live"
 
     def run(self, stop: threading.Event, max_frames: int | None = None) -> Counters:
         """Run until the source ends, ``stop`` is set, or ``max_frames`` are processed.
@@ -102,95 +124,133 @@ class Pipeline:
         """
         switch_interval = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        workers: list[Worker] = []
+        capture: Worker | None = None
         try:
-            for sink in self._sinks:
-                sink.start()
-            self._source.open(self._detector.input_size)
-            for sink, results in zip(self._sinks, self._results, strict=True):
-                workers.append(Worker(f"sink-{sink.name}", self._publisher(sink, results)))
-            workers.append(Worker("capture", self._capture))
-            self._detect(stop, max_frames, workers)
+            for outlet in self._outlets:
+                outlet.start()
+            for outlet in self._outlets:
+                outlet.run()
+            capture = Worker("capture", self._capture)
+            self._detect(stop, max_frames)
         finally:
-            self._shut_down(workers)
+            self._shut_down(capture)
             sys.setswitchinterval(switch_interval)
-        for worker in workers:
-            if worker.error is not None:
-                raise worker.error
+        for error in (capture.error, *(outlet.error for outlet in self._outlets)):
+            if error is not None:
+                raise error
         return self.counters
+
+    def publish(self, item: Publication) -> None:
+        """Hand an item to all sinks. May be called from any thread."""
+        for outlet in self._outlets:
+            outlet.put(item)
+
+    def replace_detector(self, detector: Detector) -> None:
+        """Detect with another detector from the next captured frame on; no frame is lost."""
+        self._detector = detector
+
+    def replace_sinks(self, sinks: Sequence[Sink]) -> None:
+        """Publish to other sinks. The old ones are given what was meant for them, then closed.
+
+        Raises:
+            SinkError: a new sink cannot be started; the old ones go on.
+        """
+        outlets = self._outlets_of(sinks)
+        for outlet in outlets:
+            outlet.start()
+        old, self._outlets = self._outlets, outlets
+        deadline = time.monotonic() + STOP_DEADLINE_S
+        try:
+            for outlet in old:
+                outlet.finish(deadline)
+        finally:
+            for outlet in outlets:
+                outlet.run()
 
     def _capture(self) -> None:
         try:
+            self._source.open(self._detector.input_size)
             while (frame := self._source.read()) is not None:
                 self.counters.captured += 1
-                if not self._frames.put(self._detector.prepare(frame)):
+                detector = self._detector
+                if not self._frames.put((detector, detector.prepare(frame))):
                     return
         finally:
             self._frames.close()
 
-    def _detect(
-        self, stop: threading.Event, max_frames: int | None, workers: Sequence[Worker]
-    ) -> None:
+    def _detect(self, stop: threading.Event, max_frames: int | None) -> None:
         started = None
-        while not stop.is_set() and not any(w.error for w in workers):
+        while not stop.is_set() and not any(outlet.error for outlet in self._outlets):
             if max_frames is not None and self.counters.processed >= max_frames:
                 return
-            prepared = self._frames.get(POLL_S)
-            if prepared is None:
-                if self._frames.ended:
-                    return
+            ready = self._frames.get(POLL_S)
+            if ready is not None:
+                started = started or time.monotonic()
+                self.publish(self._process(*ready))
+                self.counters.seconds = time.monotonic() - started
+            elif self._frames.ended:
+                return
+            elif self._supervisor is None:
                 continue
-            started = started or time.monotonic()
-            self._hand_out(self._process(prepared))
-            self.counters.seconds = time.monotonic() - started
+            elif self._supervisor.overdue:
+                raise SourceStuckError(
+                    f"{self._source.name}: its driver hangs, and lets go of the camera only when "
+                    "the process ends; restart pi-detector"
+                )
+            self.progressed_s = time.monotonic()
 
-    def _process(self, prepared: Prepared) -> Result:
-        detections, invoke_ms, decode_ms = self._detector.detect(prepared)
+    def _process(self, detector: Detector, prepared: Prepared) -> Result:
+        detections, invoke_ms, decode_ms = detector.detect(prepared)
         latency_ms = (time.monotonic_ns() - prepared.frame.captured_ns) / 1e6
         self.counters.processed += 1
         self.counters.dropped = self._frames.dropped
+        if len(detections):
+            best = int(detections.class_id[0])
+            self.last_found = (detector.labels.get(best, str(best)), time.monotonic())
         return Result(
             frame=prepared.frame,
             detections=detections,
-            labels=self._detector.labels,
+            labels=detector.labels,
             timings=Timings(prepared.preprocess_ms, invoke_ms, decode_ms, latency_ms),
             dropped=self.counters.dropped,
         )
 
-    def _hand_out(self, result: Result) -> None:
-        for results in self._results:
-            results.put(result)
+    def _supervised(self, source: Source) -> SupervisedSource | None:
+        if self._supervision is None:
+            return None
+        return SupervisedSource(
+            source,
+            self._supervision.recovery,
+            read_timeout_s=self._supervision.read_timeout_s,
+            grace_s=self._supervision.grace_s,
+            report=self.publish,
+        )
 
-    @staticmethod
-    def _publisher(sink: Sink, results: Handoff[Result]) -> Callable[[], None]:
-        def publish() -> None:
-            try:
-                while (result := results.get()) is not None:
-                    sink.handle(result)
-            finally:
-                results.close(discard=True)
+    def _outlets_of(self, sinks: Sequence[Sink]) -> list[Outlet]:
+        if self._supervision is None:
+            lossy = self._source.live
+            return [Outlet(sink, lossless=sink.lossless and not lossy) for sink in sinks]
+        recovery = self._supervision.recovery
+        return [
+            Outlet(SupervisedSink(sink, recovery, self.publish), lossless=False) for sink in sinks
+        ]
 
-        return publish
-
-    def _shut_down(self, workers: Sequence[Worker]) -> None:
+    def _shut_down(self, capture: Worker | None) -> None:
         """Stop in the order of the data, so that what was processed is still published."""
         deadline = time.monotonic() + STOP_DEADLINE_S
+        if self._supervisor is not None:
+            self._supervisor.stop()
         self._frames.close(discard=True)
-        for results in self._results:
-            results.close()
-        for worker in workers:
-            if not worker.join(deadline):
-                log.warning("%s did not stop within %.0f s", worker.name, STOP_DEADLINE_S)
-                self.unstopped.append(worker.name)
-        if "capture" not in self.unstopped:
+        if capture is None or capture.join(deadline):
             self._source.close()
-        for sink in self._sinks:
-            if f"sink-{sink.name}" not in self.unstopped:
-                sink.close()
+        else:
+            log.warning("capture did not stop within %.0f s", STOP_DEADLINE_S)
+            self.unstopped.append("capture")
+        for outlet in self._outlets:
+            outlet.finish(deadline)
+            if outlet.stuck:
+                self.unstopped.append(f"sink-{outlet.name}")
         counters = self.counters
         counters.dropped = self._frames.dropped
         counters.abandoned = counters.captured - counters.processed - counters.dropped
-        counters.sink_dropped = {
-            sink.name: results.dropped
-            for sink, results in zip(self._sinks, self._results, strict=True)
-        }
+        counters.sink_dropped = {outlet.name: outlet.dropped for outlet in self._outlets}

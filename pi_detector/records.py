@@ -153,8 +153,8 @@ class StatusRecord(msgspec.Struct, frozen=True, tag="status", tag_field="type", 
     """A part of the machine that came up, went down or changed.
 
     ``part`` is the kind of part, ``name`` which one. ``reason`` says what happened, in words;
-    ``retry_s`` when it is tried again. ``lost`` counts what this outage cost so far: results that
-    a sink did not publish.
+    ``retry_s`` when it is tried again. ``lost`` is what an outage that is over cost at most:
+    results and events that a sink did not publish.
     """
 
     part: Literal["source", "sink", "model", "settings"]

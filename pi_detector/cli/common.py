@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import logging
 import os
 import sys
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from pi_detector.config.settings import Settings
 
 PROGRAM = "pi-detector"
+
+logger = logging.getLogger(__name__)
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -100,9 +103,7 @@ def positive_int(text: str) -> int:
 
 
 def settings_of(args: argparse.Namespace, options: Mapping[str, object] | None = None) -> Settings:
-    """The settings of a command line: file, environment, ``--set``, then the command's options.
-
-    Log messages are set up at the level that they name.
+    """The settings of a command line, and log messages set up at the level that they name.
 
     Args:
         args: the parsed command line.
@@ -111,15 +112,27 @@ def settings_of(args: argparse.Namespace, options: Mapping[str, object] | None =
     Raises:
         ConfigError: an unknown setting, or a bad value.
     """
+    settings = read_settings(args, options)
+    set_up_logging(settings.log.level)
+    return settings
+
+
+def read_settings(
+    args: argparse.Namespace, options: Mapping[str, object] | None = None
+) -> Settings:
+    """The settings of a command line: file, environment, ``--set``, then the command's options.
+
+    Args and errors are those of ``settings_of``.
+    """
     from pi_detector.config.load import load_settings
 
     overrides = [*args.set_before, *args.set_after]
     for key, value in (options or {}).items():
         if value is not None:
             overrides.append(f"{key}={value}")
-    settings = load_settings(args.config, os.environ, overrides)
-    set_up_logging("debug" if args.verbose else settings.log.level)
-    return settings
+    if args.verbose:
+        overrides.append("log.level=debug")
+    return load_settings(args.config, os.environ, overrides)
 
 
 def model_overrides(args: argparse.Namespace) -> dict[str, object]:
@@ -132,9 +145,9 @@ def model_overrides(args: argparse.Namespace) -> dict[str, object]:
 
 
 def print_error(message: str) -> None:
-    """Say on standard error what went wrong; settings may have several problems, one a line."""
+    """Say what went wrong; settings may have several problems, one a line."""
     for line in message.splitlines():
-        print(f"{PROGRAM}: error: {line}", file=sys.stderr)
+        logger.error("%s", line)
 
 
 class _Formatter(logging.Formatter):
@@ -143,7 +156,32 @@ class _Formatter(logging.Formatter):
 
 
 def set_up_logging(level: str) -> None:
-    """Send log messages of ``level`` and above to standard error, and nowhere else."""
+    """Send log messages of ``level`` and above to standard error, and nowhere else.
+
+    Where that is systemd's journal they go there with their fields: ``DETECTOR_EVENT=`` and more.
+    """
+    logging.basicConfig(level=level.upper(), handlers=[_handler()], force=True)
+
+
+def _handler() -> logging.Handler:
+    # Without the package the lines arrive in the journal all the same, but without fields.
+    if _stderr_is_journal() and importlib.util.find_spec("systemd") is not None:
+        from systemd.journal import JournalHandler
+
+        journal: logging.Handler = JournalHandler(SYSLOG_IDENTIFIER=PROGRAM)
+        return journal
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter("%(message)s"))
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    return handler
+
+
+def _stderr_is_journal() -> bool:
+    """Whether standard error is what ``JOURNAL_STREAM`` names. Source: systemd.exec(5)."""
+    stream = os.environ.get("JOURNAL_STREAM")
+    if not stream or sys.stderr is None:
+        return False
+    try:
+        status = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
+    return stream == f"{status.st_dev}:{status.st_ino}"

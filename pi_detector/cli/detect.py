@@ -20,7 +20,7 @@ from pi_detector.cli.common import (
     settings_of,
 )
 from pi_detector.cli.inputs import FileSource, find_inputs, is_video
-from pi_detector.cli.stopping import stop_on_signals
+from pi_detector.cli.stopping import Signals
 from pi_detector.errors import SinkError, UsageError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.annotations and args.format != "coco":
         raise UsageError("--annotations is for --format coco; leave it out")
-    stop = stop_on_signals()
+    stop = Signals().stop
     settings = _settings(args)
     paths = find_inputs(args.paths)
     image_of = _image_ids(args, paths)

@@ -67,9 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        from pi_detector.sinks.stdout import silence_stdout
-
-        silence_stdout()
+        _silence_stdout()
         return os.EX_OK
     except KeyboardInterrupt:
         return _EXIT_SIGINT
@@ -93,4 +91,15 @@ def _parse_and_run(argv: Sequence[str] | None) -> int:
 def _fail(message: str, exit_code: int) -> int:
     logger.debug("traceback of the error below", exc_info=True)
     print_error(message)
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        _silence_stdout()
     return exit_code
+
+
+def _silence_stdout() -> None:
+    from pi_detector.sinks.stdout import silence_stdout
+
+    silence_stdout()

@@ -6,7 +6,7 @@ import argparse
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from pi_detector.cli.common import (
     Subparsers,
@@ -14,9 +14,12 @@ from pi_detector.cli.common import (
     add_model_options,
     model_overrides,
     positive_int,
+    print_error,
+    read_settings,
     settings_of,
 )
-from pi_detector.cli.stopping import stop_on_signals
+from pi_detector.cli.stopping import Signals
+from pi_detector.errors import SourceStuckError
 
 if TYPE_CHECKING:
     from pi_detector.pipeline import Counters
@@ -25,7 +28,9 @@ logger = logging.getLogger(__name__)
 
 _DESCRIPTION = """\
 Detect objects in the frames of a camera, stream or file until it ends or SIGINT or SIGTERM
-arrives. A record a frame goes to standard output, as JSON, one a line."""
+arrives. A record a frame goes to standard output, as JSON, one a line. SIGHUP has the settings
+read again: thresholds, model, outputs and log level change without losing a frame. A camera or
+stream that fails is opened again until it works (setting recovery.mode)."""
 
 _EXAMPLES = """
 pi-detector run
@@ -65,40 +70,35 @@ def run(args: argparse.Namespace) -> int:
         PiDetectorError: the settings, the model, the source or a sink is at fault.
         BrokenPipeError: the reader of standard output is gone.
     """
-    stop = stop_on_signals()
-    settings = settings_of(
-        args,
-        {
-            "source.uri": args.source,
-            "output.snapshots": args.snapshots,
-            "output.stdout": "none" if args.quiet else None,
-            **model_overrides(args),
-        },
-    )
+    signals = Signals(reloads=True)
+    options = {
+        "source.uri": args.source,
+        "output.snapshots": args.snapshots,
+        "output.stdout": "none" if args.quiet else None,
+        **model_overrides(args),
+    }
+    settings_of(args, options)
 
-    from pi_detector.detector.bundle import load_model
-    from pi_detector.detector.detector import Detector
-    from pi_detector.pipeline import Pipeline
-    from pi_detector.sinks.registry import make_sinks
-    from pi_detector.sources.registry import make_source
+    from pi_detector.config.secrets import with_secrets
+    from pi_detector.service import Service
 
-    source = make_source(settings.source)
-    detector = Detector(load_model(settings.model), settings.model, settings.detection)
-    logger.info(
-        "source %s, model %s (%s, %d threads)",
-        source.name,
-        detector.name,
-        detector.runtime,
-        detector.threads,
-    )
-    pipeline = Pipeline(source, detector, make_sinks(settings.output))
-    counters = pipeline.run(stop, max_frames=args.frames)
+    service = Service(lambda: with_secrets(read_settings(args, options), os.environ), os.environ)
+    signals.on_hangup(service.reload)
+    try:
+        counters = service.run(signals.stop, max_frames=args.frames)
+    except SourceStuckError as error:
+        print_error(str(error))
+        leave(error.exit_code)
     logger.info("%s", summary(counters))
-    if pipeline.unstopped:
-        # A thread that hangs may hold the lock of standard output, on which a normal exit aborts.
-        sys.stderr.flush()
-        os._exit(os.EX_OK if stop.is_set() else os.EX_SOFTWARE)
+    if service.unstopped:
+        leave(os.EX_OK if signals.stop.is_set() else os.EX_SOFTWARE)
     return os.EX_OK
+
+
+def leave(exit_code: int) -> NoReturn:
+    """End the process although threads hang: a normal exit would wait for locks that they hold."""
+    sys.stderr.flush()
+    os._exit(exit_code)
 
 
 def summary(counters: Counters) -> str:

@@ -1,4 +1,4 @@
-"""Stopping on a signal, also when the main thread is stuck in C code."""
+"""Signals: stop and reload, also when the main thread is stuck in C code."""
 
 from __future__ import annotations
 
@@ -8,63 +8,95 @@ import select
 import signal
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 
 logger = logging.getLogger(__name__)
 
-STOP_DEADLINE_S = 5.0
+STOP_DEADLINE_S = 8.0
 EXIT_SECOND_SIGINT = 130
 # Wrappers such as timeout(1) signal the process and its group: that is one wish, not two.
 SAME_WISH_S = 0.5
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def stop_on_signals(deadline_s: float = STOP_DEADLINE_S) -> threading.Event:
-    """Make SIGINT and SIGTERM ask for an end instead of ending the process.
+class Signals:
+    """Makes SIGINT and SIGTERM ask for an end instead of ending the process, and SIGHUP for more.
 
     A thread of its own reads the signals from a pipe that the C handler writes to: an event that
     is set in a Python handler may deadlock with the main thread that waits for it, and a main
     thread inside a camera's driver runs no Python handlers at all.
 
-    Args:
-        deadline_s: after the first signal the process has this long to end; then it is ended.
+    SIGHUP reloads where the command can do that, else it stops; so it always does when it comes
+    because the terminal of the process was closed. One that was ignored at the start, as by
+    nohup(1), stays ignored.
 
-    Returns:
-        The event that the first signal sets. A second SIGINT ends the process at once.
+    Args:
+        reloads: SIGHUP reloads; what comes before ``on_hangup`` was called is passed over.
+        deadline_s: after the first signal to stop, the process has this long to end; then it is
+            ended.
+
+    Attributes:
+        stop: set by the first signal to stop. A second SIGINT ends the process at once.
     """
-    stop = threading.Event()
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    for number in _SIGNALS:
-        signal.signal(number, _leave_to_the_pipe)
-    threading.Thread(
-        target=_watch, args=(reader, stop, deadline_s), name="signals", daemon=True
-    ).start()
-    return stop
+
+    def __init__(self, *, reloads: bool = False, deadline_s: float = STOP_DEADLINE_S) -> None:
+        self.stop = threading.Event()
+        self._deadline_s = deadline_s
+        self._reloads = reloads
+        self._hangup: Callable[[], None] = _nothing_to_reload
+        self._had_terminal = _has_terminal()
+        self._reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _leave_to_the_pipe)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, _leave_to_the_pipe)
+        threading.Thread(target=self._watch, name="signals", daemon=True).start()
+
+    def on_hangup(self, action: Callable[[], None]) -> None:
+        """Have SIGHUP call ``action``, on the thread of the signals."""
+        self._hangup = action
+
+    def _watch(self) -> None:
+        number = self._next(None)
+        while number == signal.SIGHUP and self._reloads and not self._terminal_closed():
+            self._hangup()
+            number = self._next(None)
+        logger.debug("%s: stopping", signal.Signals(number or signal.SIGTERM).name)
+        asked = time.monotonic()
+        self.stop.set()
+        while (left_s := asked + self._deadline_s - time.monotonic()) > 0:
+            number = self._next(left_s)
+            if number == signal.SIGINT and time.monotonic() - asked > SAME_WISH_S:
+                os._exit(EXIT_SECOND_SIGINT)
+        logger.error("something did not stop within %.0f s; ending the process", self._deadline_s)
+        os._exit(os.EX_SOFTWARE)
+
+    def _next(self, timeout_s: float | None) -> int | None:
+        """The next of the signals, or None after ``timeout_s``."""
+        while select.select([self._reader], [], [], timeout_s)[0]:
+            number = os.read(self._reader, 1)[0]
+            if number in {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}:
+                return number
+        return None
+
+    def _terminal_closed(self) -> bool:
+        return self._had_terminal and not _has_terminal()
+
+
+def _nothing_to_reload() -> None:
+    logger.debug("SIGHUP: the settings are being read for the first time")
+
+
+def _has_terminal() -> bool:
+    """Whether the process has a controlling terminal that is still there."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 def _leave_to_the_pipe(number: int, frame: FrameType | None) -> None:
     """A Python handler must exist for the C handler to write to the wakeup pipe."""
-
-
-def _watch(reader: int, stop: threading.Event, deadline_s: float) -> None:
-    first = _next_signal(reader, None)
-    logger.debug("%s: stopping", signal.Signals(first or signal.SIGTERM).name)
-    asked = time.monotonic()
-    stop.set()
-    while (left_s := asked + deadline_s - time.monotonic()) > 0:
-        number = _next_signal(reader, left_s)
-        if number == signal.SIGINT and time.monotonic() - asked > SAME_WISH_S:
-            os._exit(EXIT_SECOND_SIGINT)
-    logger.error("something did not stop within %.0f s; ending the process", deadline_s)
-    os._exit(os.EX_SOFTWARE)
-
-
-def _next_signal(reader: int, timeout_s: float | None) -> int | None:
-    """The next of the signals, or None after ``timeout_s``."""
-    while select.select([reader], [], [], timeout_s)[0]:
-        number = os.read(reader, 1)[0]
-        if number in _SIGNALS:
-            return number
-    return None

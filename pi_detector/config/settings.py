@@ -82,6 +82,10 @@ class OutputSettings(_Section, frozen=True):
         snapshot_keep: snapshots kept in the folder; the oldest are deleted.
         snapshot_width: snapshots are scaled down to this width; 0 keeps the frame's size.
         video: file for an annotated video; empty for none.
+        log: folder for records in rotated JSON Lines files; empty for none. In paths `$NAME` is an
+            environment variable, such as `$LOGS_DIRECTORY` of a service.
+        log_mb: size of all log files together, in MiB; the oldest are deleted.
+        log_detections: also log the records of frames with detections, which are many.
     """
 
     stdout: Literal["jsonl", "none"] = "jsonl"
@@ -91,6 +95,24 @@ class OutputSettings(_Section, frozen=True):
     snapshot_keep: Annotated[int, msgspec.Meta(ge=1, le=1000000)] = 1000
     snapshot_width: Annotated[int, msgspec.Meta(ge=0, le=8192)] = 0
     video: str = ""
+    log: str = ""
+    log_mb: Annotated[int, msgspec.Meta(ge=1, le=1000000)] = 64
+    log_detections: bool = False
+
+
+class RecoverySettings(_Section, frozen=True):
+    """What happens when a camera, stream or output fails.
+
+    Attributes:
+        mode: `off` ends the run at the first failure; `after-start` tries again what has worked
+            once, until it works; `always` also what does not work at the start, as suits a service.
+        first_delay_s: before the first new try; each further delay is twice as long.
+        longest_delay_s: no delay is longer.
+    """
+
+    mode: Literal["off", "after-start", "always"] = "after-start"
+    first_delay_s: Annotated[float, msgspec.Meta(ge=0.01, le=3600)] = 0.5
+    longest_delay_s: Annotated[float, msgspec.Meta(ge=0.01, le=86400)] = 30.0
 
 
 class LogSettings(_Section, frozen=True):
@@ -110,4 +132,5 @@ class Settings(_Section, frozen=True):
     model: ModelSettings = ModelSettings()
     detection: DetectionSettings = DetectionSettings()
     output: OutputSettings = OutputSettings()
+    recovery: RecoverySettings = RecoverySettings()
     log: LogSettings = LogSettings()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -14,9 +15,19 @@ _PART_SUFFIX = ".part"
 
 
 def output_path(text: str) -> Path:
-    """The path that a setting names, ``~`` being the home folder. Raises SinkError."""
+    """The path that a setting names.
+
+    ``~`` is the home folder, and ``$NAME`` an environment variable, such as the ``STATE_DIRECTORY``
+    and ``LOGS_DIRECTORY`` of a systemd service.
+
+    Raises:
+        SinkError: there is no such folder or variable.
+    """
+    expanded = os.path.expandvars(text)
+    if "$" in expanded:
+        raise SinkError(f"{text}: no such environment variable; write the path in full")
     try:
-        return Path(text).expanduser()
+        return Path(expanded).expanduser()
     except RuntimeError as error:
         raise SinkError(f"{text}: no such home folder; write the path without '~'") from error
 

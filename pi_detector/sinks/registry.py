@@ -5,6 +5,7 @@ from __future__ import annotations
 from pi_detector.config.settings import OutputSettings
 from pi_detector.sinks.base import Sink
 from pi_detector.sinks.files import output_path
+from pi_detector.sinks.log import RecordLogSink
 from pi_detector.sinks.snapshots import SnapshotSink
 from pi_detector.sinks.stdout import JsonLinesSink
 from pi_detector.sinks.video import VideoSink
@@ -26,6 +27,14 @@ def make_sinks(settings: OutputSettings) -> list[Sink]:
                 interval_s=settings.snapshot_interval_s,
                 keep=settings.snapshot_keep,
                 width=settings.snapshot_width,
+            )
+        )
+    if settings.log:
+        sinks.append(
+            RecordLogSink(
+                output_path(settings.log),
+                most_bytes=settings.log_mb * 1024 * 1024,
+                detections=settings.log_detections,
             )
         )
     if settings.video:

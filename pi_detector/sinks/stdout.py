@@ -38,7 +38,7 @@ class JsonLinesSink:
         """Write one record.
 
         Raises:
-            BrokenPipeError: the reader is gone; see ``silence_stdout``.
+            BrokenPipeError: the reader is gone.
             SinkError: the record cannot be written, as on a full disk.
         """
         if isinstance(item, Result) and not (self._empty_frames or len(item.detections)):
@@ -51,8 +51,8 @@ class JsonLinesSink:
         except BrokenPipeError:
             raise
         except OSError as error:
-            if sys.stdout is not None and self._stream is sys.stdout.buffer:
-                silence_stdout()
+            # What could not be written stays in the stream's buffer, so that a later try, or the
+            # next record, completes the line.
             raise SinkError(
                 f"standard output: cannot write a record: {error.strerror}; "
                 "check the disk or program that it goes to"
@@ -65,9 +65,9 @@ class JsonLinesSink:
 def silence_stdout() -> None:
     """Send the rest of standard output to /dev/null.
 
-    To be called once writing failed: the record that failed is still in the stream's buffer, and
-    the interpreter, which flushes it when it exits, would print "Exception ignored ..." and change
-    the exit code.
+    To be called before the process ends if writing failed: the record that failed is still in the
+    stream's buffer, and the interpreter, which flushes it when it exits, would print "Exception
+    ignored ..." and change the exit code.
     Source: https://docs.python.org/3/library/signal.html#note-on-sigpipe
     """
     sink = os.open(os.devnull, os.O_WRONLY)

@@ -11,8 +11,8 @@ from pi_detector.cli.stopping import SAME_WISH_S
 
 STUCK = """
 import time
-from pi_detector.cli.stopping import stop_on_signals
-stop = stop_on_signals(deadline_s={deadline_s})
+from pi_detector.cli.stopping import Signals
+stop = Signals(deadline_s={deadline_s}).stop
 print("ready", flush=True)
 stop.wait()
 print("asked", flush=True)

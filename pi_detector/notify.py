@@ -1,0 +1,91 @@
+"""Messages to the service manager, through systemd-python.
+
+Source: sd_notify(3), sd_watchdog_enabled(3).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+
+from pi_detector.errors import DependencyMissingError
+
+log = logging.getLogger(__name__)
+
+
+class Notifier:
+    """Tells systemd how the service is; where no service manager listens, nobody is told.
+
+    Args:
+        environ: environment variables; ``NOTIFY_SOCKET`` names the listener and ``WATCHDOG_USEC``
+            its patience.
+
+    Attributes:
+        watchdog_s: the service is killed if it says nothing for this long; None where nobody
+            watches.
+
+    Raises:
+        DependencyMissingError: systemd listens, and systemd-python is not installed.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._send = _sender() if environ.get("NOTIFY_SOCKET") else None
+        self.watchdog_s = _watchdog_s(environ) if self._send else None
+        self._status = ""
+
+    @property
+    def listening(self) -> bool:
+        """Whether a service manager listens."""
+        return self._send is not None
+
+    def ready(self) -> None:
+        """The service works, or goes on after a reload."""
+        self._tell("READY=1")
+
+    def alive(self) -> None:
+        """The service makes progress."""
+        self._tell("WATCHDOG=1")
+
+    def status(self, words: str) -> None:
+        """How the service is, in a line for humans (``systemctl status`` shows it)."""
+        if words != self._status:
+            self._status = words
+            self._tell(f"STATUS={words}")
+
+    def reloading(self) -> None:
+        """Settings are read again; ``ready`` ends that."""
+        now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        self._tell(f"RELOADING=1\nMONOTONIC_USEC={now_us}")
+
+    def stopping(self) -> None:
+        """The service ends."""
+        self._tell("STOPPING=1")
+
+    def _tell(self, message: str) -> None:
+        if self._send is None:
+            return
+        try:
+            self._send(message)
+        except OSError as error:  # a restarting manager must not end what it manages
+            log.warning("cannot tell the service manager %r: %s", message, error.strerror)
+
+
+def _sender() -> Callable[[str], object]:
+    try:
+        from systemd import daemon
+    except ImportError as error:
+        raise DependencyMissingError(
+            "systemd listens (NOTIFY_SOCKET is set), and its Python package is not installed: "
+            "'sudo apt install python3-systemd', in an environment made with --system-site-packages"
+        ) from error
+    send: Callable[[str], object] = daemon.notify
+    return send
+
+
+def _watchdog_s(environ: Mapping[str, str]) -> float | None:
+    text, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
+    if not text.isdigit() or (pid and pid != str(os.getpid())):
+        return None
+    return int(text) / 1e6 or None

@@ -1,0 +1,228 @@
+"""The daemon: the machine made from settings, its life under a service manager, its reload."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from pi_detector.config.settings import Settings
+from pi_detector.detector.bundle import Bundle, load_model
+from pi_detector.detector.detector import Detector
+from pi_detector.errors import PiDetectorError
+from pi_detector.notify import Notifier
+from pi_detector.pipeline import Counters, Pipeline, Supervision
+from pi_detector.records import status_record
+from pi_detector.sinks.registry import make_sinks
+from pi_detector.sources.registry import make_source
+from pi_detector.threads import Worker
+
+log = logging.getLogger(__name__)
+
+TICK_S = 1.0
+STATUS_INTERVAL_S = 5.0
+# Of the time after which systemd kills a silent service.
+_FEED_SHARE = 0.25
+_GRACE_SHARE = 0.5
+_GRACE_S = 10.0
+# What these sections say is asked of a camera when it is opened.
+_AT_START_ONLY = ("source", "recovery")
+
+
+@dataclass(slots=True)
+class _Pace:
+    """Where the last status line left off."""
+
+    at_s: float
+    processed: int = 0
+
+
+class Service:
+    """A run of the pipeline that tells how it is and can be told to read its settings again.
+
+    The watchdog is fed by progress alone: a frame went through the detector, or the source is
+    within the deadlines of what it does, be it a read or a wait before the next try.
+
+    Args:
+        load: reads the settings; raises ConfigError.
+        environ: environment variables.
+
+    Attributes:
+        unstopped: names of the threads that did not end.
+
+    Raises:
+        PiDetectorError: the settings, the model or the source make no sense.
+    """
+
+    def __init__(self, load: Callable[[], Settings], environ: Mapping[str, str]) -> None:
+        self._load = load
+        self._settings = settings = load()
+        self._notifier = Notifier(environ)
+        source = make_source(settings.source)
+        self._bundle = load_model(settings.model)
+        self._detector = Detector(self._bundle, settings.model, settings.detection)
+        self._pipeline = Pipeline(
+            source, self._detector, make_sinks(settings.output), self._supervision()
+        )
+        self._source_name = source.name
+        self._reload_wanted = threading.Event()
+        self._ended = threading.Event()
+        self._woken = threading.Event()
+        self._ready = False
+        self._fed_s = 0.0
+        self._pace = _Pace(time.monotonic())
+        self._trouble = ""
+
+    @property
+    def unstopped(self) -> list[str]:
+        """Names of the threads that did not end when they should."""
+        return self._pipeline.unstopped
+
+    def reload(self) -> None:
+        """Have the settings read again, soon. Several wishes may be met by one reading."""
+        self._reload_wanted.set()
+        self._woken.set()
+
+    def run(self, stop: threading.Event, max_frames: int | None = None) -> Counters:
+        """Run until the source ends, ``stop`` is set, or ``max_frames`` are processed.
+
+        Raises:
+            PiDetectorError: the source or a sink failed for good.
+            BrokenPipeError: the reader of standard output is gone.
+        """
+        log.info(
+            "source %s, model %s (%s, %d threads)",
+            self._source_name,
+            self._detector.name,
+            self._detector.runtime,
+            self._detector.threads,
+            extra={"DETECTOR_EVENT": "started"},
+        )
+        self._tell_model()
+        caretaker = Worker("service", self._take_care)
+        try:
+            return self._pipeline.run(stop, max_frames)
+        finally:
+            self._notifier.stopping()
+            self._ended.set()
+            self._woken.set()
+            caretaker.join(time.monotonic() + TICK_S)
+            if caretaker.error is not None:
+                raise caretaker.error
+
+    def _supervision(self) -> Supervision | None:
+        recovery = self._settings.recovery
+        if recovery.mode == "off":
+            return None
+        watchdog_s = self._notifier.watchdog_s
+        return Supervision(
+            recovery,
+            read_timeout_s=self._settings.source.read_timeout_s,
+            grace_s=_GRACE_S if watchdog_s is None else _GRACE_SHARE * watchdog_s,
+        )
+
+    def _take_care(self) -> None:
+        """Tell the service manager how it is, and reload: on a thread of its own."""
+        watchdog_s = self._notifier.watchdog_s
+        tick_s = TICK_S if watchdog_s is None else min(TICK_S, _FEED_SHARE * watchdog_s)
+        while not self._ended.is_set():
+            self._woken.wait(tick_s)
+            self._woken.clear()
+            if self._reload_wanted.is_set():
+                self._reload_wanted.clear()
+                self._reload()
+            self._tell()
+
+    def _tell(self) -> None:
+        if not self._notifier.listening or self._ended.is_set():
+            return
+        pipeline = self._pipeline
+        if not self._ready and (
+            pipeline.counters.processed or pipeline.source_state in {"stalled", "reopening"}
+        ):
+            self._ready = True
+            self._notifier.ready()
+        if pipeline.progressed_s > self._fed_s:
+            self._fed_s = pipeline.progressed_s
+            self._notifier.alive()
+        now_s = time.monotonic()
+        if now_s - self._pace.at_s >= STATUS_INTERVAL_S:
+            self._notifier.status(self._status(now_s))
+
+    def _status(self, now_s: float) -> str:
+        pipeline, counters = self._pipeline, self._pipeline.counters
+        rate = (counters.processed - self._pace.processed) / (now_s - self._pace.at_s)
+        self._pace = _Pace(now_s, counters.processed)
+        words = f"{self._source_name} {pipeline.source_state}, {rate:.1f} frames/s"
+        if pipeline.last_found is None:
+            words += ", nothing detected yet"
+        else:
+            label, at_s = pipeline.last_found
+            words += f", last detection {label} {now_s - at_s:.0f} s ago"
+        return f"{words}; {self._trouble}" if self._trouble else words
+
+    def _reload(self) -> None:
+        self._notifier.reloading()
+        try:
+            self._apply(self._load())
+        except PiDetectorError as error:
+            reason = "; ".join(str(error).splitlines())
+            self._trouble = f"reload refused: {reason}"
+            log.error(
+                "reload refused, the settings in force stay so: %s",
+                reason,
+                extra={"DETECTOR_EVENT": "reload_refused"},
+            )
+            self._pipeline.publish(status_record("settings", "reload", "refused", reason=reason))
+        else:
+            self._trouble = ""
+        finally:
+            if self._ready:
+                self._notifier.ready()
+
+    def _apply(self, new: Settings) -> None:
+        """Bring settings into force: all that can change in a running machine, or none."""
+        old = self._settings
+        bundle = load_model(new.model)
+        detector = None
+        if (new.model, new.detection, bundle) != (old.model, old.detection, self._bundle):
+            detector = Detector(bundle, new.model, new.detection)
+        if new.output != old.output:
+            self._pipeline.replace_sinks(make_sinks(new.output))
+        if detector is not None:
+            self._replace_detector(bundle, detector)
+        logging.getLogger().setLevel(new.log.level.upper())
+        waiting = differences(old, new, _AT_START_ONLY)
+        log.info(
+            "settings read again%s",
+            f"; at the next restart: {', '.join(waiting)}" if waiting else "",
+            extra={"DETECTOR_EVENT": "reloaded"},
+        )
+        self._settings = msgspec.structs.replace(
+            new, **{name: getattr(old, name) for name in _AT_START_ONLY}
+        )
+
+    def _replace_detector(self, bundle: Bundle, detector: Detector) -> None:
+        is_new = bundle != self._bundle
+        self._bundle, self._detector = bundle, detector
+        self._pipeline.replace_detector(detector)
+        if is_new:
+            self._tell_model()
+
+    def _tell_model(self) -> None:
+        reason = f"loaded, SHA-256 {self._bundle.sha256}"
+        self._pipeline.publish(status_record("model", self._detector.name, "live", reason=reason))
+
+
+def differences(old: Settings, new: Settings, sections: tuple[str, ...]) -> list[str]:
+    """Dotted names of the settings of these sections that are not the same."""
+    return [
+        f"{section}.{name}"
+        for section in sections
+        for name, value in msgspec.structs.asdict(getattr(new, section)).items()
+        if value != getattr(getattr(old, section), name)
+    ]

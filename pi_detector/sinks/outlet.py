@@ -1,0 +1,77 @@
+"""A sink with its queue and its thread."""
+
+from __future__ import annotations
+
+import logging
+
+from pi_detector.handoff import Handoff
+from pi_detector.records import Publication
+from pi_detector.sinks.base import Sink
+from pi_detector.threads import Worker
+
+log = logging.getLogger(__name__)
+
+QUEUE = 8
+"""Items that wait for a sink at most."""
+
+
+class Outlet:
+    """What leads to one sink: ``start``, ``put`` from any thread, ``finish``.
+
+    Args:
+        sink: the sink.
+        lossless: the giver waits while the queue is full; else the oldest items are dropped.
+
+    Attributes:
+        name: of the sink.
+        stuck: the sink did not take what was left for it within its deadline.
+    """
+
+    def __init__(self, sink: Sink, *, lossless: bool) -> None:
+        self.name = sink.name
+        self.stuck = False
+        self._sink = sink
+        self._items: Handoff[Publication] = Handoff(QUEUE, lossless)
+        self._worker: Worker | None = None
+
+    @property
+    def dropped(self) -> int:
+        """Items that the sink did not see because it was too slow."""
+        return self._items.dropped
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended the sink's thread, or None."""
+        return None if self._worker is None else self._worker.error
+
+    def start(self) -> None:
+        """Start the sink. Raises SinkError."""
+        self._sink.start()
+
+    def run(self) -> None:
+        """Begin to publish, on a thread of its own."""
+        self._worker = Worker(f"sink-{self.name}", self._publish)
+
+    def put(self, item: Publication) -> None:
+        """Queue an item."""
+        self._items.put(item)
+
+    def finish(self, deadline: float) -> None:
+        """Publish what is queued and close the sink.
+
+        Args:
+            deadline: monotonic seconds; a sink that is busy for longer is left as it is.
+        """
+        self._items.close()
+        if self._worker is not None and not self._worker.join(deadline):
+            log.warning("%s did not stop in time", self._worker.name)
+            self.stuck = True
+            return
+        self._sink.close()
+
+    def _publish(self) -> None:
+        try:
+            while (item := self._items.get()) is not None:
+                self._sink.handle(item)
+        finally:
+            self._items.close(discard=True)

@@ -1,0 +1,195 @@
+"""A live source that is opened again when it fails."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from pi_detector.backoff import Backoff
+from pi_detector.config.settings import RecoverySettings
+from pi_detector.errors import (
+    ConfigError,
+    DependencyMissingError,
+    PiDetectorError,
+    SourceStalledError,
+    SourceStuckError,
+)
+from pi_detector.frame import Frame
+from pi_detector.records import StatusRecord, status_record
+from pi_detector.sources.base import Source
+
+log = logging.getLogger(__name__)
+
+State = Literal["starting", "live", "stalled", "reopening"]
+
+OPEN_LIMIT_S = 20.0
+"""Opening a camera takes this long at most, beside the time that a read may take."""
+# Waiting mends none of these; the last says that nothing does but a restart.
+_FINAL = (ConfigError, DependencyMissingError, SourceStuckError)
+_REMINDER_S = 3600.0
+
+
+class SupervisedSource:
+    """Keeps a live source going: ``starting`` -> ``live`` -> ``stalled`` -> ``reopening`` -> ...
+
+    A source that fails is closed and, after a delay, opened again; the delays grow as long as it
+    does not stay live for longer than the last of them. Each change is logged and reported as a
+    ``status`` record.
+
+    Whatever the source does has a deadline, which ``overdue`` compares with the clock: a thread
+    inside a driver cannot be interrupted, but others can see that it hangs.
+
+    Args:
+        source: live.
+        recovery: mode and delays.
+        read_timeout_s: after which the source itself ends a read.
+        grace_s: how long the source may exceed its own deadlines before it counts as stuck.
+        report: takes the status records; called from the thread that reads.
+
+    Attributes:
+        state: see above.
+    """
+
+    live = True
+
+    def __init__(
+        self,
+        source: Source,
+        recovery: RecoverySettings,
+        *,
+        read_timeout_s: float,
+        grace_s: float,
+        report: Callable[[StatusRecord], None],
+    ) -> None:
+        self.name = source.name
+        self.state: State = "starting"
+        self._source = source
+        self._mode = recovery.mode
+        self._backoff = Backoff(recovery.first_delay_s, recovery.longest_delay_s)
+        self._read_limit_s = read_timeout_s + grace_s
+        self._grace_s = grace_s
+        self._report = report
+        self._stopping = threading.Event()
+        self._model_size: tuple[int, int] | None = None
+        self._is_open = False
+        self._was_live = False
+        self._live_since_s = 0.0
+        self._delay_s = 0.0
+        self._told: tuple[str, float] = ("", 0.0)
+        self._deadline_s = time.monotonic() + OPEN_LIMIT_S + self._read_limit_s
+
+    def open(self, model_size: tuple[int, int] | None = None) -> None:
+        """Open the source.
+
+        Raises:
+            PiDetectorError: it cannot be opened, and is not to be waited for.
+        """
+        self._model_size = model_size
+        try:
+            self._open()
+        except PiDetectorError as error:
+            self._failed(error)
+
+    def read(self) -> Frame | None:
+        """The next frame, however often the source has to be opened for it; None once stopped.
+
+        Raises:
+            PiDetectorError: the source failed, and is not to be opened again.
+            SourceStuckError: it could not be closed.
+        """
+        while not self._stopping.is_set():
+            try:
+                if not self._is_open:
+                    self._open()
+                self._allow(self._read_limit_s)
+                frame = self._source.read()
+            except PiDetectorError as error:
+                self._failed(error)
+                continue
+            if frame is not None and self.state != "live":
+                self._now_live()
+            return frame
+        return None
+
+    def close(self) -> None:
+        """Close the source.
+
+        Raises:
+            SourceStuckError: it cannot be closed.
+        """
+        self._is_open = False
+        self._allow(self._read_limit_s)
+        try:
+            self._source.close()
+        except PiDetectorError as error:
+            raise SourceStuckError(str(error)) from error
+
+    def stop(self) -> None:
+        """End a wait for the next try, now and in future. May be called from any thread."""
+        self._stopping.set()
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the source, or the driver behind it, hangs: a deadline has passed."""
+        return time.monotonic() > self._deadline_s
+
+    def _open(self) -> None:
+        self._allow(OPEN_LIMIT_S + self._read_limit_s)
+        self._source.open(self._model_size)
+        self._is_open = True
+
+    def _allow(self, seconds: float) -> None:
+        self._deadline_s = time.monotonic() + seconds
+
+    def _now_live(self) -> None:
+        was, self.state = self.state, "live"
+        self._was_live = True
+        self._live_since_s = time.monotonic()
+        log.log(
+            logging.INFO if was == "starting" else logging.WARNING,
+            "%s: live%s",
+            self.name,
+            "" if was == "starting" else " again",
+            extra={"DETECTOR_EVENT": "source_live", "DETECTOR_SOURCE": self.name},
+        )
+        self._told = ("", 0.0)
+        self._report(status_record("source", self.name, "live"))
+
+    def _failed(self, error: PiDetectorError) -> None:
+        """Close the source and wait for the next try, or raise what is not to be waited for."""
+        if self.state == "live":
+            if time.monotonic() - self._live_since_s > self._delay_s:
+                self._backoff.reset()
+            self.state = "stalled" if isinstance(error, SourceStalledError) else "reopening"
+        if isinstance(error, _FINAL) or not (self._was_live or self._mode == "always"):
+            raise error
+        self._delay_s = self._backoff.next_s()
+        self._tell(error)
+        self.close()
+        self.state = "reopening"
+        self._allow(self._delay_s + self._grace_s)
+        self._stopping.wait(self._delay_s)
+
+    def _tell(self, error: PiDetectorError) -> None:
+        """Say why it failed, unless that was said within the hour."""
+        reason, now_s = str(error), time.monotonic()
+        if reason == self._told[0] and now_s - self._told[1] < _REMINDER_S:
+            log.debug("%s; trying again in %.1f s", reason, self._delay_s)
+            return
+        self._told = (reason, now_s)
+        stalled = self.state == "stalled"
+        log.warning(
+            "%s; trying again in %.1f s, and until it works",
+            reason,
+            self._delay_s,
+            extra={
+                "DETECTOR_EVENT": "source_stalled" if stalled else "source_lost",
+                "DETECTOR_SOURCE": self.name,
+            },
+        )
+        self._report(
+            status_record("source", self.name, self.state, reason=reason, retry_s=self._delay_s)
+        )

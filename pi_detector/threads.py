@@ -1,0 +1,34 @@
+"""A thread that can be waited for, and that tells how it ended."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+
+class Worker:
+    """A thread that keeps its exception for the one who joins it.
+
+    Attributes:
+        name: of the thread.
+        error: what ended it, or None.
+    """
+
+    def __init__(self, name: str, work: Callable[[], None]) -> None:
+        self.name = name
+        self.error: BaseException | None = None
+        self._work = work
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:  # noqa: BLE001 - handed to the caller's thread
+            self.error = error
+
+    def join(self, deadline: float) -> bool:
+        """Wait until ``deadline`` (monotonic seconds). Returns whether the thread ended."""
+        self._thread.join(max(0.0, deadline - time.monotonic()))
+        return not self._thread.is_alive()
