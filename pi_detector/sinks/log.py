@@ -7,12 +7,11 @@ import re
 import time
 from pathlib import Path
 
-from pi_detector.clock import utc_now
 from pi_detector.errors import SinkError
 from pi_detector.records import Publication, Result, StatusRecord, detections_record, encode
 from pi_detector.sinks.files import prepare_folder, unwritable
 
-_OURS = re.compile(r"records-\d{8}T\d{6}Z(-\d+)?\.jsonl", re.ASCII)
+_OURS = re.compile(r"records-(\d{6,})\.jsonl", re.ASCII)
 # A flash card wears by writes, not by bytes: many records go into one.
 _BATCH_BYTES = 64 * 1024
 _BATCH_S = 5.0
@@ -22,7 +21,9 @@ _SEGMENTS = 8
 
 
 class RecordLogSink:
-    """Keeps the latest records in files ``records-20261125T020304Z.jsonl`` of a folder.
+    """Keeps the latest records in the files ``records-000001.jsonl``, ... of a folder.
+
+    They are numbered and not named by time, because the wall clock of a Pi may jump back.
 
     Events and status records are always kept, those of frames on request. Records are written in
     batches, every five seconds and with each status record, so a power cut may cost that much; a
@@ -49,7 +50,8 @@ class RecordLogSink:
 
     def start(self) -> None:
         """Make the folder, and find the files of earlier runs. Raises SinkError."""
-        self._segments = [name for name in prepare_folder(self._folder) if _OURS.fullmatch(name)]
+        names = prepare_folder(self._folder)
+        self._segments = sorted(filter(_OURS.fullmatch, names), key=_number)
         self._batch_s = time.monotonic()
         try:
             self._continue_last()
@@ -113,13 +115,12 @@ class RecordLogSink:
 
     def _rotate(self) -> None:
         """Begin the next file, and delete the oldest beyond the allowance."""
-        stem = f"records-{utc_now():%Y%m%dT%H%M%SZ}"
-        name, number = f"{stem}.jsonl", 1
-        while (self._folder / name).exists():
-            number += 1
-            name = f"{stem}-{number}.jsonl"
+        name = f"records-{_number(self._segments[-1]) + 1 if self._segments else 1:06d}.jsonl"
         self._file, self._written = self._folder / name, 0
-        # In the order of their making, not of names: the wall clock of a Pi may jump back.
         self._segments.append(name)
         while len(self._segments) > _SEGMENTS:
             (self._folder / self._segments.pop(0)).unlink(missing_ok=True)
+
+
+def _number(name: str) -> int:
+    return int(name.removeprefix("records-").removesuffix(".jsonl"))

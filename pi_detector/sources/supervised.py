@@ -166,6 +166,8 @@ class SupervisedSource:
             self.state = "stalled" if isinstance(error, SourceStalledError) else "reopening"
         if isinstance(error, _FINAL) or not (self._was_live or self._mode == "always"):
             raise error
+        if self.state == "starting":
+            self.state = "reopening"
         self._delay_s = self._backoff.next_s()
         self._tell(error)
         self.close()
