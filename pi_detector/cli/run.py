@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     except SourceStuckError as error:
         print_error(str(error))
         leave(error.exit_code)
-    logger.info("%s", summary(counters))
+    logger.info("%s", summary(counters), extra={"DETECTOR_EVENT": "stopped"})
     if service.unstopped:
         leave(os.EX_OK if signals.stop.is_set() else os.EX_SOFTWARE)
     return os.EX_OK
@@ -102,12 +102,12 @@ def leave(exit_code: int) -> NoReturn:
 
 
 def summary(counters: Counters) -> str:
-    """One line about a run that ended: frames captured, processed, dropped, and a second."""
+    """One line about a run that ended: where each frame went, and how many a second."""
     rate = f"{counters.processed / counters.seconds:.1f}" if counters.seconds > 0 else "0"
     lost = "".join(
         f", {count} not seen by {sink}" for sink, count in counters.sink_dropped.items() if count
     )
     return (
         f"{counters.captured} frames captured, {counters.processed} processed, "
-        f"{counters.dropped} dropped, {rate} frames/s{lost}"
+        f"{counters.dropped} dropped, {counters.abandoned} in flight, {rate} frames/s{lost}"
     )

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from pi_detector.clock import utc_now
-from pi_detector.errors import SinkError, SourceLostError
+from pi_detector.config.settings import RecoverySettings
+from pi_detector.errors import SinkError, SourceLostError, SourceStuckError
 from pi_detector.frame import Frame
 from pi_detector.geometry import Detections
-from pi_detector.pipeline import Pipeline
+from pi_detector.pipeline import Pipeline, Supervision
+from pi_detector.records import Result, StatusRecord
 
 IMAGE = np.zeros((8, 8, 3), np.uint8)
 
@@ -71,11 +73,13 @@ class ListSink:
     def start(self):
         self.started = True
 
-    def handle(self, result):
+    def handle(self, item):
+        if not isinstance(item, Result):
+            return
         time.sleep(self.handle_s)
         if self.error:
             raise self.error
-        self.sequences.append(result.frame.sequence)
+        self.sequences.append(item.frame.sequence)
 
     def close(self):
         self.closed = True
@@ -99,7 +103,7 @@ def test_of_a_live_source_the_newest_frame_wins_and_every_frame_is_accounted_for
     assert counters.dropped > 50
     assert counters.captured == counters.processed + counters.dropped + counters.abandoned
     assert sink.sequences == sorted(sink.sequences)
-    assert len(sink.sequences) == counters.processed
+    assert len(sink.sequences) + counters.sink_dropped["list"] == counters.processed
 
 
 def test_preparing_the_next_frame_overlaps_detection_of_this_one():
@@ -140,7 +144,7 @@ def test_it_stops_when_told_and_publishes_what_was_processed():
     started = time.monotonic()
     counters = Pipeline(source, SleepingDetector(), [sink]).run(stop)
     assert time.monotonic() - started < 5
-    assert len(sink.sequences) == counters.processed > 0
+    assert len(sink.sequences) + counters.sink_dropped["list"] == counters.processed > 0
 
 
 def test_it_ends_after_the_frames_asked_for():
@@ -187,3 +191,171 @@ def test_a_sink_that_cannot_start_leaves_the_source_closed():
     with pytest.raises(SinkError, match="nowhere"):
         Pipeline(source, SleepingDetector(), [Unstartable()]).run(threading.Event())
     assert source.opened is None
+
+
+def test_a_detector_is_replaced_without_losing_a_frame():
+    class Named(SleepingDetector):
+        def __init__(self, name):
+            super().__init__()
+            self.labels, self.seen = {1: name}, []
+
+        def detect(self, ready):
+            self.seen.append(ready.frame.sequence)
+            return super().detect(ready)
+
+    first, second, sink = Named("first"), Named("second"), ListSink()
+    source = CountingSource(frames=100, interval_s=0.002)
+    pipeline = Pipeline(source, first, [sink])
+    threading.Timer(0.1, pipeline.replace_detector, [second]).start()
+    pipeline.run(threading.Event())
+    assert first.seen + second.seen == list(range(100)) == sink.sequences
+    assert second.seen
+
+
+def test_sinks_are_replaced_without_losing_a_result():
+    old, new = ListSink(), ListSink()
+    pipeline = Pipeline(CountingSource(frames=100, interval_s=0.002), SleepingDetector(), [old])
+    threading.Timer(0.1, pipeline.replace_sinks, [[new]]).start()
+    pipeline.run(threading.Event())
+    assert old.sequences + new.sequences == list(range(100))
+    assert new.sequences
+    assert old.closed
+    assert new.closed
+
+
+def test_sinks_that_cannot_start_do_not_replace_others():
+    class Unstartable(ListSink):
+        def start(self):
+            raise SinkError("/nowhere: not writable")
+
+    old, errors = ListSink(), []
+
+    def replace():
+        try:
+            pipeline.replace_sinks([Unstartable()])
+        except SinkError as error:
+            errors.append(error)
+
+    pipeline = Pipeline(CountingSource(frames=50, interval_s=0.002), SleepingDetector(), [old])
+    threading.Timer(0.05, replace).start()
+    pipeline.run(threading.Event())
+    assert len(errors) == 1
+    assert old.sequences == list(range(50))
+
+
+def supervision(mode="after-start", delay_s=0.01, read_timeout_s=0.1, grace_s=0.1):
+    recovery = RecoverySettings(mode=mode, first_delay_s=delay_s, longest_delay_s=delay_s)
+    return Supervision(recovery, read_timeout_s=read_timeout_s, grace_s=grace_s)
+
+
+class Returning(CountingSource):
+    """Is lost after every tenth frame."""
+
+    def __init__(self):
+        super().__init__(live=True, interval_s=0.001)
+        self.losses = 0
+
+    def read(self):
+        if self.next == 10 * (self.losses + 1):
+            self.losses += 1
+            raise SourceLostError("counting: the stream ended")
+        return super().read()
+
+
+def test_a_supervised_source_comes_back_and_says_so_to_the_sinks():
+    class StatusSink(ListSink):
+        def handle(self, item):
+            if isinstance(item, StatusRecord):
+                self.sequences.append((item.part, item.state))
+
+    source, sink = Returning(), StatusSink()
+    pipeline = Pipeline(source, SleepingDetector(), [sink], supervision())
+    counters = pipeline.run(threading.Event(), max_frames=25)
+    assert counters.processed == 25
+    assert source.losses >= 2
+    assert sink.sequences[:3] == [("source", "live"), ("source", "reopening"), ("source", "live")]
+
+
+def test_a_failing_sink_does_not_stop_detection():
+    class Full(ListSink):
+        def handle(self, item):
+            if self.sequences:
+                raise SinkError("disk full")
+            super().handle(item)
+
+    full, other = Full(), ListSink()
+    other.name = "other"
+    source = CountingSource(frames=200, live=True, interval_s=0.001)
+    counters = Pipeline(source, SleepingDetector(), [full, other], supervision()).run(
+        threading.Event()
+    )
+    assert counters.captured == 200 == counters.processed + counters.dropped
+    assert len(other.sequences) + counters.sink_dropped["other"] >= counters.processed
+
+
+def test_a_sink_that_hangs_does_not_stop_detection_of_a_live_source():
+    class Hanging(ListSink):
+        def handle(self, item):
+            release.wait()
+
+    release, other = threading.Event(), ListSink()
+    hanging = Hanging(lossless=True)
+    hanging.name = "hanging"
+    source = CountingSource(frames=100, live=True, interval_s=0.001)
+    pipeline = Pipeline(source, SleepingDetector(), [hanging, other], supervision())
+    threading.Timer(1.0, release.set).start()
+    counters = pipeline.run(threading.Event())
+    assert counters.captured == 100 == counters.processed + counters.dropped
+    assert counters.sink_dropped["hanging"] > 50
+    assert len(other.sequences) + counters.sink_dropped["list"] >= counters.processed
+
+
+def test_a_driver_that_hangs_ends_the_run_for_a_restart():
+    release = threading.Event()
+    source = CountingSource(live=True, block=release)
+    pipeline = Pipeline(source, SleepingDetector(), [], supervision())
+    with pytest.raises(SourceStuckError, match="restart pi-detector"):
+        pipeline.run(threading.Event())
+    assert pipeline.unstopped == ["capture"]
+    assert source.closed == 0
+    release.set()
+
+
+def test_progress_stands_still_while_the_detector_hangs():
+    class Hanging(SleepingDetector):
+        def detect(self, ready):
+            if ready.frame.sequence:
+                seen.set()
+                release.wait()
+            return super().detect(ready)
+
+    seen, release, stop = threading.Event(), threading.Event(), threading.Event()
+    source = CountingSource(live=True, interval_s=0.001)
+    pipeline = Pipeline(source, Hanging(), [], supervision(read_timeout_s=10))
+    runner = threading.Thread(target=pipeline.run, args=[stop])
+    runner.start()
+    assert seen.wait(10)
+    before = pipeline.progressed_s
+    time.sleep(0.5)
+    assert pipeline.progressed_s == before > 0
+    stop.set()
+    release.set()
+    runner.join(10)
+    assert pipeline.progressed_s > before
+
+
+def test_progress_goes_on_while_a_source_is_waited_for():
+    source, stop = Returning(), threading.Event()
+    pipeline = Pipeline(source, SleepingDetector(), [], supervision(delay_s=2.0))
+    runner = threading.Thread(target=pipeline.run, args=[stop])
+    runner.start()
+    while pipeline.source_state != "reopening":
+        time.sleep(0.01)
+    time.sleep(0.2)
+    before = pipeline.progressed_s
+    time.sleep(0.4)
+    assert pipeline.source_state == "reopening"
+    assert pipeline.progressed_s > before
+    stop.set()
+    runner.join(10)
+    assert not runner.is_alive()
