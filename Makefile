@@ -15,7 +15,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format pytest test-tflite test-deploy model test-system soak clean
+.PHONY: help run test lint format pytest test-tflite test-deploy model test-system test-rtsp soak clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -73,6 +73,9 @@ test-system: $(VENV)/.run  ## Debian arm64, and a V4L2 camera, under QEMU; insta
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=bookworm tests/system/arm64/run.sh $(PICTURE)
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=trixie tests/system/arm64/run.sh $(PICTURE)
 	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/v4l2/run.sh
+
+test-rtsp: $(VENV)/.dev  ## a network camera that freezes, dies and comes back; installs tools with apt
+	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/rtsp/run.sh $(ARGS)
 
 # SECONDS=3600 is the long one.
 soak: SECONDS ?= 600

@@ -57,18 +57,19 @@ class LiveCapture:
         while failed_grabs < _GRABS:
             grabbed = self._capture.grab()
             moment = Moment.now()
-            if grabbed:
-                image = self._retrieve()
-                if image is not None:
-                    return image, moment
-            else:
-                failed_grabs += 1
             elapsed_s = time.monotonic() - started
+            # A grab that succeeds this late gave what the decoder still held: an old picture.
             if elapsed_s >= self._read_timeout_s * _STALLED_SHARE:
                 raise SourceStalledError(
                     f"{self._name}: no frame for {elapsed_s:.1f} s; check the camera, or raise "
                     "source.read_timeout_s if it is that slow"
                 )
+            if not grabbed:
+                failed_grabs += 1
+                continue
+            image = self._retrieve()
+            if image is not None:
+                return image, moment
         raise SourceLostError(
             f"{self._name}: the stream ended; check the cable, or the server that sends it"
         )

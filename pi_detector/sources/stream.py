@@ -59,6 +59,10 @@ class StreamSource:
                 deadline_ms,
                 cv2.CAP_PROP_READ_TIMEOUT_MSEC,
                 deadline_ms,
+                # Several decoding threads hold back a frame each, so that pictures are late and a
+                # stall is seen late; and the cores are the interpreter's.
+                cv2.CAP_PROP_N_THREADS,
+                1,
             ],
         )
         if not capture.isOpened():

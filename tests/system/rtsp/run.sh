@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# A network camera's faults, with a real RTSP server. usage: run.sh [PYTEST_ARG...]
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+checkout=$(cd "$here/../../.." && pwd)
+python=${PYTHON:-$checkout/.venv/bin/python}
+
+packages=(python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base
+	gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly)
+
+if ! dpkg --status "${packages[@]}" >/dev/null 2>&1; then
+	echo "rtsp: installing ${packages[*]}" >&2
+	sudo=()
+	[ "$(id -u)" -eq 0 ] || sudo=(sudo)
+	"${sudo[@]}" apt-get -qq update
+	"${sudo[@]}" apt-get -qq install -y --no-install-recommends "${packages[@]}"
+fi
+
+cd "$checkout"
+exec "$python" -m pytest -q -s "$here" "$@"
