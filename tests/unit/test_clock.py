@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +65,59 @@ def test_just_after_boot_the_kernel_is_asked(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(clock, "_synchronized", not asked)
     monkeypatch.setattr(time, "monotonic", lambda: 0.0)
     assert clock.clock_synchronized() is asked
+
+
+@pytest.fixture
+def timedatectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Put a program in the place of timedatectl."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    def put(script: str) -> None:
+        program = tmp_path / "timedatectl"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("script", "synchronized"),
+    [
+        ('[ "$*" = "show --property=NTPSynchronized --value" ] && echo yes', True),
+        ("echo no", False),
+        ("echo 'Failed to connect to bus' >&2; exit 1", False),
+    ],
+)
+def test_the_answer_of_timedated(
+    timedatectl: Callable[[str], None], script: str, synchronized: bool
+) -> None:
+    timedatectl(script)
+    assert clock._ask_timedated() is synchronized
+
+
+@pytest.mark.usefixtures("timedatectl")
+def test_without_timedatectl_the_clock_is_not_synchronized() -> None:
+    assert clock._ask_timedated() is False
+
+
+def test_where_the_call_is_forbidden_timedated_is_asked(
+    timedatectl: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Forbidding:
+        def adjtimex(self, buffer: object) -> int:
+            ctypes.set_errno(errno.EPERM)
+            return -1
+
+    timedatectl("echo yes")
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: Forbidding())
+    monkeypatch.setattr(clock, "_timedated", None)
+    deadline = time.monotonic() + 10
+    synchronized = False
+    while not synchronized and time.monotonic() < deadline:
+        monkeypatch.setattr(clock, "_checked_at", -clock._REFRESH_S)
+        synchronized = clock.clock_synchronized()
+        time.sleep(0.01)
+    assert synchronized
 
 
 def test_utc_now_is_aware() -> None:
