@@ -1,0 +1,147 @@
+#!/usr/bin/env bash
+# Install pi-detector as a service, from this checkout, or upgrade it: run it again after
+# `git pull`. usage: sudo systemd/install.sh
+#
+# An installation that fails leaves the version before it running. Settings are never overwritten.
+# docs/install.md says what comes where.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+checkout=$(dirname "$here")
+# shellcheck source=systemd/files.sh
+. "$here/files.sh"
+# shellcheck source=systemd/venv.sh
+. "$here/venv.sh"
+
+lib=/usr/local/lib
+settings=/etc/pi-detector/config.toml
+command=/usr/local/bin/pi-detector
+# kill, of ExecReload, is in procps.
+packages=(python3-venv python3-systemd python3-numpy procps)
+backup= # a folder with the files of the version before, where there is one
+previous=
+replaced= # 1 from the moment on at which going back takes work
+
+say() { echo "install.sh: $*" >&2; }
+refuse() {
+	say "$1"
+	exit "${2:-69}"
+}
+
+check_machine() {
+	local found
+	[ $# -eq 0 ] || refuse "takes no arguments; usage: sudo systemd/install.sh" 64
+	[ "$(uname -s)" = Linux ] || refuse "the service needs Linux; 'make run' tries it out anywhere"
+	[ "$(id -u)" -eq 0 ] || refuse "needs root: sudo $0" 77
+	[ -d /run/systemd/system ] || refuse "systemd does not run this machine; 'make run' needs none"
+	case $(/usr/bin/python3 -c 'import struct; print(struct.calcsize("P"))' 2>/dev/null) in
+		8) ;;
+		4) refuse "this system is 32-bit, for which there is no LiteRT: use 64-bit Raspberry Pi OS" ;;
+		*) refuse "no /usr/bin/python3: sudo apt install python3" ;;
+	esac
+	found=$(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+	case $found in
+		3.11 | 3.12 | 3.13) ;;
+		*) refuse "Python $found: needs 3.11 to 3.13 (Raspberry Pi OS bookworm or trixie)" ;;
+	esac
+	if [ "$(dpkg-query -W -f '${db:Status-Status}' pi-detector 2>/dev/null)" = installed ]; then
+		refuse "the Debian package is installed; upgrade that, or first: sudo apt remove pi-detector"
+	fi
+}
+
+need_packages() {
+	local package missing=()
+	case $(tr -d '\0' </proc/device-tree/model 2>/dev/null) in
+		"Raspberry Pi"*) packages+=(python3-picamera2) ;;
+	esac
+	for package in "${packages[@]}"; do
+		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
+			missing+=("$package")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	say "installing ${missing[*]}"
+	apt-get -qq update || say "the package lists could not be updated; trying with those that are here"
+	if [[ " ${missing[*]} " == *" python3-picamera2 "* ]] && ! apt-cache show python3-picamera2 >/dev/null 2>&1; then
+		say "apt knows no python3-picamera2: cameras on the Pi's connector will not work"
+		missing=("${missing[@]/python3-picamera2/}")
+	fi
+	# shellcheck disable=SC2068 # an emptied name must vanish
+	DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends ${missing[@]} >&2
+}
+
+# A new version that does not understand the old settings is not put in their place.
+check_settings() {
+	[ -e "$settings" ] || return 0
+	"$VENV_MADE/bin/pi-detector" config check "$settings" >/dev/null ||
+		refuse "the new version does not accept $settings (see above): change it, and try again" 78
+}
+
+keep_previous() {
+	local target
+	previous=$(venv_current)
+	backup=$(mktemp --directory)
+	while IFS=$'\t' read -r _ target _; do
+		[ ! -e "$target" ] || cp --archive --parents "$target" "$backup"
+	done < <(files_list "$lib" "$systemd")
+}
+
+put_in_place() {
+	replaced=1
+	files_install / "$lib" "$systemd"
+	[ -e "$settings" ] || install -D -m 644 "$here/config.toml" "$settings"
+	systemd-sysusers "$lib/sysusers.d/pi-detector.conf"
+	systemd-tmpfiles --create "$lib/tmpfiles.d/pi-detector.conf"
+	venv_use "$VENV_MADE"
+	mkdir -p "$(dirname "$command")"
+	ln -sfn "$VENV/bin/pi-detector" "$command"
+	reload_managers
+}
+
+reload_managers() {
+	systemctl daemon-reload
+	! systemctl --quiet is-active systemd-udevd || udevadm control --reload
+}
+
+# A service that was switched off stays off.
+start() {
+	systemctl reset-failed 'pi-detector*' 2>/dev/null || :
+	[ -n "$previous" ] || systemctl --quiet enable pi-detector.service
+	if systemctl --quiet is-enabled pi-detector.service; then
+		systemctl restart pi-detector.service
+	fi
+	systemctl try-restart 'pi-detector@*.service'
+}
+
+# Leave the machine as it was, or what is there for a look where nothing was before.
+at_exit() {
+	local code=$?
+	if [ "$code" -ne 0 ]; then
+		if [ -n "$replaced" ] && [ -n "$previous" ]; then
+			say "going back to the version before"
+			cp --archive "$backup/." /
+			venv_use "$previous"
+			reload_managers
+			start || say "the version before does not start either"
+		fi
+		if [ -n "$replaced" ] && [ -z "$previous" ]; then
+			say "installed, but the service does not start: journalctl -u pi-detector"
+		else
+			[ -z "${VENV_MADE:-}" ] || rm -rf "$VENV_MADE"
+			say "failed; the machine is as it was"
+		fi
+	fi
+	[ -z "$backup" ] || rm -rf "$backup"
+}
+
+check_machine "$@"
+trap at_exit EXIT
+systemd=$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+need_packages
+say "making the virtual environment; takes minutes on a Pi Zero"
+venv_make "$checkout"
+check_settings
+keep_previous
+put_in_place
+start
+venv_tidy
+say "done: systemctl status pi-detector; settings are in $settings"
