@@ -21,11 +21,12 @@ files_install() {
 	done < <(files_list "$2" "$3")
 }
 
-# Remove them, and the folders of drop-ins that become empty. usage: files_remove LIB
+# Remove them, and the folders that become empty, up to LIB. usage: files_remove LIB
 files_remove() {
 	local target
 	while IFS=$'\t' read -r _ target _; do
 		rm -f "$target"
-		case $target in *.d/*.conf) rmdir --ignore-fail-on-non-empty "$(dirname "$target")" 2>/dev/null || : ;; esac
+		target=${target#"$1/"}
+		(cd "$1" && rmdir --parents --ignore-fail-on-non-empty "${target%/*}") 2>/dev/null || :
 	done < <(files_list "$1" 9999)
 }

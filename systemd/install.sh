@@ -18,7 +18,7 @@ settings=/etc/pi-detector/config.toml
 command=/usr/local/bin/pi-detector
 # kill, of ExecReload, is in procps.
 packages=(python3-venv python3-systemd python3-numpy procps)
-backup= # a folder with the files of the version before, where there is one
+backup= # an archive with the files of the version before
 previous=
 replaced= # 1 from the moment on at which going back takes work
 
@@ -51,9 +51,9 @@ check_machine() {
 
 need_packages() {
 	local package missing=()
-	case $(tr -d '\0' </proc/device-tree/model 2>/dev/null) in
-		"Raspberry Pi"*) packages+=(python3-picamera2) ;;
-	esac
+	if grep -qs '^Raspberry Pi' /proc/device-tree/model; then
+		packages+=(python3-picamera2)
+	fi
 	for package in "${packages[@]}"; do
 		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
 			missing+=("$package")
@@ -77,12 +77,10 @@ check_settings() {
 }
 
 keep_previous() {
-	local target
 	previous=$(venv_current)
-	backup=$(mktemp --directory)
-	while IFS=$'\t' read -r _ target _; do
-		[ ! -e "$target" ] || cp --archive --parents "$target" "$backup"
-	done < <(files_list "$lib" "$systemd")
+	backup=$(mktemp)
+	files_list "$lib" "$systemd" | cut -f 2 |
+		tar --create --file "$backup" --absolute-names --ignore-failed-read --files-from - 2>/dev/null
 }
 
 put_in_place() {
@@ -118,7 +116,7 @@ at_exit() {
 	if [ "$code" -ne 0 ]; then
 		if [ -n "$replaced" ] && [ -n "$previous" ]; then
 			say "going back to the version before"
-			cp --archive "$backup/." /
+			tar --extract --file "$backup" --absolute-names --no-overwrite-dir
 			venv_use "$previous"
 			reload_managers
 			start || say "the version before does not start either"
@@ -130,7 +128,7 @@ at_exit() {
 			say "failed; the machine is as it was"
 		fi
 	fi
-	[ -z "$backup" ] || rm -rf "$backup"
+	[ -z "$backup" ] || rm "$backup"
 }
 
 check_machine "$@"

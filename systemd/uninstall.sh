@@ -45,7 +45,7 @@ files_remove "$lib"
 [ "$(readlink "$command" || :)" != "$VENV/bin/pi-detector" ] || rm "$command"
 venv_remove
 if [ -z "$keep_data" ]; then
-	rm -rf /etc/pi-detector /var/lib/pi-detector /var/log/pi-detector /run/pi-detector \
+	rm -rf /etc/pi-detector /var/lib/pi-detector /var/log/pi-detector /run/pi-detector* \
 		/etc/systemd/system/pi-detector.service.d /etc/systemd/system/pi-detector@*.service.d
 	! getent passwd pi-detector >/dev/null || userdel pi-detector
 	! getent group pi-detector >/dev/null || groupdel pi-detector

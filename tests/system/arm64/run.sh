@@ -5,7 +5,10 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 checkout=$(cd "$here/../../.." && pwd)
+# shellcheck source=tests/system/lib.sh
+. "$here/../lib.sh"
 suite=${SUITE:-bookworm}
+label="arm64 $suite"
 python=${PYTHON:-python3}
 work=${WORK:-$checkout/build/arm64-$suite}
 root=$work/root
@@ -19,21 +22,6 @@ case $suite in
     trixie) version=3.13 ;;
     *) echo "SUITE=$suite: use bookworm or trixie" >&2; exit 64 ;;
 esac
-
-say() { echo "arm64 $suite: $*" >&2; }
-
-need_tools() {
-    local tool missing=()
-    for tool in mmdebstrap:mmdebstrap qemu-aarch64:qemu-user arch-test:arch-test; do
-        command -v "${tool%%:*}" >/dev/null || missing+=("${tool##*:}")
-    done
-    [ ${#missing[@]} -eq 0 ] && return
-    say "installing ${missing[*]}"
-    local sudo=()
-    [ "$(id -u)" -eq 0 ] || sudo=(sudo)
-    "${sudo[@]}" apt-get -qq update
-    "${sudo[@]}" apt-get -qq install -y --no-install-recommends "${missing[@]}"
-}
 
 make_root() {
     [ -e "$root/.made" ] && return
@@ -69,7 +57,7 @@ on_arm64() {
         qemu-aarch64 -cpu cortex-a72 -L "$root" "$root/usr/bin/python3" "$@"
 }
 
-need_tools
+need_tools mmdebstrap:mmdebstrap qemu-aarch64:qemu-user arch-test:arch-test
 mkdir -p "$work"
 cd "$work" # away from the checkout, whose package Python would find first
 make_root

@@ -5,28 +5,15 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 checkout=$(cd "$here/../../.." && pwd)
+# shellcheck source=tests/system/lib.sh
+. "$here/../lib.sh"
+label=v4l2
 python=${PYTHON:-$checkout/.venv/bin/python}
 accel=${ACCEL:-tcg}
 timeout_s=${TIMEOUT_S:-1500}
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/pi-detector-tests
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-
-say() { echo "v4l2: $*" >&2; }
-
-need_tools() {
-    local pair missing=()
-    for pair in qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio \
-        v4l2-ctl:v4l-utils modprobe:kmod setpriv:util-linux xz:xz-utils; do
-        PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
-    done
-    [ ${#missing[@]} -eq 0 ] && return
-    say "installing ${missing[*]}"
-    local sudo=()
-    [ "$(id -u)" -eq 0 ] || sudo=(sudo)
-    "${sudo[@]}" apt-get -qq update
-    "${sudo[@]}" apt-get -qq install -y --no-install-recommends "${missing[@]}"
-}
 
 # Nothing of the package is installed: its kernel and modules are taken out of it.
 get_kernel() {
@@ -77,7 +64,8 @@ boot() {
 }
 
 [ -x "$python" ] || { say "no $python: 'make run' makes it, or name one in PYTHON"; exit 66; }
-need_tools
+need_tools qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio \
+    v4l2-ctl:v4l-utils modprobe:kmod setpriv:util-linux xz:xz-utils
 get_kernel
 version=$(ls "$cache/linux/lib/modules")
 make_initramfs

@@ -1,0 +1,111 @@
+"""Installation from a checkout: again, with faults, and back to nothing. The order counts."""
+
+from __future__ import annotations
+
+from installation import Given, Installed, install, related_files
+from machine import Machine
+
+UNIT = "pi-detector.service"
+SETTINGS = "/etc/pi-detector/config.toml"
+
+
+def test_it_is_installed(machine: Machine) -> None:
+    assert machine.show(UNIT, "ActiveState") == "active"
+    assert machine.out("pi-detector --version").startswith("pi-detector ")
+    assert machine.out("ls -d /opt/pi-detector.*").count("\n") == 0
+    inside = "import numpy, systemd; print(numpy.__file__, systemd.__file__)"
+    for file in machine.out(f"/opt/pi-detector/bin/python -c '{inside}'").split():
+        assert file.startswith("/usr/lib/python3/dist-packages/"), "apt's"
+
+
+def test_again_is_an_upgrade_that_keeps_settings(machine: Machine) -> None:
+    before = related_files(machine)
+    pid, environment = machine.main_pid(UNIT), machine.out("readlink /opt/pi-detector")
+    own = machine.read(SETTINGS) + "\n[detection]\nmin_score = 0.7\n"
+    machine.write(SETTINGS, own)
+    install(machine)
+    assert machine.read(SETTINGS) == own
+    assert machine.main_pid(UNIT) not in {0, pid}
+    assert machine.out("readlink /opt/pi-detector") != environment
+    assert without(related_files(machine), "/opt/") == without(before, "/opt/")
+    assert machine.run(f"test -e {environment}", check=False).returncode != 0, "the old one is gone"
+
+
+def test_a_service_that_was_switched_off_stays_off(machine: Machine) -> None:
+    machine.run(f"systemctl disable --now {UNIT}")
+    try:
+        install(machine)
+        assert machine.show(UNIT, "ActiveState") == "inactive"
+        assert machine.show(UNIT, "UnitFileState") == "disabled"
+    finally:
+        machine.run(f"systemctl enable --now {UNIT}")
+
+
+def test_settings_that_the_new_version_refuses(machine: Machine) -> None:
+    pid, before = machine.main_pid(UNIT), related_files(machine)
+    own = machine.read(SETTINGS)
+    machine.write(SETTINGS, own + "\n[nonsense]\n")
+    try:
+        said = install(machine, check=False)
+    finally:
+        machine.write(SETTINGS, own)
+    assert said.startswith("78 "), said
+    assert "nonsense" in said
+    assert machine.main_pid(UNIT) == pid
+    assert related_files(machine) == before
+
+
+def test_a_version_that_does_not_start_gives_way_to_the_one_before(machine: Machine) -> None:
+    before = related_files(machine)
+    unit = machine.out(f"systemctl cat {UNIT}")
+    machine.run("cp -r /checkout/systemd /tmp/broken-systemd && mkdir /tmp/broken")
+    machine.run(
+        "cd /checkout && cp -r pi_detector models pyproject.toml README.md LICENSE /tmp/broken"
+    )
+    machine.run("mv /tmp/broken-systemd /tmp/broken/systemd")
+    machine.run("sed -i 's,^ExecStart=.*,ExecStart=/bin/false,' /tmp/broken/systemd/*.service")
+    said = install(machine, "/tmp/broken", check=False)
+    assert not said.startswith("0 "), said
+    assert "going back" in said
+    assert machine.show(UNIT, "ActiveState") == "active"
+    assert machine.out(f"systemctl cat {UNIT}") == unit
+    assert related_files(machine) == before
+
+
+def test_it_refuses_kindly(machine: Machine, given: Given) -> None:
+    refused = machine.run("/checkout/systemd/install.sh", user="nobody", check=False)
+    assert refused.returncode == 77
+    assert "sudo" in refused.stderr
+    refused = machine.run("/checkout/systemd/install.sh --frobnicate", check=False)
+    assert refused.returncode == 64
+    refused = machine.run(f"apt-get -qq install -y /deb/{given.deb.name}", check=False)
+    assert refused.returncode != 0
+    assert "uninstall.sh --keep-data" in refused.stdout + refused.stderr
+
+
+def test_uninstalled_with_its_data_kept(machine: Machine, installed: Installed) -> None:
+    machine.write("/var/lib/pi-detector/snapshot.jpg", "picture")
+    machine.run("/checkout/systemd/uninstall.sh --keep-data")
+    left = set(related_files(machine)) - set(installed.before)
+    assert {"/etc/pi-detector/config.toml", "/var/lib/pi-detector/snapshot.jpg"} <= left
+    kept = ("/etc/pi-detector", "/var/lib/pi-detector", "/var/log/pi-detector")
+    assert {path for path in left if not path.startswith(kept)} == set()
+    assert machine.show(UNIT, "LoadState") == "not-found"
+
+
+def test_uninstalled_nothing_is_left(machine: Machine, installed: Installed) -> None:
+    install(machine)
+    machine.write("/etc/pi-detector/door.toml", '[source]\nuri = "demo:"\n')
+    machine.run("systemctl enable --now pi-detector@door.service")
+    machine.write(f"/etc/systemd/system/{UNIT}.d/override.conf", "[Service]\nNice=1\n")
+    machine.run("/checkout/systemd/uninstall.sh")
+    assert related_files(machine) == installed.before
+    assert machine.out("systemctl list-units --all --plain --no-legend 'pi-detector*'") == ""
+    for database in ("passwd", "group"):
+        assert machine.run(f"getent {database} pi-detector", check=False).returncode == 2
+    assert "pi-detector" not in machine.read("/etc/group")
+    assert machine.run("pgrep -u 990-999 -f pi-detector", check=False).stdout == ""
+
+
+def without(files: dict[str, str], folder: str) -> dict[str, str]:
+    return {path: kind for path, kind in files.items() if not path.startswith(folder)}

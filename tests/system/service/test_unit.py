@@ -1,0 +1,142 @@
+"""The service as it runs: readiness, reload, secrets, instances, settings that are wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from machine import Machine, drop_in, wait_until
+
+UNIT = "pi-detector.service"
+SETTINGS = "/etc/pi-detector/config.toml"
+
+
+@pytest.fixture(autouse=True)
+def as_shipped(machine: Machine) -> None:
+    """Each test begins with the settings that are shipped, and the service running."""
+    shipped = Path(__file__).parents[3] / "systemd/config.toml"
+    if machine.read(SETTINGS) != shipped.read_text():
+        machine.write(SETTINGS, shipped.read_text())
+    machine.run(f"systemctl reset-failed {UNIT}; systemctl restart {UNIT}")
+
+
+def test_it_says_when_it_is_ready(machine: Machine) -> None:
+    assert machine.show(UNIT, "Type") == "notify"
+    assert machine.show(UNIT, "ActiveState") == "active"
+    assert machine.show(UNIT, "UnitFileState") == "enabled"
+    wait_until(lambda: "frames/s" in machine.show(UNIT, "StatusText"), 20)
+    assert machine.show(UNIT, "StatusText").startswith("demo live")
+
+
+def test_standard_output_is_silent(machine: Machine) -> None:
+    texts = [
+        entry["MESSAGE"]
+        for entry in machine.journal(UNIT)
+        if entry.get("_TRANSPORT") == "stdout" and entry["MESSAGE"].startswith("{")
+    ]
+    assert texts == []
+
+
+def test_a_reload_with_a_broken_file_fails_and_says_why(machine: Machine) -> None:
+    pid = machine.main_pid(UNIT)
+    machine.write(SETTINGS, '[detection]\nmin_scorre = 0.5\n[recovery]\nmode = "always"\n')
+    reload = machine.run(f"systemctl reload {UNIT}", check=False)
+    assert reload.returncode != 0
+    assert f"{SETTINGS}:2" in machine.messages(UNIT)
+    assert "min_score" in machine.messages(UNIT)
+    assert "reload refused" not in machine.messages(UNIT), "the daemon was not even signalled"
+    assert (machine.main_pid(UNIT), machine.show(UNIT, "ActiveState")) == (pid, "active")
+
+
+def test_a_reload_brings_settings_into_force(machine: Machine) -> None:
+    pid = machine.main_pid(UNIT)
+    machine.write(SETTINGS, machine.read(SETTINGS).replace('stdout = "none"', 'stdout = "jsonl"'))
+    machine.run(f"systemctl reload {UNIT}")
+    wait_until(lambda: '"type":"detections"' in machine.messages(UNIT), 20)
+    assert machine.main_pid(UNIT) == pid
+
+
+def test_wrong_settings_are_not_tried_again(machine: Machine) -> None:
+    machine.write(SETTINGS, "[source]\nurl = 'demo:'\n")
+    assert machine.run(f"systemctl restart {UNIT}", check=False).returncode != 0
+    assert machine.show(UNIT, "ExecMainStatus") == "78"
+    assert machine.show(UNIT, "ActiveState") == "failed", "not waiting for a restart"
+
+
+def test_a_killed_daemon_is_started_again(machine: Machine) -> None:
+    pid = machine.main_pid(UNIT)
+    machine.run(f"kill -KILL {pid}")
+    wait_until(
+        lambda: (
+            machine.main_pid(UNIT) not in {0, pid} and machine.show(UNIT, "ActiveState") == "active"
+        ),
+        30,
+    )
+    assert machine.show(UNIT, "NRestarts") == "1"
+
+
+def test_it_stops_in_time(machine: Machine) -> None:
+    machine.run(f"systemctl stop {UNIT}", timeout_s=15)
+    assert machine.show(UNIT, "Result") == "success"
+    assert "frames captured" in machine.messages(UNIT)
+
+
+def test_secrets_reach_the_service_alone(machine: Machine) -> None:
+    machine.write("/etc/pi-detector/credentials/folder", "s3cret\n", mode=0o600)
+    machine.write(
+        SETTINGS,
+        '[output]\nstdout = "none"\nsnapshots = "/var/lib/pi-detector/${secret:folder}"\n',
+    )
+    machine.run(f"systemctl restart {UNIT}")
+    wait_until(
+        lambda: machine.run("test -d /var/lib/pi-detector/s3cret", check=False).returncode == 0, 20
+    )
+    machine.run(f"systemctl reload {UNIT}")
+    for place in (f"/run/credentials/{UNIT}/secret_folder", "/etc/pi-detector/credentials/folder"):
+        assert machine.run(f"cat {place}", user="nobody", check=False).returncode != 0
+    assert "s3cret" not in machine.out(f"cat /proc/{machine.main_pid(UNIT)}/cmdline")
+
+
+def test_the_folder_of_secrets_comes_back_at_boot(machine: Machine) -> None:
+    machine.run("rm -r /etc/pi-detector/credentials")
+    machine.run("systemd-tmpfiles --create")
+    assert machine.out("stat -c '%a %U' /etc/pi-detector/credentials") == "700 root"
+    machine.run(f"systemctl restart {UNIT}")
+
+
+def test_instances_have_settings_and_folders_of_their_own(machine: Machine) -> None:
+    machine.write(
+        "/etc/pi-detector/front-door.toml",
+        '[source]\nuri = "demo:"\n[output]\nstdout = "none"\nlog = "$LOGS_DIRECTORY"\n',
+    )
+    machine.run("systemctl start pi-detector@front-door.service")
+    assert machine.main_pid("pi-detector@front-door.service") != machine.main_pid(UNIT) != 0
+    wait_until(lambda: machine.out("ls /var/log/pi-detector/front-door") != "", 20)
+    owner = machine.out("stat -c '%U %a' /var/lib/pi-detector/front-door")
+    assert owner == "pi-detector 750"
+    machine.run("systemctl reload pi-detector@front-door.service")
+    machine.run("systemctl stop pi-detector@front-door.service")
+    assert machine.show(UNIT, "ActiveState") == "active"
+
+
+def test_the_clock_is_told_from_outside_the_sandbox(machine: Machine) -> None:
+    """The sandbox forbids adjtimex: what timedated says counts."""
+    machine.write("/run/told", "#!/bin/sh\necho yes\n", mode=0o755)
+    machine.write(SETTINGS, '[source]\nuri = "demo:"\n')
+    with drop_in(machine, UNIT, "BindReadOnlyPaths=/run/told:/usr/bin/timedatectl"):
+        machine.run(f"systemctl restart {UNIT}")
+        wait_until(lambda: '"clock_synchronized":true' in machine.messages(UNIT), 20)
+    machine.run(f"systemctl restart {UNIT}")
+    pid = str(machine.main_pid(UNIT))
+    truth = machine.out("timedatectl show --property=NTPSynchronized --value") == "yes"
+
+    def told() -> list[bool]:
+        return [
+            json.loads(entry["MESSAGE"])["clock_synchronized"]
+            for entry in machine.journal(UNIT)
+            if entry.get("_PID") == pid and '"detections"' in entry["MESSAGE"]
+        ]
+
+    wait_until(lambda: len(told()) > 20, 20)
+    assert told()[-1] == truth
