@@ -15,13 +15,23 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format pytest test-tflite test-deploy model test-system test-rtsp soak clean
+.PHONY: help run install deb test lint format pytest test-tflite test-deploy model test-system \
+	test-service test-rtsp soak clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 run: $(VENV)/.run  ## detect on the first camera found, else on a demo: JSON on standard output
 	@$(VENV)/bin/pi-detector run $(ARGS)
+
+SUDO = $(if $(filter-out 0,$(shell id -u)),sudo)
+
+install:  ## install as a service of this machine, or upgrade it; asks for sudo
+	$(SUDO) systemd/install.sh
+
+# SUITE=bookworm or trixie, ARCH=arm64 or amd64; this machine's by default.
+deb: $(VENV)/.run  ## a Debian package in dist/, with all that it needs
+	PYTHON=$(CURDIR)/$(VENV)/bin/python systemd/deb.sh "$(SUITE)" "$(ARCH)"
 
 test: lint pytest  ## all checks and tests of what runs on the device
 
@@ -69,10 +79,15 @@ model: $(DEPLOY_VENV)/.dev  ## build the bundled model from photos; an hour or m
 	mkdir -p models/report
 	cp $(RUN)/report/report.* $(RUN)/report/report-*.svg models/report/
 
-test-system: $(VENV)/.run  ## Debian arm64, and a V4L2 camera, under QEMU; installs tools with apt
+test-system: $(VENV)/.dev  ## Debian arm64, a V4L2 camera, a real systemd; installs tools with apt
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=bookworm tests/system/arm64/run.sh $(PICTURE)
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=trixie tests/system/arm64/run.sh $(PICTURE)
 	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/v4l2/run.sh
+	$(MAKE) test-service SUITE=bookworm
+	$(MAKE) test-service SUITE=trixie
+
+test-service: $(VENV)/.dev  ## the service under a real systemd; SUITE=bookworm or trixie
+	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=$(or $(SUITE),bookworm) tests/system/service/run.sh $(ARGS)
 
 test-rtsp: $(VENV)/.dev  ## a network camera that freezes, dies and comes back; installs tools with apt
 	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/rtsp/run.sh $(ARGS)

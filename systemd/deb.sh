@@ -7,7 +7,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 checkout=$(dirname "$here")
-suite=${1:-$(. /etc/os-release && echo "$VERSION_CODENAME")}
+suite=${1:-$(. /etc/os-release && echo "${VERSION_CODENAME:-}")}
 arch=${2:-$(dpkg --print-architecture)}
 python=${PYTHON:-$checkout/.venv/bin/python}
 work=$checkout/build/deb/$suite-$arch

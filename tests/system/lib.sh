@@ -3,16 +3,20 @@
 
 say() { echo "${label:?}: $*" >&2; }
 
-# Install the packages of tools that are missing, with sudo unless root. usage: need_tools TOOL:PACKAGE...
+# Install packages, with sudo unless root. usage: install_packages PACKAGE...
+install_packages() {
+    say "installing $*"
+    local sudo=()
+    [ "$(id -u)" -eq 0 ] || sudo=(sudo)
+    "${sudo[@]}" apt-get -qq update
+    "${sudo[@]}" apt-get -qq install -y --no-install-recommends "$@"
+}
+
+# Install the packages of tools that are missing. usage: need_tools TOOL:PACKAGE...
 need_tools() {
     local pair missing=()
     for pair in "$@"; do
         PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
     done
-    [ ${#missing[@]} -eq 0 ] && return
-    say "installing ${missing[*]}"
-    local sudo=()
-    [ "$(id -u)" -eq 0 ] || sudo=(sudo)
-    "${sudo[@]}" apt-get -qq update
-    "${sudo[@]}" apt-get -qq install -y --no-install-recommends "${missing[@]}"
+    [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
 }

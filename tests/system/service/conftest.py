@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 from installation import Given, Installed, install, related_files
-from machine import Machine
+from machine import Machine, remove_stale_groups
 
 
 @pytest.fixture(scope="session")
 def given() -> Iterator[Given]:
     """What run.sh made, unpacked."""
+    remove_stale_groups()
     work = Path(os.environ["SERVICE_TEST_WORK"])
     scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=work))
     root = scratch / "root"

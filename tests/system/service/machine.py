@@ -246,6 +246,13 @@ def drop_in(machine: Machine, unit: str, text: str) -> Iterator[None]:
         machine.run(f"rm -r {shlex.quote(folder)} && systemctl daemon-reload")
 
 
+def remove_stale_groups() -> None:
+    """Remove the cgroups of runs that were killed."""
+    for group in CGROUPS.glob(f"{GROUP_PREFIX}*"):
+        if not Path(f"/proc/{group.name.removeprefix(GROUP_PREFIX).partition('-')[0]}").exists():
+            remove_groups(group)
+
+
 def remove_groups(group: Path) -> None:
     """Remove a cgroup with all below it; its processes are gone or about to."""
     deadline = time.monotonic() + STOP_S

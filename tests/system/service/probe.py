@@ -34,6 +34,7 @@ SOCKETS = {
     "AF_VSOCK": socket.SOCK_STREAM,
     "AF_CAN": socket.SOCK_RAW,
 }
+PR_SET_PDEATHSIG = 1
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -96,6 +97,16 @@ def share_memory() -> None:
     shared.unlink()
 
 
+def hand_over_pictures() -> None:
+    """What a process that decodes shares with the daemon: sealed memory, and a pair of sockets."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    memory = os.memfd_create("probe", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(memory, mmap.PAGESIZE)
+    mmap.mmap(memory, mmap.PAGESIZE).close()
+    socket.send_fds(ours, [b"picture"], [memory])
+    assert socket.recv_fds(theirs, 99, 1)[0] == b"picture"
+
+
 def sensors() -> None:
     for path in ("/proc/cpuinfo", "/proc/stat", "/proc/meminfo", "/proc/loadavg"):
         assert Path(path).read_text(), path
@@ -122,6 +133,8 @@ CALLS = {
 NEEDED = {
     "a child of the same Python": child_decodes,
     "ctypes": ctypes_callback,
+    "end with the parent": c("prctl", PR_SET_PDEATHSIG, 9),
+    "hand over pictures": hand_over_pictures,
     "limit": lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
     "sensors": sensors,
     "shared memory": share_memory,
