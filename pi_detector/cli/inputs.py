@@ -8,7 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pi_detector.errors import BadImageError, SourceNotFoundError
+from pi_detector.errors import (
+    BadImageError,
+    PiDetectorError,
+    SourceNotFoundError,
+    SourceStalledError,
+)
 
 if TYPE_CHECKING:
     from pi_detector.config.settings import SourceSettings
@@ -61,6 +66,9 @@ def is_video(path: str | Path) -> bool:
 class FileSource:
     """Pictures and videos one after the other; one that cannot be decoded is passed over.
 
+    Videos are decoded in a process of their own, see ``source.isolation``; the rest of one that
+    crashes or hangs it is passed over as well.
+
     Attributes:
         skipped: files passed over so far; each was named in a warning.
     """
@@ -81,7 +89,7 @@ class FileSource:
         self._parts: Iterator[Source] = iter(())
         self._part: Source | None = None
         self._delivered = False
-        self._error: BadImageError | None = None
+        self._error: PiDetectorError | None = None
 
     def open(self, model_size: tuple[int, int] | None = None) -> None:  # noqa: ARG002
         """Begin at the first file. ``model_size`` is not used."""
@@ -92,7 +100,7 @@ class FileSource:
         """The next picture, or frame of a video; None after the last.
 
         Raises:
-            BadImageError: none of the files could be decoded.
+            BadImageError, SourceStalledError: none of the files could be decoded.
             SourceNotFoundError: a file went away since it was found.
         """
         while True:
@@ -117,14 +125,23 @@ class FileSource:
     def _read_part(self, part: Source) -> Frame | None:
         try:
             return part.read()
-        except BadImageError as error:
+        except (BadImageError, SourceStalledError) as error:
             self._error = error
+            if is_video(part.name):  # pictures were named and counted by their source
+                self._pass_over(error)
             return None
+
+    def _pass_over(self, error: PiDetectorError) -> None:
+        logger.warning("%s", error)
+        self.skipped += 1
+        self._error = error
 
     def _make_parts(self) -> Iterator[Source]:
         """Open sources in the order of the files: one for a row of pictures, one for a video."""
+        import msgspec
+
         from pi_detector.sources.images import ImagesSource
-        from pi_detector.sources.video import VideoSource
+        from pi_detector.sources.registry import make_source
 
         for videos, paths in itertools.groupby(self._paths, is_video):
             if not videos:
@@ -134,12 +151,10 @@ class FileSource:
                 self.skipped += images.skipped
                 continue
             for path in paths:
-                video = VideoSource(str(path), self._settings)
+                video = make_source(msgspec.structs.replace(self._settings, uri=f"file:{path}"))
                 try:
                     video.open()
-                except BadImageError as error:
-                    logger.warning("%s", error)
-                    self.skipped += 1
-                    self._error = error
+                except (BadImageError, SourceStalledError) as error:
+                    self._pass_over(error)
                     continue
                 yield video

@@ -27,6 +27,10 @@ class SourceSettings(_Section, frozen=True):
         fps: frames a second asked of a camera; 0 leaves the camera's default.
         read_timeout_s: a source that delivers nothing for this long has stalled.
         loop: start a video file or an image folder again at its end.
+        isolation: read the source in a process of its own, so that damaged data that crashes or
+            hangs a decoder is an error like others; `auto` does so for network streams and video
+            files, `on` for every source (a camera that hangs is then closed by killing that
+            process), `off` for none.
     """
 
     uri: str = "auto"
@@ -35,6 +39,7 @@ class SourceSettings(_Section, frozen=True):
     fps: Annotated[float, msgspec.Meta(ge=0, le=240)] = 0.0
     read_timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 5.0
     loop: bool = False
+    isolation: Literal["auto", "on", "off"] = "auto"
 
 
 class ModelSettings(_Section, frozen=True):

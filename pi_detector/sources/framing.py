@@ -54,6 +54,7 @@ class FrameMaker:
         moment: Moment,
         model_input: ImageArray | None = None,
         path: str | None = None,
+        skipped: int = 0,
     ) -> Frame:
         """A frame that takes over the arrays, which become read-only.
 
@@ -62,7 +63,9 @@ class FrameMaker:
             moment: when it was captured.
             model_input: (h, w, 3) uint8 RGB, the same moment at the model's size.
             path: the file that it was read from.
+            skipped: frames before this one that were dropped, and keep their numbers.
         """
+        self._next_sequence += skipped
         frame = Frame(
             image=_frozen(image),
             sequence=self._next_sequence,

@@ -8,12 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from pi_detector.config.settings import SourceSettings
 from pi_detector.errors import SourceNotFoundError, UnknownSchemeError
 from pi_detector.sources.base import Source
 from pi_detector.sources.demo import DemoSource
 from pi_detector.sources.discover import find_cameras
 from pi_detector.sources.images import ImagesSource
+from pi_detector.sources.isolated import IsolatedSource
 from pi_detector.sources.picamera import PicameraSource
 from pi_detector.sources.stream import StreamSource
 from pi_detector.sources.v4l2 import V4l2Source
@@ -27,7 +30,7 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".
 
 
 def make_source(settings: SourceSettings) -> Source:
-    """The source of ``settings.uri``, not yet opened.
+    """The source of ``settings.uri``, not yet opened, in a process of its own where wanted.
 
     Args:
         settings: ``uri`` is one of the kinds below or a path; the rest goes to the source.
@@ -37,10 +40,19 @@ def make_source(settings: SourceSettings) -> Source:
         SourceNotFoundError: it is the path of nothing.
         ConfigError: its kind is known, but not what follows.
     """
+    if settings.uri.lower() == "auto" or split_uri(settings.uri)[0] == "auto":
+        # Searched for once: the process of an isolated source opens what was found here.
+        settings = msgspec.structs.replace(settings, uri=_find())
+    source = _make(settings)
+    wanted = settings.isolation
+    if wanted == "on" or (wanted == "auto" and isinstance(source, StreamSource | VideoSource)):
+        return IsolatedSource(source, settings)
+    return source
+
+
+def _make(settings: SourceSettings) -> Source:
     uri = settings.uri
     scheme, target = split_uri(uri)
-    if uri.lower() == "auto":
-        scheme, target = "auto", ""
     kind = _KINDS.get(scheme)
     if kind is not None:
         return kind.make(uri if kind.takes_uri else target, settings)
@@ -66,18 +78,17 @@ def _from_path(target: str, settings: SourceSettings) -> Source:
     return VideoSource(target, settings)
 
 
-def _auto(_target: str, settings: SourceSettings) -> Source:
-    """The first camera that may be opened, else the first one, else the demo."""
+def _find() -> str:
+    """The URI of the first camera that may be opened, else of the first one, else of the demo."""
     cameras = sorted(find_cameras(), key=lambda camera: not camera.permitted)
     if cameras:
         log.info("auto: %s (%s)", cameras[0].uri, cameras[0].description)
-        scheme, target = split_uri(cameras[0].uri)
-        return _KINDS[scheme].make(target, settings)
+        return cameras[0].uri
     log.warning(
         "NO CAMERA FOUND: showing the demo, a view over a photograph. Plug in a camera, or set "
         "source.uri; 'pi-detector doctor' tells what is there."
     )
-    return DemoSource("", settings)
+    return "demo:"
 
 
 class _Kind(NamedTuple):
@@ -95,7 +106,6 @@ class _Kind(NamedTuple):
 
 
 _KINDS = {
-    "auto": _Kind(_auto, "auto"),
     "picamera": _Kind(PicameraSource, "picamera:0"),
     "v4l2": _Kind(V4l2Source, "v4l2:/dev/video0"),
     "rtsp": _Kind(StreamSource, "rtsp://HOST/PATH", takes_uri=True),
@@ -106,6 +116,7 @@ _KINDS = {
     "images": _Kind(ImagesSource, "images:DIR"),
     "demo": _Kind(DemoSource, "demo:"),
 }
+_EXAMPLES = {"auto": "auto"} | {scheme: kind.example for scheme, kind in _KINDS.items()}
 
 
 def _exists(path: Path) -> bool:
@@ -120,9 +131,9 @@ def _looks_like_path(uri: str) -> bool:
 
 
 def _unknown(uri: str, scheme: str) -> UnknownSchemeError:
-    nearest = difflib.get_close_matches(scheme or uri.lower(), _KINDS, n=1, cutoff=0.5)
-    hint = f"did you mean '{_KINDS[nearest[0]].example}'? " if nearest else ""
-    kinds = ", ".join(kind.example for kind in _KINDS.values())
+    nearest = difflib.get_close_matches(scheme or uri.lower(), _EXAMPLES, n=1, cutoff=0.5)
+    hint = f"did you mean '{_EXAMPLES[nearest[0]]}'? " if nearest else ""
+    kinds = ", ".join(_EXAMPLES.values())
     return UnknownSchemeError(
         f"source.uri '{redact(uri)}' is of no known kind; {hint}Give one of {kinds}, or the path "
         "of a video, an image or a folder of images"

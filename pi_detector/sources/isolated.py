@@ -1,0 +1,211 @@
+"""A source in a process of its own: what crashes or hangs there is an ordinary error here.
+
+Streams and video files are decoded by FFmpeg, which damaged data may crash or hang, and with it the
+process that it runs in. Here that is a child, started anew at every opening, and killed when it
+does not answer.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+
+from pi_detector import errors
+from pi_detector.config.settings import SourceSettings
+from pi_detector.errors import (
+    BadImageError,
+    ConfigError,
+    PiDetectorError,
+    SourceLostError,
+    SourceStalledError,
+)
+from pi_detector.frame import Frame
+from pi_detector.sources.base import Source
+from pi_detector.sources.framing import FrameMaker, Moment
+from pi_detector.sources.isolated_link import (
+    LONGEST_PACKET,
+    READ,
+    Delivered,
+    Ended,
+    Failed,
+    Message,
+    Opened,
+    Started,
+    pack_job,
+    unpack_text,
+)
+from pi_detector.sources.isolated_process import (
+    IsolatedProcess,
+    ProcessDiedError,
+    ProcessSilentError,
+)
+
+log = logging.getLogger(__name__)
+
+# A cold start from the SD card of a small board, with OpenCV to load.
+_START_TIMEOUT_S = 30.0
+# Beside the deadlines that sources keep themselves: 15 s to open a Pi camera, 2 s to find out why
+# a stream does not open, and name servers that do not answer.
+_OPEN_GRACE_S = 20.0
+_READ_GRACE_S = 2.0
+# A frame of a large file may take long on a small board, whatever the deadline of cameras.
+_LEAST_FILE_TIMEOUT_S = 10.0
+_CLOSE_TIMEOUT_S = 2.0
+
+
+class IsolatedSource:
+    """A source whose frames are read in a process of its own.
+
+    One request brings one frame, through memory that both processes share; of a source that is
+    not live the next frame is decoded meanwhile. Each side copies a frame once.
+
+    Args:
+        inner: the source; only its ``name`` and ``live`` are used here.
+        settings: make the same source in the process.
+    """
+
+    def __init__(self, inner: Source, settings: SourceSettings) -> None:
+        self.name = inner.name
+        self.live = inner.live
+        self._settings = msgspec.structs.replace(settings, isolation="off")
+        self._frames = FrameMaker(self.name)
+        self._expected = 0
+        self._process: IsolatedProcess | None = None
+
+    def open(self, model_size: tuple[int, int] | None = None) -> None:
+        """Start the process, and open the source there.
+
+        Args:
+            model_size: see ``Source.open``.
+
+        Raises:
+            PiDetectorError: what the source raises.
+            SourceStalledError: it did not open within its deadline.
+            SourceLostError: the process of a live source died, or no process can be started.
+            BadImageError: the process of a file died.
+        """
+        self.close()
+        job = pack_job(self._settings, model_size, log.getEffectiveLevel())
+        if len(job) > LONGEST_PACKET:
+            raise ConfigError(f"source.uri is {len(self._settings.uri)} characters; shorten it")
+        try:
+            self._process = IsolatedProcess()
+        except OSError as error:
+            raise self._not_started(error.strerror or str(error)) from error
+        self._expected = 0
+        try:
+            self._start(job)
+        except BaseException:
+            self.close()
+            raise
+        log.debug("%s: read in process %d", self.name, self._process.pid)
+
+    def read(self) -> Frame | None:
+        """The next frame; None at the end of a file.
+
+        Raises:
+            PiDetectorError: what the source raises.
+            SourceStalledError: the process did not answer, and was killed.
+            SourceLostError: the process of a live source died, as under a damaged stream.
+            BadImageError: the process of a file died.
+        """
+        if self._process is None:
+            raise SourceLostError(f"{self.name} is not open; open it first")
+        try:
+            answer = self._ask(self._process, READ, self._read_timeout_s())
+            match answer:
+                case Ended():
+                    return None
+                case Failed():
+                    error = self._error_of(answer)
+                case Delivered():
+                    return self._frame(self._process, answer)
+                case _:
+                    raise self._died("answered nonsense")
+        except BaseException:
+            # An answer that comes late would be taken for that of the next request.
+            self.close()
+            raise
+        raise error
+
+    def close(self) -> None:
+        """End the process, by force when it does not end by itself."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.end(_CLOSE_TIMEOUT_S)
+
+    def _start(self, job: bytes) -> None:
+        assert self._process is not None
+        try:
+            started = self._process.receive(_START_TIMEOUT_S)
+        except ProcessDiedError as error:
+            raise self._not_started(str(error)) from error
+        except ProcessSilentError as error:
+            raise SourceStalledError(
+                f"{self.name}: its process did not start within {_START_TIMEOUT_S:g} s; see what "
+                "keeps this machine busy"
+            ) from error
+        if not isinstance(started, Started):
+            raise self._not_started("answered nonsense")
+        answer = self._ask(self._process, job, self._settings.read_timeout_s + _OPEN_GRACE_S)
+        if isinstance(answer, Failed):
+            raise self._error_of(answer)
+        if not isinstance(answer, Opened):
+            raise self._died("answered nonsense")
+
+    def _ask(self, process: IsolatedProcess, request: bytes, timeout_s: float) -> Message:
+        try:
+            process.send(request)
+            return process.receive(timeout_s)
+        except ProcessDiedError as error:
+            raise self._died(str(error)) from error
+        except ProcessSilentError as error:
+            raise SourceStalledError(
+                f"{self.name}: its process did not answer for {timeout_s:g} s and was killed; "
+                f"{self._advice()}"
+            ) from error
+
+    def _frame(self, process: IsolatedProcess, answer: Delivered) -> Frame:
+        try:
+            image, model_input = process.take(answer.shape, answer.model_shape)
+        except ProcessDiedError as error:
+            raise self._died(str(error)) from error
+        skipped = max(0, answer.sequence - self._expected)
+        self._expected = answer.sequence + 1
+        return self._frames.from_rgb(
+            image,
+            Moment(answer.captured_ns, answer.captured_at),
+            model_input=model_input,
+            path=None if answer.path is None else unpack_text(answer.path),
+            skipped=skipped,
+        )
+
+    def _read_timeout_s(self) -> float:
+        timeout_s = self._settings.read_timeout_s
+        if not self.live:
+            timeout_s = max(timeout_s, _LEAST_FILE_TIMEOUT_S)
+        return timeout_s + _READ_GRACE_S
+
+    def _not_started(self, reason: str) -> PiDetectorError:
+        return SourceLostError(
+            f"{self.name}: its process cannot be started ({reason}); check the installation and "
+            "the free memory, or set source.isolation to 'off'"
+        )
+
+    def _died(self, how: str) -> PiDetectorError:
+        kind = SourceLostError if self.live else BadImageError
+        return kind(f"{self.name}: the decoder {how}; {self._advice()}")
+
+    def _advice(self) -> str:
+        if self.live:
+            return "the stream or camera may be damaged"
+        return "the file may be damaged, check it with 'ffprobe'"
+
+    def _error_of(self, failed: Failed) -> PiDetectorError:
+        """The error that the source raised in the process; foreign ones become ours."""
+        text = unpack_text(failed.text)
+        kind = getattr(errors, failed.kind, None)
+        if isinstance(kind, type) and issubclass(kind, PiDetectorError):
+            return kind(text)
+        return self._died(f"failed ({failed.kind}: {text})")

@@ -1,0 +1,235 @@
+"""What an isolated source and its process say to each other, and the memory that they share.
+
+Messages are whole packets (SOCK_SEQPACKET), so that neither side ever waits for the rest of one.
+The other side may have lost its mind: what it sends is checked before it is used.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import math
+import mmap
+import os
+from datetime import datetime
+
+import msgspec
+import numpy as np
+
+from pi_detector.config.settings import SourceSettings
+from pi_detector.frame import ImageArray
+
+LONGEST_PACKET = 64 * 1024
+"""Bytes. Linux takes three times as much without further settings."""
+
+READ = b"r"
+"""The request for a frame. The end of the connection asks for the end of the process."""
+
+_LONGEST_TEXT = 16 * 1024
+_LONGEST_SIDE_PX = 16384
+_ALIGNMENT = 64
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+
+Shape = tuple[int, int, int]
+
+
+class _Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Sent by the process. Texts are bytes, because names of files need not be UTF-8."""
+
+
+class Started(_Message, frozen=True):
+    """The process runs and has loaded what it needs."""
+
+
+class Opened(_Message, frozen=True):
+    """The inner source is open."""
+
+
+class Failed(_Message, frozen=True):
+    """The inner source raised an exception.
+
+    Attributes:
+        kind: name of its class.
+        text: its message.
+    """
+
+    kind: str
+    text: bytes
+
+
+class Delivered(_Message, frozen=True):
+    """A frame lies in the shared memory.
+
+    Attributes:
+        sequence: of the inner source, from 0 since it was opened.
+        captured_ns: see ``Frame``; both processes have the same monotonic clock.
+        captured_at: see ``Frame``.
+        shape: of the image.
+        model_shape: of the model's input, or None.
+        path: of the file that it was read from, or None.
+    """
+
+    sequence: int
+    captured_ns: int
+    captured_at: datetime
+    shape: Shape
+    model_shape: Shape | None
+    path: bytes | None
+
+
+class Ended(_Message, frozen=True):
+    """The file or folder has no further frame."""
+
+
+class Logged(_Message, frozen=True):
+    """A log message, which may come before any other message.
+
+    Attributes:
+        logger: its logger.
+        level: of ``logging``.
+        text: the formatted message.
+    """
+
+    logger: str
+    level: int
+    text: bytes
+
+
+Message = Started | Opened | Failed | Delivered | Ended | Logged
+
+encode = msgspec.msgpack.Encoder().encode
+_decoder = msgspec.msgpack.Decoder(Message)
+
+
+def decode(packet: bytes) -> Message:
+    """The message in a packet.
+
+    Raises:
+        msgspec.DecodeError: it holds none.
+    """
+    message: Message = _decoder.decode(packet)
+    return message
+
+
+class Job(msgspec.Struct, frozen=True):
+    """What the process is to open.
+
+    Attributes:
+        settings: of the source.
+        model_size: see ``Source.open``.
+        log_level: lowest level of log messages, of ``logging``.
+    """
+
+    settings: SourceSettings
+    model_size: tuple[int, int] | None
+    log_level: int
+
+
+def pack_job(settings: SourceSettings, model_size: tuple[int, int] | None, log_level: int) -> bytes:
+    """A job as JSON, in ASCII: escapes carry any text, also a path that is not UTF-8."""
+    job = Job(settings, model_size, log_level)
+    return json.dumps(msgspec.to_builtins(job)).encode("ascii")
+
+
+def unpack_job(packed: bytes) -> Job:
+    """The job of ``pack_job``."""
+    return msgspec.convert(json.loads(packed), Job)
+
+
+def pack_text(text: str) -> bytes:
+    """A text for a message; a very long one is cut off."""
+    return text[:_LONGEST_TEXT].encode("utf-8", "surrogatepass")
+
+
+def unpack_text(packed: bytes) -> str:
+    """The text of ``pack_text``."""
+    return packed.decode("utf-8", "surrogatepass")
+
+
+def make_memory() -> int:
+    """A file in memory for frames. It can only grow, so that no mapping of it ever loses its pages.
+
+    Returns:
+        Its file descriptor, which processes do not inherit.
+    """
+    fd = os.memfd_create("pi-detector-frame", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+    return fd
+
+
+class FrameWriter:
+    """The process's side of the shared memory, which grows with the frames.
+
+    Args:
+        fd: of ``make_memory``; stays the caller's.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._map: mmap.mmap | None = None
+
+    def put(self, image: ImageArray, model_input: ImageArray | None) -> None:
+        """Write a frame over the one before."""
+        offset = _aligned(image.nbytes)
+        size = offset + (model_input.nbytes if model_input is not None else 0)
+        if self._map is None or len(self._map) < size:
+            if self._map is not None:
+                self._map.close()
+            os.ftruncate(self._fd, size)
+            self._map = mmap.mmap(self._fd, size)
+        _view(self._map, 0, image.shape)[:] = image
+        if model_input is not None:
+            _view(self._map, offset, model_input.shape)[:] = model_input
+
+
+class FrameReader:
+    """The parent's side of the shared memory.
+
+    Args:
+        fd: of ``make_memory``; stays the caller's.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._map: mmap.mmap | None = None
+
+    def take(self, shape: Shape, model_shape: Shape | None) -> tuple[ImageArray, ImageArray | None]:
+        """Copies of the image and of the model's input.
+
+        Raises:
+            ValueError: the shapes are no pictures', or larger than the memory.
+        """
+        offset = _aligned(_size(shape))
+        end = offset + (_size(model_shape) if model_shape is not None else 0)
+        if self._map is None or len(self._map) < end:
+            size = os.fstat(self._fd).st_size
+            if size < end:
+                raise ValueError(f"a frame of {end} bytes in {size} bytes of memory")
+            self.close()
+            self._map = mmap.mmap(self._fd, size, prot=mmap.PROT_READ)
+        image = _view(self._map, 0, shape).copy()
+        if model_shape is None:
+            return image, None
+        return image, _view(self._map, offset, model_shape).copy()
+
+    def close(self) -> None:
+        """Unmap the memory."""
+        if self._map is not None:
+            self._map.close()
+        self._map = None
+
+
+def _aligned(size: int) -> int:
+    return -(-size // _ALIGNMENT) * _ALIGNMENT
+
+
+def _size(shape: Shape) -> int:
+    height, width, channels = shape
+    if channels != 3 or not (1 <= height <= _LONGEST_SIDE_PX and 1 <= width <= _LONGEST_SIDE_PX):
+        raise ValueError(f"a frame of {width}x{height} pixels and {channels} channels")
+    return height * width * channels
+
+
+def _view(memory: mmap.mmap, offset: int, shape: tuple[int, ...]) -> ImageArray:
+    count = math.prod(shape)
+    return np.frombuffer(memory, np.uint8, count, offset).reshape(shape)

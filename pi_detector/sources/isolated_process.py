@@ -1,0 +1,175 @@
+"""The process of an isolated source, seen from the parent: start, ask, end, without leftovers."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import msgspec
+
+from pi_detector.frame import ImageArray
+from pi_detector.sources import isolated_link
+from pi_detector.sources.isolated_link import Logged, Message, Shape
+
+log = logging.getLogger(__name__)
+
+_MODULE = "pi_detector.sources.worker"
+_END_TIMEOUT_S = 1.0
+# What the parent was told and the process need not know, or must not use in the parent's name.
+_NOT_INHERITED = ("PI_DETECTOR_", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "CREDENTIALS_")
+
+
+class ProcessDiedError(Exception):
+    """The process is gone, or does not make sense any more. The message says how it ended."""
+
+
+class ProcessSilentError(Exception):
+    """The process did not answer within its deadline."""
+
+
+class IsolatedProcess:
+    """A running process, with the socket and the memory that are shared with it.
+
+    Raises:
+        OSError: no process can be started.
+    """
+
+    def __init__(self) -> None:
+        self._memory_fd = isolated_link.make_memory()
+        self._reader = isolated_link.FrameReader(self._memory_fd)
+        self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            with theirs:
+                self._process = _spawner().submit(_start, theirs.fileno(), self._memory_fd).result()
+        except BaseException:
+            self._release()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def send(self, packet: bytes) -> None:
+        """Send a request.
+
+        Raises:
+            ProcessDiedError: it is gone.
+        """
+        try:
+            self._link.send(packet)
+        except OSError as error:
+            raise ProcessDiedError(self._how_it_ended()) from error
+
+    def receive(self, timeout_s: float) -> Message:
+        """The next message; log messages are passed on on the way.
+
+        Raises:
+            ProcessDiedError: it is gone, or sends what is no message.
+            ProcessSilentError: nothing came in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            self._link.settimeout(max(1e-3, deadline - time.monotonic()))
+            try:
+                packet = self._link.recv(isolated_link.LONGEST_PACKET)
+            except TimeoutError as error:
+                raise ProcessSilentError from error
+            except OSError:
+                packet = b""
+            if not packet:
+                raise ProcessDiedError(self._how_it_ended())
+            try:
+                message = isolated_link.decode(packet)
+            except msgspec.DecodeError as error:
+                raise ProcessDiedError("answered nonsense") from error
+            if not isinstance(message, Logged):
+                return message
+            _log(message)
+            if time.monotonic() >= deadline:
+                raise ProcessSilentError
+
+    def take(self, shape: Shape, model_shape: Shape | None) -> tuple[ImageArray, ImageArray | None]:
+        """Copies of the frame that lies in the shared memory.
+
+        Raises:
+            ProcessDiedError: there is no such frame.
+        """
+        try:
+            return self._reader.take(shape, model_shape)
+        except ValueError as error:
+            raise ProcessDiedError(f"answered nonsense ({error})") from error
+
+    def end(self, patience_s: float) -> None:
+        """End the process, by force after ``patience_s``, and give everything back."""
+        # The end of the connection asks the process to close its source and to go.
+        self._link.close()
+        try:
+            self._process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            try:
+                self._process.wait(_END_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                log.warning("process %d is stuck in the kernel and cannot be killed", self.pid)
+        self._release()
+
+    def _release(self) -> None:
+        self._link.close()
+        self._reader.close()
+        os.close(self._memory_fd)
+
+    def _how_it_ended(self) -> str:
+        try:
+            code = self._process.wait(_END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            return "closed the connection"
+        if code >= 0:
+            return f"ended with exit code {code}"
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        return f"was killed by {name}"
+
+
+@functools.cache
+def _spawner() -> concurrent.futures.ThreadPoolExecutor:
+    """The thread that starts processes, and lives as long as this process.
+
+    The kernel kills a child with its parent when the *thread* that started it ends (prctl(2)), and
+    sources are opened by threads that come and go. A child inherits the thread's blocked signals,
+    and so misses none before it has decided what to do with them.
+    """
+    return concurrent.futures.ThreadPoolExecutor(1, "spawner", _block_signals)
+
+
+def _block_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+
+
+def _start(link_fd: int, memory_fd: int) -> subprocess.Popen[bytes]:
+    environ = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_INHERITED)}
+    # numpy would start a thread a core, with a buffer each, for algebra that no source does.
+    environ["OPENBLAS_NUM_THREADS"] = "1"
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", _MODULE, str(link_fd), str(memory_fd), str(os.getpid())],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        env=environ,
+        pass_fds=(link_fd, memory_fd),
+    )
+
+
+def _log(message: Logged) -> None:
+    logger = logging.getLogger(message.logger)
+    if logger.isEnabledFor(message.level):
+        text = isolated_link.unpack_text(message.text)
+        logger.handle(logger.makeRecord(message.logger, message.level, "", 0, text, (), None))
