@@ -1,4 +1,4 @@
-"""Source URIs: take them apart, and show them without their secrets."""
+"""Source URIs and paths: take them apart, and show them without their secrets."""
 
 from __future__ import annotations
 
@@ -25,6 +25,18 @@ def split_uri(uri: str) -> tuple[str, str]:
     """
     match = _SCHEME.fullmatch(uri)
     return (match[1].lower(), match[2]) if match else ("", uri)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text is Unicode: not so a file name with bytes that are no UTF-8.
+
+    Python has lone surrogates in the place of such bytes, on which OpenCV crashes.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def redact(uri: str) -> str:

@@ -13,6 +13,7 @@ from pi_detector.frame import ImageArray
 from pi_detector.records import Publication, Result
 from pi_detector.sinks.draw import annotated
 from pi_detector.sinks.files import prepare_folder, unwritable
+from pi_detector.uri import is_unicode
 
 if TYPE_CHECKING:
     import cv2
@@ -62,6 +63,8 @@ class VideoSink:
         prepare_folder(self._path.parent)
         if self._path.is_dir():
             raise SinkError(f"{self._path}: is a folder; name a file for the video")
+        if not is_unicode(str(self._path)):
+            raise SinkError(f"{self._path}: OpenCV needs a name that is UTF-8; give another one")
 
     def handle(self, item: Publication) -> None:
         """Add a frame.

@@ -91,8 +91,8 @@ class IsolatedSource:
             raise ConfigError(f"source.uri is {len(self._settings.uri)} characters; shorten it")
         try:
             self._process = IsolatedProcess()
-        except OSError as error:
-            raise self._not_started(error.strerror or str(error)) from error
+        except (OSError, RuntimeError) as error:
+            raise self._not_started(str(error)) from error
         self._expected = 0
         try:
             self._start(job)

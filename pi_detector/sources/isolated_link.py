@@ -26,7 +26,7 @@ READ = b"r"
 """The request for a frame. The end of the connection asks for the end of the process."""
 
 _LONGEST_TEXT = 16 * 1024
-_LONGEST_SIDE_PX = 16384
+_LARGEST_PICTURE = 1 << 30
 _ALIGNMENT = 64
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 
@@ -225,9 +225,10 @@ def _aligned(size: int) -> int:
 
 def _size(shape: Shape) -> int:
     height, width, channels = shape
-    if channels != 3 or not (1 <= height <= _LONGEST_SIDE_PX and 1 <= width <= _LONGEST_SIDE_PX):
-        raise ValueError(f"a frame of {width}x{height} pixels and {channels} channels")
-    return height * width * channels
+    size = height * width * channels
+    if min(shape) < 1 or channels != 3 or size > _LARGEST_PICTURE:
+        raise ValueError(f"a picture of {width}x{height} pixels and {channels} channels")
+    return size
 
 
 def _view(memory: mmap.mmap, offset: int, shape: tuple[int, ...]) -> ImageArray:

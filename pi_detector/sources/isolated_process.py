@@ -31,7 +31,7 @@ class ProcessDiedError(Exception):
 
 
 class ProcessSilentError(Exception):
-    """The process did not answer within its deadline."""
+    """The process did not answer within its deadline, and was killed."""
 
 
 class IsolatedProcess:
@@ -76,12 +76,12 @@ class IsolatedProcess:
             ProcessSilentError: nothing came in time.
         """
         deadline = time.monotonic() + timeout_s
-        while True:
-            self._link.settimeout(max(1e-3, deadline - time.monotonic()))
+        while (left_s := deadline - time.monotonic()) > 0:
+            self._link.settimeout(left_s)
             try:
                 packet = self._link.recv(isolated_link.LONGEST_PACKET)
-            except TimeoutError as error:
-                raise ProcessSilentError from error
+            except TimeoutError:
+                break
             except OSError:
                 packet = b""
             if not packet:
@@ -89,12 +89,13 @@ class IsolatedProcess:
             try:
                 message = isolated_link.decode(packet)
             except msgspec.DecodeError as error:
+                self._process.kill()
                 raise ProcessDiedError("answered nonsense") from error
             if not isinstance(message, Logged):
                 return message
             _log(message)
-            if time.monotonic() >= deadline:
-                raise ProcessSilentError
+        self._process.kill()
+        raise ProcessSilentError
 
     def take(self, shape: Shape, model_shape: Shape | None) -> tuple[ImageArray, ImageArray | None]:
         """Copies of the frame that lies in the shared memory.

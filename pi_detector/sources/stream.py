@@ -12,7 +12,7 @@ from pi_detector.errors import ConfigError, SourceLostError, SourceNotFoundError
 from pi_detector.frame import Frame
 from pi_detector.sources.capture import LiveCapture
 from pi_detector.sources.framing import FrameMaker
-from pi_detector.uri import redact
+from pi_detector.uri import is_unicode, redact
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class StreamSource:
             host, port = parts.hostname, parts.port or _PORTS[parts.scheme.lower()]
         except ValueError:
             host, port = None, 0
-        if not host:
+        if not host or not is_unicode(self._uri):
             raise ConfigError(
                 f"source.uri {self.name}: no host and port can be read from it; write "
                 "SCHEME://USER:PASSWORD@HOST:PORT/PATH, with special characters of the password "

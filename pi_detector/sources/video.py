@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from pi_detector.errors import (
 )
 from pi_detector.frame import Frame, ImageArray
 from pi_detector.sources.framing import FrameMaker, Moment
+from pi_detector.uri import is_unicode
 
 if TYPE_CHECKING:
     import cv2
@@ -54,14 +55,13 @@ class VideoSource:
             BadImageError: it holds no video that can be decoded.
         """
         self.close()
-        self._check_readable()
         import cv2
 
-        # FFmpeg only: OpenCV's own AVI reader corrupts the heap on some damaged files. An absolute
-        # path, because FFmpeg takes what stands before a colon for a protocol.
+        # FFmpeg only: OpenCV's own AVI reader corrupts the heap on some damaged files.
         # Decoding on all cores would push the interpreter's threads aside.
         options = [cv2.CAP_PROP_N_THREADS, 1]
-        self._capture = cv2.VideoCapture(str(self._path.resolve()), cv2.CAP_FFMPEG, options)
+        with self._open_file() as file:
+            self._capture = cv2.VideoCapture(self._path_for_opencv(file), cv2.CAP_FFMPEG, options)
         self._count = 0
         self._ahead = self._decode()
         if self._ahead is None:
@@ -92,9 +92,9 @@ class VideoSource:
         self._capture = None
         self._ahead = None
 
-    def _check_readable(self) -> None:
+    def _open_file(self) -> BinaryIO:
         try:
-            self._path.open("rb").close()
+            return self._path.open("rb")
         except PermissionError as error:
             raise SourcePermissionError(
                 f"no permission to read {self._path}; change it with 'chmod a+r'"
@@ -103,6 +103,11 @@ class VideoSource:
             raise SourceNotFoundError(
                 f"cannot read {self._path} ({error.strerror}); check the path"
             ) from error
+
+    def _path_for_opencv(self, file: BinaryIO) -> str:
+        """An absolute path, because FFmpeg takes what stands before a colon for a protocol."""
+        path = str(self._path.resolve())
+        return path if is_unicode(path) else f"/proc/self/fd/{file.fileno()}"
 
     def _decode(self) -> tuple[ImageArray, Moment] | None:
         import cv2

@@ -22,6 +22,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pi_detector.errors import PiDetectorError
+
 if TYPE_CHECKING:
     from pi_detector.frame import Frame
     from pi_detector.sources import isolated_link
@@ -40,9 +42,9 @@ def main(argv: list[str]) -> None:
     socket_fd, memory_fd, parent = map(int, argv)
     _die_with(parent)
     _settle_in()
-    with socket.socket(fileno=socket_fd) as link:
+    with socket.socket(fileno=socket_fd) as link, contextlib.suppress(ConnectionError):
         _Server(link, memory_fd).run()
-        sys.stderr.flush()
+    sys.stderr.flush()
     # Destructors of libraries and their threads may hang or crash, and have nothing left to do.
     os._exit(os.EX_OK)
 
@@ -68,7 +70,8 @@ def _settle_in() -> None:
     with contextlib.suppress(OSError):  # stderr may be closed
         os.dup2(2, 1)
     with contextlib.suppress(OSError):  # a container may forbid it
-        Path("/proc/self/oom_score_adj").write_text(f"{_OOM_SCORE}\n", "ascii")
+        score = Path("/proc/self/oom_score_adj")
+        score.write_text(str(min(1000, int(score.read_text("ascii")) + _OOM_SCORE)), "ascii")
     # A camera that sends damage day and night must not fill the disk with dumps.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
@@ -116,7 +119,9 @@ class _Server:
         if source is None:
             return
         self._serve(source)
-        source.close()
+        # What cannot be closed is given back by the end of the process.
+        with contextlib.suppress(PiDetectorError):
+            source.close()
 
     def _open(self, job: isolated_link.Job) -> Source | None:
         from pi_detector.sources.registry import make_source
@@ -149,8 +154,12 @@ class _Server:
         if isinstance(answer, self._messages.Message):
             self._send(answer)
             return
-        self._memory.put(answer.image, answer.model_input)
         model_input = answer.model_input
+        try:
+            self._memory.put(answer.image, model_input)
+        except OSError as error:
+            self._send(self._failed(error))
+            return
         self._send(
             self._messages.Delivered(
                 sequence=answer.sequence,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -106,6 +107,14 @@ def test_undecodable_video(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(BadImageError, match=r"clip\.mp4.*ffprobe"):
         opened(str(path))
+
+
+@pytest.mark.parametrize("isolation", ["on", "off"])
+def test_video_whose_name_is_not_utf8(tmp_path: Path, isolation: str) -> None:
+    path = write_video(tmp_path / "clip.avi").rename(tmp_path / os.fsdecode(b"caf\xe9.avi"))
+    frames = read_all(opened(str(path), isolation=isolation))
+    assert len(frames) == 12
+    assert frames[0].path == str(path)
 
 
 def test_video_that_vanishes_before_it_is_opened(tmp_path: Path) -> None:

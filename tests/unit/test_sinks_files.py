@@ -298,3 +298,8 @@ def test_the_settings_make_the_sinks_that_they_name(tmp_path: Path) -> None:
     assert [name.split("-")[1] for name in names(tmp_path)] == ["000002"]
     with pytest.raises(SinkError, match="~nobody-of-that-name/x"):
         make_sinks(OutputSettings(snapshots="~nobody-of-that-name/x"))
+
+
+def test_a_video_whose_name_is_not_utf8_is_an_error_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(SinkError, match="UTF-8"):
+        VideoSink(tmp_path / os.fsdecode(b"caf\xe9.mp4")).start()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pi_detector.config.settings import SourceSettings
 from pi_detector.errors import ConfigError, SourceNotFoundError, UnknownSchemeError
 from pi_detector.sources.registry import make_source
-from pi_detector.uri import redact, split_uri
+from pi_detector.uri import is_unicode, redact, split_uri
 
 
 @pytest.mark.parametrize(
@@ -126,3 +126,13 @@ def test_auto_without_a_camera_says_so_loudly(
     assert source.name == "demo"
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "NO CAMERA FOUND" in caplog.text
+
+
+def test_file_names_that_are_no_utf8() -> None:
+    assert is_unicode("caf\u00e9 \U0001f600")
+    assert not is_unicode(b"caf\xe9".decode("utf-8", "surrogateescape"))
+
+
+def test_a_stream_whose_uri_is_no_utf8() -> None:
+    with pytest.raises(ConfigError, match="as %XX"):
+        make_source(SourceSettings(uri=b"rtsp://cam/caf\xe9".decode("utf-8", "surrogateescape")))

@@ -1,0 +1,132 @@
+"""Commands whose source is read in a process of its own, and loses it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts pi-detector in a process group of its own."""
+    started = []
+
+    def start(*args: object) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pi_detector", *map(str, args)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            process_group=0,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def write_video(path: Path, frames: int) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    for number in range(frames):
+        writer.write(np.full((48, 64, 3), number % 200, np.uint8))
+    writer.release()
+    return path
+
+
+def decoder_of(process: subprocess.Popen[str]) -> int:
+    """The process id of its child, which runs the decoder."""
+    tasks = Path(f"/proc/{process.pid}/task")
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        pids = [int(p) for t in tasks.iterdir() for p in (t / "children").read_text().split()]
+        if pids:
+            return pids[0]
+        time.sleep(0.02)
+    pytest.fail("no child")
+
+
+def first_record(process: subprocess.Popen[str]) -> dict[str, object]:
+    assert process.stdout is not None
+    record: dict[str, object] = json.loads(process.stdout.readline())
+    return record
+
+
+def test_detect_passes_over_a_file_that_crashes_its_decoder(start: Start, tmp_path: Path) -> None:
+    crashes = write_video(tmp_path / "a.avi", 5000)
+    follows = write_video(tmp_path / "b.avi", 5)
+    process = start("detect", crashes, follows)
+    assert first_record(process)["path"] == str(crashes)
+    os.kill(decoder_of(process), signal.SIGSEGV)
+    out, err = process.communicate(timeout=60)
+    records = [json.loads(line) for line in out.splitlines()]
+    assert 0 < sum(record["path"] == str(crashes) for record in records) < 4999
+    assert sum(record["path"] == str(follows) for record in records) == 5
+    assert "warning: a.avi: the decoder was killed by SIGSEGV" in err
+    assert "warning: 1 of 2 files could not be decoded" in err
+    assert process.returncode == os.EX_DATAERR
+
+
+def test_detect_says_why_its_only_file_failed(start: Start, tmp_path: Path) -> None:
+    process = start("detect", write_video(tmp_path / "a.avi", 5000), "-v")
+    first_record(process)
+    os.kill(decoder_of(process), signal.SIGSEGV)
+    _, err = process.communicate(timeout=60)
+    assert "1 of 1 files could not be decoded" in err
+    assert process.returncode == os.EX_DATAERR
+
+
+@pytest.mark.parametrize(
+    ("source", "code"), [("demo:", os.EX_UNAVAILABLE), ("a.avi", os.EX_DATAERR)]
+)
+def test_run_ends_with_an_error(start: Start, tmp_path: Path, source: str, code: int) -> None:
+    uri = source if source == "demo:" else str(write_video(tmp_path / source, 5000))
+    process = start("run", "--source", uri, "--set", "source.isolation=on")
+    first_record(process)
+    os.kill(decoder_of(process), signal.SIGSEGV)
+    _, err = process.communicate(timeout=60)
+    assert "the decoder was killed by SIGSEGV" in err
+    assert "Traceback" not in err
+    assert process.returncode == code
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("source", ["demo:", "a.avi"])
+def test_a_signal_to_all_processes_is_a_clean_end(
+    start: Start, tmp_path: Path, source: str, number: signal.Signals
+) -> None:
+    uri = source if source == "demo:" else str(write_video(tmp_path / source, 5000))
+    process = start("run", "--source", uri, "--set", "source.isolation=on")
+    first_record(process)
+    decoder = decoder_of(process)
+    os.killpg(process.pid, number)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
+    assert "error" not in err
+    assert "Traceback" not in err
+    assert not Path(f"/proc/{decoder}").exists()
+
+
+def test_a_signal_while_the_decoder_starts_is_a_clean_end(start: Start, tmp_path: Path) -> None:
+    uri = write_video(tmp_path / "a.avi", 500)
+    for _ in range(3):
+        process = start("run", "--source", uri)
+        decoder_of(process)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+        assert process.returncode == 0, err
+        assert "Traceback" not in err
