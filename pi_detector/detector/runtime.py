@@ -1,8 +1,8 @@
 """One face for the two interpreters of .tflite models: LiteRT and tflite-runtime.
 
-LiteRT checks the structure of a model before it reads it. tflite-runtime 2.14 does not: a truncated
-file crashes the process. So a model that no SHA-256 vouches for is first tried in a process of its
-own when tflite-runtime is to run it.
+LiteRT checks the structure of a model before it reads it, which refuses most damage, but aborts on
+some; tflite-runtime 2.14 crashes on a truncated file. So a model that no SHA-256 vouches for is first
+tried in a process of its own.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ def open_interpreter(
         name, model = str(model), read_model(model)
     check_identity(model, name)
     chosen = choose_runtime(runtime)
-    if chosen == "tflite" and not trusted:
+    if not trusted:
         _probe(model, chosen, name)
     module = importlib.import_module(_MODULES[chosen])
     try:

@@ -127,6 +127,30 @@ def test_a_raw_network_without_its_manifest(bare):
 def test_a_truncated_model_is_a_message_not_a_crash(bare, share, runtime):
     data = bare.read_bytes()
     bare.write_bytes(data[: int(len(data) * share)])
+    assert "damaged" in the_error_of(bare, runtime)
+
+
+@pytest.mark.parametrize("runtime", list(available_runtimes()))
+def test_a_model_that_aborts_the_runtime_is_a_message_not_a_crash(bare, runtime):
+    """A tensor without its scale passes LiteRT's check of the structure and aborts XNNPACK."""
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    flatbuffers = pytest.importorskip("flatbuffers")
+    model = schema.ModelT.InitFromPackedBuf(bare.read_bytes(), 0)
+    graph = model.subgraphs[0]
+    codes = [code.builtinCode for code in model.operatorCodes]
+    add = next(op for op in graph.operators if codes[op.opcodeIndex] == schema.BuiltinOperator.ADD)
+    graph.tensors[add.outputs[0]].quantization.scale = []
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    bare.write_bytes(bytes(builder.Output()))
+    message = the_error_of(bare, runtime)
+    assert "damaged" in message
+    if runtime == "litert":
+        assert "it crashes the runtime" in message
+
+
+def the_error_of(model, runtime):
+    """The message of the BadModelError that a bare model raises in a process of its own."""
     code = (
         "import sys\n"
         "from pi_detector.config.settings import DetectionSettings, ModelSettings\n"
@@ -140,12 +164,12 @@ def test_a_truncated_model_is_a_message_not_a_crash(bare, share, runtime):
         "    print(error)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, bare, runtime], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, model, runtime], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 1
-    assert "bare.tflite" in done.stdout
-    assert "damaged" in done.stdout
+    assert model.name in done.stdout
+    return done.stdout
 
 
 @pytest.fixture
