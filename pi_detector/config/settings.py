@@ -28,8 +28,8 @@ class SourceSettings(_Section, frozen=True):
         read_timeout_s: a source that delivers nothing for this long has stalled.
         loop: start a video file or an image folder again at its end.
         isolation: read the source in a process of its own, so that damaged data that crashes or
-            hangs a decoder is an error like others; `auto` does so for network streams and video
-            files, `on` for every source (a camera that hangs is then closed by killing that
+            hangs a decoder is an error like others; `auto` does so for network streams, video
+            files and images, `on` for cameras too (one that hangs is then closed by killing that
             process), `off` for none.
     """
 

@@ -1,8 +1,8 @@
 """One face for the two interpreters of .tflite models: LiteRT and tflite-runtime.
 
 LiteRT checks the structure of a model before it reads it, which refuses most damage, but aborts on
-some; tflite-runtime 2.14 crashes on a truncated file. So a model that no SHA-256 vouches for is first
-tried in a process of its own.
+some; tflite-runtime 2.14 crashes on a truncated file. So a model that no SHA-256 vouches for is
+first tried in a process of its own.
 """
 
 from __future__ import annotations

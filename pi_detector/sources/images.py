@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from pi_detector.config.settings import SourceSettings
 from pi_detector.errors import BadImageError, SourceLostError, SourceNotFoundError
 from pi_detector.frame import Frame, ImageArray
 from pi_detector.sources.framing import FrameMaker, Moment
+
+if TYPE_CHECKING:
+    from pi_detector.sources.isolated_pictures import PictureProcess
 
 log = logging.getLogger(__name__)
 
@@ -22,9 +26,12 @@ class ImagesSource:
     An image that cannot be decoded is passed over with a warning; only when none at all could be
     decoded is that an error. Images are turned upright by their EXIF orientation.
 
+    They are decoded in a process of its own, unless ``isolation`` is off: a file of a few KiB may
+    announce gigabytes, or crash its decoder.
+
     Args:
         target: a folder, searched with its subfolders, or image files.
-        settings: loop.
+        settings: loop, isolation.
 
     Attributes:
         skipped: images passed over so far.
@@ -37,6 +44,11 @@ class ImagesSource:
         self._files = [] if isinstance(target, str) else list(target)
         self._loop = settings.loop
         self.name = self._name()
+        self._process: PictureProcess | None = None
+        if settings.isolation != "off":
+            from pi_detector.sources.isolated_pictures import PictureProcess
+
+            self._process = PictureProcess(self.name)
         self.skipped = 0
         self._frames = FrameMaker(self.name)
         self._next = 0
@@ -78,37 +90,32 @@ class ImagesSource:
                 self._delivered = 0
             path = self._files[self._next]
             self._next += 1
-            image = self._decode(path)
-            if image is not None:
+            frame = self._decode(path)
+            if frame is not None:
                 self._delivered += 1
-                return self._frames.from_bgr(image, Moment.now(), path=str(path))
+                return frame
 
     def close(self) -> None:
-        """Forget the position."""
+        """Forget the position, and end the process."""
         self._is_open = False
+        if self._process is not None:
+            self._process.close()
 
     def _name(self) -> str:
         if self._folder is not None:
             return f"images:{self._folder.resolve().name}"
         return self._files[0].name if len(self._files) == 1 else "images"
 
-    def _decode(self, path: Path) -> ImageArray | None:
-        import cv2
-
+    def _decode(self, path: Path) -> Frame | None:
         try:
-            # Bytes first: cv2.imread cannot open names that are not UTF-8, nor say why it fails.
-            encoded = np.fromfile(path, np.uint8)
-            image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
-            reason = "it is empty" if not encoded.size else "it is damaged or no image"
-        except OSError as error:
-            image, reason = None, error.strerror or str(error)
-        except cv2.error as error:
-            image, reason = None, error.err
-        if image is None:
+            if self._process is not None:
+                image = self._process.decode(path)
+                return self._frames.from_rgb(image, Moment.now(), path=str(path))
+            return self._frames.from_bgr(decode_picture(path), Moment.now(), path=str(path))
+        except BadImageError as error:
             self.skipped += 1
-            log.warning("%s: passed over, it cannot be decoded (%s)", path, reason)
+            log.warning("%s: passed over, it cannot be decoded (%s)", path, error)
             return None
-        return np.asarray(image, np.uint8)
 
     def _nothing_decoded(self) -> BadImageError:
         if len(self._files) == 1:
@@ -120,6 +127,30 @@ class ImagesSource:
             f"{self._folder or 'images'}: none of the {len(self._files)} images can be decoded; "
             f"the first is {self._files[0]}"
         )
+
+
+def decode_picture(path: Path) -> ImageArray:
+    """Read and decode one picture.
+
+    Returns:
+        (H, W, 3) uint8 BGR, turned upright.
+
+    Raises:
+        BadImageError: it cannot be read or decoded; the message is the reason alone.
+    """
+    import cv2
+
+    try:
+        # Bytes first: cv2.imread cannot open names that are not UTF-8, nor say why it fails.
+        encoded = np.fromfile(path, np.uint8)
+        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
+    except OSError as error:
+        raise BadImageError(error.strerror or str(error)) from error
+    except cv2.error as error:
+        raise BadImageError(error.err) from error
+    if image is None:
+        raise BadImageError("it is damaged or no image" if encoded.size else "it is empty")
+    return np.asarray(image, np.uint8)
 
 
 def _list_folder(folder: Path) -> list[Path]:

@@ -2,7 +2,7 @@
 
 Streams and video files are decoded by FFmpeg, which damaged data may crash or hang, and with it the
 process that it runs in. Here that is a child, started anew at every opening, and killed when it
-does not answer.
+does not answer. Pictures have their own process, see ``isolated_pictures``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from pi_detector.sources.isolated_link import (
     Failed,
     Message,
     Opened,
-    Started,
     pack_job,
     unpack_text,
 )
@@ -39,12 +38,11 @@ from pi_detector.sources.isolated_process import (
     IsolatedProcess,
     ProcessDiedError,
     ProcessSilentError,
+    start_process,
 )
 
 log = logging.getLogger(__name__)
 
-# A cold start from the SD card of a small board, with OpenCV to load.
-_START_TIMEOUT_S = 30.0
 # Beside the deadlines that sources keep themselves: 15 s to open a Pi camera, 2 s to find out why
 # a stream does not open, and name servers that do not answer.
 _OPEN_GRACE_S = 20.0
@@ -82,24 +80,26 @@ class IsolatedSource:
         Raises:
             PiDetectorError: what the source raises.
             SourceStalledError: it did not open within its deadline.
-            SourceLostError: the process of a live source died, or no process can be started.
+            SourceLostError: the process of a live source died, or none can be started.
             BadImageError: the process of a file died.
         """
         self.close()
-        job = pack_job(self._settings, model_size, log.getEffectiveLevel())
+        settings = self._settings
+        job = pack_job(settings, model_size, log.getEffectiveLevel())
         if len(job) > LONGEST_PACKET:
-            raise ConfigError(f"source.uri is {len(self._settings.uri)} characters; shorten it")
-        try:
-            self._process = IsolatedProcess()
-        except (OSError, RuntimeError) as error:
-            raise self._not_started(str(error)) from error
+            raise ConfigError(f"source.uri is {len(settings.uri)} characters long; shorten it")
+        process = self._process = start_process(self.name)
         self._expected = 0
         try:
-            self._start(job)
+            answer = self._ask(process, job, settings.read_timeout_s + _OPEN_GRACE_S)
+            if isinstance(answer, Failed):
+                raise self._error_of(answer)
+            if not isinstance(answer, Opened):
+                raise self._died("answered nonsense")
         except BaseException:
             self.close()
             raise
-        log.debug("%s: read in process %d", self.name, self._process.pid)
+        log.debug("%s: read in process %d", self.name, process.pid)
 
     def read(self) -> Frame | None:
         """The next frame; None at the end of a file.
@@ -135,25 +135,6 @@ class IsolatedSource:
         if process is not None:
             process.end(_CLOSE_TIMEOUT_S)
 
-    def _start(self, job: bytes) -> None:
-        assert self._process is not None
-        try:
-            started = self._process.receive(_START_TIMEOUT_S)
-        except ProcessDiedError as error:
-            raise self._not_started(str(error)) from error
-        except ProcessSilentError as error:
-            raise SourceStalledError(
-                f"{self.name}: its process did not start within {_START_TIMEOUT_S:g} s; see what "
-                "keeps this machine busy"
-            ) from error
-        if not isinstance(started, Started):
-            raise self._not_started("answered nonsense")
-        answer = self._ask(self._process, job, self._settings.read_timeout_s + _OPEN_GRACE_S)
-        if isinstance(answer, Failed):
-            raise self._error_of(answer)
-        if not isinstance(answer, Opened):
-            raise self._died("answered nonsense")
-
     def _ask(self, process: IsolatedProcess, request: bytes, timeout_s: float) -> Message:
         try:
             process.send(request)
@@ -186,12 +167,6 @@ class IsolatedSource:
         if not self.live:
             timeout_s = max(timeout_s, _LEAST_FILE_TIMEOUT_S)
         return timeout_s + _READ_GRACE_S
-
-    def _not_started(self, reason: str) -> PiDetectorError:
-        return SourceLostError(
-            f"{self.name}: its process cannot be started ({reason}); check the installation and "
-            "the free memory, or set source.isolation to 'off'"
-        )
 
     def _died(self, how: str) -> PiDetectorError:
         kind = SourceLostError if self.live else BadImageError

@@ -23,7 +23,10 @@ LONGEST_PACKET = 64 * 1024
 """Bytes. Linux takes three times as much without further settings."""
 
 READ = b"r"
-"""The request for a frame. The end of the connection asks for the end of the process."""
+"""The request for a frame of the source. Of a process for pictures a request is the path of one.
+
+The end of the connection asks for the end of the process.
+"""
 
 _LONGEST_TEXT = 16 * 1024
 _LARGEST_PICTURE = 1 << 30
@@ -42,11 +45,11 @@ class Started(_Message, frozen=True):
 
 
 class Opened(_Message, frozen=True):
-    """The inner source is open."""
+    """The job is understood, and its source is open."""
 
 
 class Failed(_Message, frozen=True):
-    """The inner source raised an exception.
+    """The request raised an exception.
 
     Attributes:
         kind: name of its class.
@@ -115,17 +118,19 @@ class Job(msgspec.Struct, frozen=True):
     """What the process is to open.
 
     Attributes:
-        settings: of the source.
+        settings: of the source; None for a process that decodes pictures.
         model_size: see ``Source.open``.
         log_level: lowest level of log messages, of ``logging``.
     """
 
-    settings: SourceSettings
+    settings: SourceSettings | None
     model_size: tuple[int, int] | None
     log_level: int
 
 
-def pack_job(settings: SourceSettings, model_size: tuple[int, int] | None, log_level: int) -> bytes:
+def pack_job(
+    settings: SourceSettings | None, model_size: tuple[int, int] | None, log_level: int
+) -> bytes:
     """A job as JSON, in ASCII: escapes carry any text, also a path that is not UTF-8."""
     job = Job(settings, model_size, log_level)
     return json.dumps(msgspec.to_builtins(job)).encode("ascii")

@@ -14,13 +14,16 @@ import time
 
 import msgspec
 
+from pi_detector.errors import SourceLostError, SourceStalledError
 from pi_detector.frame import ImageArray
 from pi_detector.sources import isolated_link
-from pi_detector.sources.isolated_link import Logged, Message, Shape
+from pi_detector.sources.isolated_link import Logged, Message, Shape, Started
 
 log = logging.getLogger(__name__)
 
 _MODULE = "pi_detector.sources.worker"
+# A cold start from the SD card of a small board, with OpenCV to load.
+_START_TIMEOUT_S = 30.0
 _END_TIMEOUT_S = 1.0
 # What the parent was told and the process need not know, or must not use in the parent's name.
 _NOT_INHERITED = ("PI_DETECTOR_", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "CREDENTIALS_")
@@ -56,6 +59,11 @@ class IsolatedProcess:
     def pid(self) -> int:
         """Its process id."""
         return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not died since it was last asked."""
+        return self._process.poll() is None
 
     def send(self, packet: bytes) -> None:
         """Send a request.
@@ -139,6 +147,44 @@ class IsolatedProcess:
         except ValueError:
             name = f"signal {-code}"
         return f"was killed by {name}"
+
+
+def start_process(name: str) -> IsolatedProcess:
+    """A process that waits for its job.
+
+    Args:
+        name: of the source, for messages.
+
+    Raises:
+        SourceLostError: it cannot be started.
+        SourceStalledError: it did not start within its deadline.
+    """
+    try:
+        process = IsolatedProcess()
+    except (OSError, RuntimeError) as error:
+        raise _not_started(name, str(error)) from error
+    try:
+        first = process.receive(_START_TIMEOUT_S)
+        if not isinstance(first, Started):
+            raise ProcessDiedError("answered nonsense")
+    except BaseException as error:
+        process.end(0)
+        if isinstance(error, ProcessDiedError):
+            raise _not_started(name, str(error)) from error
+        if isinstance(error, ProcessSilentError):
+            raise SourceStalledError(
+                f"{name}: the process of its decoder did not start within {_START_TIMEOUT_S:g} s; "
+                "see what keeps this machine busy"
+            ) from error
+        raise
+    return process
+
+
+def _not_started(name: str, reason: str) -> SourceLostError:
+    return SourceLostError(
+        f"{name}: the process of its decoder cannot be started ({reason}); check the installation "
+        "and the free memory, or set source.isolation to 'off'"
+    )
 
 
 @functools.cache

@@ -16,7 +16,6 @@ from pi_detector.sources.base import Source
 from pi_detector.sources.demo import DemoSource
 from pi_detector.sources.discover import find_cameras
 from pi_detector.sources.images import ImagesSource
-from pi_detector.sources.isolated import IsolatedSource
 from pi_detector.sources.picamera import PicameraSource
 from pi_detector.sources.stream import StreamSource
 from pi_detector.sources.v4l2 import V4l2Source
@@ -44,10 +43,18 @@ def make_source(settings: SourceSettings) -> Source:
         # Searched for once: the process of an isolated source opens what was found here.
         settings = msgspec.structs.replace(settings, uri=_find())
     source = _make(settings)
-    wanted = settings.isolation
-    if wanted == "on" or (wanted == "auto" and isinstance(source, StreamSource | VideoSource)):
+    if _is_isolated(source, settings.isolation):
+        # Its process makes sources too, and needs none of that.
+        from pi_detector.sources.isolated import IsolatedSource
+
         return IsolatedSource(source, settings)
     return source
+
+
+def _is_isolated(source: Source, wanted: str) -> bool:
+    if isinstance(source, ImagesSource):  # isolates one picture from the other by itself
+        return False
+    return wanted == "on" or (wanted == "auto" and isinstance(source, StreamSource | VideoSource))
 
 
 def _make(settings: SourceSettings) -> Source:

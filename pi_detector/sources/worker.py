@@ -1,12 +1,12 @@
-"""The process of an isolated source: it opens one source and sends its frames to the parent.
+"""The process of an isolated source: it opens one source, or pictures, and sends the frames.
 
-Started by ``isolated.IsolatedSource`` as ``python -m pi_detector.sources.worker LINK MEMORY PID``
+Started by ``isolated_process`` as ``python -m pi_detector.sources.worker LINK MEMORY PID``
 with two inherited file descriptors and the process id of the parent. Everything else comes over
 the link, because others can read the arguments of a process.
 
 Nothing here may end the parent's work: signals that ask a program to end are the parent's business,
-a stdout that libraries print to is the parent's stderr, and when memory runs out this process is
-the one to go.
+a stdout that libraries print to is the parent's stderr, and data that makes a decoder ask for all
+memory of the machine gets none.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from pi_detector.errors import PiDetectorError
 
 if TYPE_CHECKING:
+    from pi_detector.config.settings import SourceSettings
     from pi_detector.frame import Frame
     from pi_detector.sources import isolated_link
     from pi_detector.sources.base import Source
@@ -34,6 +35,9 @@ log = logging.getLogger(__name__)
 _PR_SET_PDEATHSIG = 1
 # Of 1000, added to the share of memory in use: well above the parent's.
 _OOM_SCORE = 300
+# Bytes that this process may allocate: half of the machine's memory, within limits.
+_LEAST_MEMORY = 256 * 1024 * 1024
+_MOST_MEMORY = 2 * 1024 * 1024 * 1024
 _LEFT_TO_THE_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -73,7 +77,16 @@ def _settle_in() -> None:
         score = Path("/proc/self/oom_score_adj")
         score.write_text(str(min(1000, int(score.read_text("ascii")) + _OOM_SCORE)), "ascii")
     # A camera that sends damage day and night must not fill the disk with dumps.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    _limit(resource.RLIMIT_CORE, 0)
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    _limit(resource.RLIMIT_DATA, min(max(_LEAST_MEMORY, memory // 2), _MOST_MEMORY))
+
+
+def _limit(kind: int, value: int) -> None:
+    """Set a limit of this process, unless it is stricter already."""
+    soft, hard = resource.getrlimit(kind)
+    if soft == resource.RLIM_INFINITY or value < soft:
+        resource.setrlimit(kind, (value, hard))
 
 
 class _Forwarder(logging.Handler):
@@ -115,7 +128,12 @@ class _Server:
         job = self._link.recv(self._messages.LONGEST_PACKET)
         if not job:
             return
-        source = self._open(self._messages.unpack_job(job))
+        todo = self._messages.unpack_job(job)
+        logging.basicConfig(level=todo.log_level, handlers=[_Forwarder(self._link)])
+        if todo.settings is None:
+            self._serve_pictures()
+            return
+        source = self._open(todo.settings, todo.model_size)
         if source is None:
             return
         self._serve(source)
@@ -123,13 +141,27 @@ class _Server:
         with contextlib.suppress(PiDetectorError):
             source.close()
 
-    def _open(self, job: isolated_link.Job) -> Source | None:
+    def _serve_pictures(self) -> None:
+        from pi_detector.sources.framing import FrameMaker, Moment
+        from pi_detector.sources.images import decode_picture
+
+        self._send(self._messages.Opened())
+        frames = FrameMaker("pictures")
+        while path := self._link.recv(self._messages.LONGEST_PACKET):
+            try:
+                image = decode_picture(Path(os.fsdecode(path)))
+                answer = frames.from_bgr(image, Moment.now())
+            except Exception as error:  # noqa: BLE001 - raised again by the parent
+                self._send(self._failed(error))
+            else:
+                self._answer(answer)
+
+    def _open(self, settings: SourceSettings, model_size: tuple[int, int] | None) -> Source | None:
         from pi_detector.sources.registry import make_source
 
-        logging.basicConfig(level=job.log_level, handlers=[_Forwarder(self._link)])
         try:
-            source = make_source(job.settings)
-            source.open(job.model_size)
+            source = make_source(settings)
+            source.open(model_size)
         except Exception as error:  # noqa: BLE001 - raised again by the parent
             self._send(self._failed(error))
             return None

@@ -29,7 +29,7 @@ from pi_detector.errors import (
     SourceStalledError,
 )
 from pi_detector.frame import Frame
-from pi_detector.sources import isolated, isolated_process
+from pi_detector.sources import isolated, isolated_pictures, isolated_process
 from pi_detector.sources.demo import DemoSource
 from pi_detector.sources.images import ImagesSource
 from pi_detector.sources.isolated import IsolatedSource
@@ -110,7 +110,7 @@ class TestWhatIsIsolated:
         assert not isinstance(
             make_source(SourceSettings(uri=clip, isolation="off")), IsolatedSource
         )
-        for uri in ("demo:", "v4l2:/dev/video7", "picamera:0", f"images:{tmp_path}"):
+        for uri in ("demo:", "v4l2:/dev/video7", "picamera:0"):
             assert isolated_source(uri, isolation="on").name
 
     def test_auto_opens_what_it_found(self) -> None:
@@ -159,22 +159,6 @@ class TestFrames:
                     first + 2,
                 ]
 
-    def test_of_pictures_grow_and_shrink(self, tmp_path: Path) -> None:
-        sizes = [(40, 30), (4000, 3000), (20, 20), (9000, 6000), (64, 48)]
-        for number, (width, height) in enumerate(sizes):
-            image = np.full((height, width, 3), 40 * number, np.uint8)
-            image[-1, -1] = 255
-            cv2.imwrite(str(tmp_path / f"{number}.bmp"), image)
-        with opened(isolated_source(f"images:{tmp_path}", isolation="on")) as source:
-            for number, (width, height) in enumerate(sizes):
-                frame = source.read()
-                assert frame is not None
-                assert (frame.width, frame.height) == (width, height)
-                assert frame.image[0, 0].tolist() == [40 * number] * 3
-                assert frame.image[-1, -1].tolist() == [255] * 3
-                assert frame.path == str(tmp_path / f"{number}.bmp")
-            assert source.read() is None
-
     def test_of_a_file_whose_name_is_not_utf8(self, tmp_path: Path) -> None:
         clip = write_video(tmp_path / "clip.avi").rename(tmp_path / os.fsdecode(b"cl\xefp.avi"))
         with opened(isolated_source(str(clip))) as source:
@@ -213,13 +197,6 @@ class TestErrors:
             source.open()
         with pytest.raises(SourceLostError, match="not open"):
             source.read()
-
-    def test_of_reading_leave_it_open(self, tmp_path: Path) -> None:
-        (tmp_path / "a.jpg").write_bytes(b"no picture")
-        with opened(isolated_source(f"images:{tmp_path}", isolation="on")) as source:
-            for _ in range(2):
-                with pytest.raises(BadImageError, match=r"a\.jpg"):
-                    source.read()
 
     def test_log_messages_arrive(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         clip = write_video(tmp_path / "clip.avi", 60)
@@ -277,6 +254,115 @@ class TestCrashes:
             with pytest.raises(SourceLostError, match="SIGSEGV"):
                 read_on(source)
             assert time.monotonic() - started < 5
+
+
+def write_pictures(folder: Path, sizes: list[tuple[int, int]]) -> None:
+    """Blue pictures with a white corner, one brighter than the other."""
+    for number, (width, height) in enumerate(sizes):
+        image = np.full((height, width, 3), (40 * number, 0, 0), np.uint8)
+        image[-1, -1] = 255
+        cv2.imwrite(str(folder / f"{number}.bmp"), image)
+
+
+class TestPictures:
+    """A folder of pictures goes on where one of them killed the decoder."""
+
+    def source(self, folder: Path, **settings: object) -> ImagesSource:
+        source = make_source(SourceSettings(uri=f"images:{folder}", **settings))  # type: ignore[arg-type]
+        assert isinstance(source, ImagesSource)
+        source.open()
+        return source
+
+    def pid(self, source: ImagesSource) -> int:
+        assert source._process is not None
+        assert source._process._process is not None
+        return source._process._process.pid
+
+    def test_of_any_size(self, tmp_path: Path) -> None:
+        sizes = [(40, 30), (4000, 3000), (20, 20), (9000, 6000), (64, 48)]
+        write_pictures(tmp_path, sizes)
+        source = self.source(tmp_path)
+        for number, (width, height) in enumerate(sizes):
+            frame = source.read()
+            assert frame is not None
+            assert (frame.width, frame.height) == (width, height)
+            assert frame.image[0, 0].tolist() == [0, 0, 40 * number]
+            assert frame.image[-1, -1].tolist() == [255] * 3
+            assert not frame.image.flags.writeable
+            assert frame.path == str(tmp_path / f"{number}.bmp")
+            assert frame.sequence == number
+        assert source.read() is None
+        pid = self.pid(source)
+        source.close()
+        source.close()
+        assert not is_running(pid)
+
+    def test_off(self, tmp_path: Path) -> None:
+        write_pictures(tmp_path, [(40, 30)])
+        source = self.source(tmp_path, isolation="off")
+        frame = source.read()
+        assert frame is not None
+        assert frame.image[0, 0].tolist() == [0, 0, 0]
+        assert not children()
+
+    def test_that_kills_the_decoder_is_passed_over(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        write_pictures(tmp_path, [(40, 30)] * 4)
+        source = self.source(tmp_path)
+        assert source.read() is not None
+        pid = self.pid(source)
+        os.kill(pid, signal.SIGSTOP)
+        threading.Timer(0.3, os.kill, (pid, signal.SIGKILL)).start()
+        paths = [frame.path for frame in iter(source.read, None)]
+        assert paths == [str(tmp_path / f"{number}.bmp") for number in (2, 3)]
+        assert source.skipped == 1
+        assert "1.bmp: passed over, it cannot be decoded (the decoder was killed by" in caplog.text
+        source.close()
+
+    def test_that_hangs_the_decoder_is_passed_over(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write_pictures(tmp_path, [(40, 30)] * 3)
+        source = self.source(tmp_path)
+        assert source.read() is not None
+        monkeypatch.setattr(isolated_pictures, "_TIMEOUT_S", 2.0)
+        os.kill(self.pid(source), signal.SIGSTOP)
+        assert [frame.path for frame in iter(source.read, None)] == [str(tmp_path / "2.bmp")]
+        assert "1.bmp: passed over, it cannot be decoded (the decoder was killed after 2 s)" in (
+            caplog.text
+        )
+        source.close()
+
+    def test_before_which_the_decoder_died_is_not_lost(self, tmp_path: Path) -> None:
+        write_pictures(tmp_path, [(40, 30)] * 3)
+        source = self.source(tmp_path)
+        assert source.read() is not None
+        os.kill(self.pid(source), signal.SIGSEGV)
+        time.sleep(0.2)
+        assert len(list(iter(source.read, None))) == 2
+        assert source.skipped == 0
+        source.close()
+
+    def test_that_announces_gigabytes(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Its chunk says that it is of 4 GiB, for which OpenCV makes room before it reads it."""
+        png = cv2.imencode(".png", np.zeros((48, 64, 3), np.uint8))[1].tobytes()
+        at = png.index(b"IDAT") - 4
+        (tmp_path / "a.png").write_bytes(png[:at] + b"\xff\x00\x00\x00" + png[at + 4 :])
+        (tmp_path / "b.png").write_bytes(png)
+        source = self.source(tmp_path)
+        started = time.monotonic()
+        frames = list(iter(source.read, None))
+        assert time.monotonic() - started < 8
+        assert [frame.path for frame in frames] == [str(tmp_path / "b.png")]
+        assert "a.png: passed over" in caplog.text
+        limits = Path(f"/proc/{self.pid(source)}/limits").read_text()
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        limit = next(line for line in limits.splitlines() if line.startswith("Max data size"))
+        assert int(limit.split()[3]) == min(max(memory // 2, 256 << 20), 2 << 30)
+        source.close()
 
 
 class TestHangs:

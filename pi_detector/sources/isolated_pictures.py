@@ -1,0 +1,92 @@
+"""Pictures decoded in a process of their own: one that crashes or hangs it is just damaged."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from pi_detector.errors import BadImageError
+from pi_detector.frame import ImageArray
+from pi_detector.sources.isolated_link import (
+    LONGEST_PACKET,
+    Delivered,
+    Failed,
+    Opened,
+    pack_job,
+    unpack_text,
+)
+from pi_detector.sources.isolated_process import (
+    IsolatedProcess,
+    ProcessDiedError,
+    ProcessSilentError,
+    start_process,
+)
+
+log = logging.getLogger(__name__)
+
+_TIMEOUT_S = 12.0
+_CLOSE_TIMEOUT_S = 2.0
+
+
+class PictureProcess:
+    """Decodes one picture after the other; started when it is needed, and again when it died.
+
+    Args:
+        name: of the source, for messages.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._process: IsolatedProcess | None = None
+
+    def decode(self, path: Path) -> ImageArray:
+        """Read and decode a picture.
+
+        Returns:
+            (H, W, 3) uint8 RGB, turned upright.
+
+        Raises:
+            BadImageError: it cannot be read or decoded; the message is the reason alone.
+            SourceLostError, SourceStalledError: no process can be started.
+        """
+        request = os.fsencode(path.absolute())
+        if len(request) > LONGEST_PACKET:
+            raise BadImageError("its path is too long")
+        if self._process is not None and not self._process.is_running:
+            self.close()  # it died between two pictures, of neither
+        try:
+            return self._ask(request)
+        except ProcessDiedError as error:
+            self.close()
+            raise BadImageError(f"the decoder {error}") from error
+        except ProcessSilentError as error:
+            self.close()
+            raise BadImageError(f"the decoder was killed after {_TIMEOUT_S:g} s") from error
+        except BadImageError:
+            raise
+        except BaseException:
+            # An answer that comes late would be taken for that of the next picture.
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the process."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.end(_CLOSE_TIMEOUT_S)
+
+    def _ask(self, request: bytes) -> ImageArray:
+        if self._process is None:
+            self._process = start_process(self._name)
+            self._process.send(pack_job(None, None, log.getEffectiveLevel()))
+            if not isinstance(self._process.receive(_TIMEOUT_S), Opened):
+                raise ProcessDiedError("answered nonsense")
+        self._process.send(request)
+        answer = self._process.receive(_TIMEOUT_S)
+        if isinstance(answer, Delivered):
+            return self._process.take(answer.shape, None)[0]
+        if not isinstance(answer, Failed):
+            raise ProcessDiedError("answered nonsense")
+        text = unpack_text(answer.text)
+        raise BadImageError(text if answer.kind == "BadImageError" else f"{answer.kind}: {text}")
