@@ -7,12 +7,12 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import date, time
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 from msgspec import inspect
 
-from pi_detector.config.settings import Settings
+from pi_detector.config.settings import Point, Settings
 
 Path = tuple[str, ...]
 Problem = tuple[Path, str]
@@ -29,6 +29,32 @@ def problems(tree: object) -> Iterator[Problem]:
     return _check(Settings, tree, ())
 
 
+def conflicts(settings: Settings) -> Iterator[Problem]:
+    """What is wrong between settings that are each valid."""
+    events = settings.events
+    if events.min_hits > events.window:
+        yield (
+            ("events", "min_hits"),
+            f"events.min_hits: {events.min_hits} of {events.window} frames cannot be; raise "
+            "events.window",
+        )
+    for name in events.zones:
+        if name not in settings.zones:
+            near = difflib.get_close_matches(name, settings.zones, n=1)
+            fix = f"did you mean {json.dumps(near[0])}?" if near else f"add [zones.{name}]"
+            yield ("events", "zones"), f"events.zones: there is no zone {json.dumps(name)}; {fix}"
+    outlines = {("zones", name): ("polygon", zone.polygon) for name, zone in settings.zones.items()}
+    outlines |= {("lines", name): ("points", line.points) for name, line in settings.lines.items()}
+    for path, (key, points) in outlines.items():
+        if not points:
+            yield path, f"{dotted(path)}: has no {key}; add {key} = [[x, y], ...] in 0..1"
+    for name, limits in settings.filters.items():
+        path = ("filters", name)
+        for low, high in (("min_area", "max_area"), ("min_aspect", "max_aspect")):
+            if getattr(limits, low) > getattr(limits, high):
+                yield path, f"{dotted(path)}: {low} is above {high}; nothing would pass"
+
+
 def dotted(path: Path) -> str:
     """A path as TOML writes a key: ``detection.min_scores."traffic light"``."""
     return ".".join(
@@ -39,6 +65,12 @@ def dotted(path: Path) -> str:
 def describe(kind: inspect.Type) -> str:
     """The values that a setting takes, in words: ``int in 32..8192``."""
     match kind:
+        case inspect.Metadata(type=inner):
+            words = describe(inner)
+        case inspect.TupleType(item_types=kinds):
+            words = f"[{', '.join(describe(each) for each in kinds)}]"
+        case inspect.VarTupleType(item_type=inspect.TupleType()):
+            words = "a list of points [x, y], each in 0..1"
         case inspect.DictType(value_type=item):
             words = f"a table of values, each {describe(item)}"
         case inspect.VarTupleType(item_type=item):
@@ -68,7 +100,9 @@ def _limits(kind: inspect.IntType | inspect.FloatType) -> str:
 
 def _check(kind: Any, value: Any, path: Path) -> Iterator[Problem]:
     origin = get_origin(kind)
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and isinstance(value, dict):
+    if origin is Annotated and get_origin(get_args(kind)[0]) is tuple:
+        yield from _check_outline(kind, value, path)
+    elif isinstance(kind, type) and issubclass(kind, msgspec.Struct) and isinstance(value, dict):
         types = {field.name: field.type for field in msgspec.structs.fields(kind)}
         for name, item in value.items():
             if name in types:
@@ -90,6 +124,24 @@ def _check(kind: Any, value: Any, path: Path) -> Iterator[Problem]:
             yield path, f"{name}: expected {expected}, got {_quote(value)}"
 
 
+def _check_outline(kind: Any, value: Any, path: Path) -> Iterator[Problem]:
+    name = dotted(path)
+    if not isinstance(value, list):
+        yield path, f"{name}: expected a list of points [x, y], each in 0..1, got {_quote(value)}"
+        return
+    for number, point in enumerate(value, 1):
+        try:
+            msgspec.convert(point, Point)
+        except msgspec.ValidationError:
+            got = json.dumps(point, default=str)[:_LONGEST]
+            yield path, f"{name}: point {number}: expected [x, y], each in 0..1, got {got}"
+            return
+    for meta in get_args(kind)[1:]:
+        problem = (meta.extra or {})["problem"](value)
+        if problem is not None:
+            yield path, f"{name}: {problem}"
+
+
 def _unknown(path: Path, valid: list[str]) -> str:
     message = f"unknown setting `{dotted(path)}`; "
     near = difflib.get_close_matches(path[-1].lower(), valid, n=1)
@@ -102,11 +154,13 @@ def _unknown(path: Path, valid: list[str]) -> str:
 
 
 def _sections_with(name: str) -> list[str]:
-    return [
-        section.name
-        for section in msgspec.structs.fields(Settings)
-        if name in {field.name for field in msgspec.structs.fields(section.type)}
-    ]
+    found = []
+    for section in msgspec.structs.fields(Settings):
+        named = get_origin(section.type) is dict
+        kind = get_args(section.type)[1] if named else section.type
+        if name in {field.name for field in msgspec.structs.fields(kind)}:
+            found.append(f"{section.name}.NAME" if named else section.name)
+    return found
 
 
 def _quote(value: Any) -> str:

@@ -74,13 +74,40 @@ def load_settings(
         for layer in layers
         for where, message in check.problems(layer.tree)
     ]
-    if found:
-        more = [f"and {len(found) - _MOST_PROBLEMS} more"] if len(found) > _MOST_PROBLEMS else []
-        raise ConfigError("\n".join(found[:_MOST_PROBLEMS] + more))
+    _complain(found)
     merged: _Tree = {}
     for layer in layers:
         _merge(merged, layer.tree)
-    return msgspec.convert(merged, Settings)
+    settings = msgspec.convert(merged, Settings)
+    _complain(
+        [f"{_place(layers, where)}: {message}" for where, message in check.conflicts(settings)]
+    )
+    return settings
+
+
+def _complain(found: Sequence[str]) -> None:
+    """Raise ConfigError where problems were found."""
+    if found:
+        more = [f"and {len(found) - _MOST_PROBLEMS} more"] if len(found) > _MOST_PROBLEMS else []
+        raise ConfigError("\n".join([*found[:_MOST_PROBLEMS], *more]))
+
+
+def _place(layers: Sequence[_Layer], where: check.Path) -> str:
+    """The last place that sets what ``where`` names, or else the nearest table around it."""
+    for depth in range(len(where), 0, -1):
+        for layer in reversed(layers):
+            if _has(layer.tree, where[:depth]):
+                return layer.place(where)
+    return "settings"
+
+
+def _has(tree: _Tree, path: check.Path) -> bool:
+    node: Any = tree
+    for name in path:
+        if not isinstance(node, dict) or name not in node:
+            return False
+        node = node[name]
+    return True
 
 
 def find_config(environ: Mapping[str, str]) -> Path | None:

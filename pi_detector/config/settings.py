@@ -9,7 +9,15 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from pi_detector.config.outline import polygon_problem, polyline_problem
+
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
+Point = tuple[Share, Share]
+"""x, y in 0..1 of the picture's width and height, from its upper left corner."""
+# What a type cannot say is asked of the function in ``extra``; see ``check``.
+Polygon = Annotated[tuple[Point, ...], msgspec.Meta(extra={"problem": polygon_problem})]
+Polyline = Annotated[tuple[Point, ...], msgspec.Meta(extra={"problem": polyline_problem})]
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -76,6 +84,134 @@ class DetectionSettings(_Section, frozen=True):
     max_detections: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
 
 
+class MotionSettings(_Section, frozen=True):
+    """The motion gate: the detector rests while nothing moves.
+
+    Attributes:
+        enabled: infer only when something moves, and now and then on a still scene; else every
+            frame.
+        min_area: smallest region that moves, as a share of the picture.
+        threshold: a pixel moves when it differs from its background by more than this many
+            standard deviations.
+        scene_change: more than this share of the picture at once is a change of the light, which
+            becomes the new background and is inferred once.
+        open_s: inference goes on for this long after the last motion.
+        heartbeat_s: a still scene is inferred once in this time.
+        history_s: what stays for about this long becomes background.
+        masks: polygons, by name, in which motion is ignored: trees, a clock in the picture.
+    """
+
+    enabled: bool = False
+    min_area: Share = 0.001
+    threshold: Annotated[float, msgspec.Meta(ge=1, le=50)] = 4.0
+    scene_change: Share = 0.6
+    open_s: Seconds = 3.0
+    heartbeat_s: Annotated[float, msgspec.Meta(ge=0.1, le=86400)] = 10.0
+    history_s: Annotated[float, msgspec.Meta(ge=1, le=86400)] = 30.0
+    masks: dict[str, Polygon] = {}
+
+
+class TrackingSettings(_Section, frozen=True):
+    """The same number for the same object in every frame.
+
+    Attributes:
+        enabled: follow objects from frame to frame; events need it.
+        low_score_share: detections down to this share of the lowest score keep a known object
+            alive; they are not published and start nothing.
+        match_iou: a detection that overlaps the expected place of an object less is another one.
+        lost_s: an object that moved is gone when it was not seen for this long.
+        stationary_lost_s: the same of an object that stood still.
+        min_misses: and it is gone only after this many inferred frames without it.
+        alike: groups of labels that a model confuses; one object may change between them.
+    """
+
+    enabled: bool = True
+    low_score_share: Annotated[float, msgspec.Meta(ge=0.5, le=1)] = 0.7
+    match_iou: Share = 0.2
+    lost_s: Seconds = 3.0
+    stationary_lost_s: Seconds = 60.0
+    min_misses: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 3
+    alike: tuple[tuple[str, ...], ...] = (("car", "bus", "truck"), ("bicycle", "motorcycle"))
+
+
+class EventSettings(_Section, frozen=True):
+    """One event for one object that came and went: `new`, `update`, `end`.
+
+    Attributes:
+        enabled: publish events; needs `tracking.enabled`.
+        min_hits: an event begins when its object was detected in this many of `window` frames.
+        window: the last frames, in which `min_hits` are counted.
+        min_score: lowest median score of an object over its history; unset takes the lowest score
+            of a detection.
+        zones: an event begins only in one of these zones; empty is everywhere.
+        update_interval_s: at most one update of an event in this time.
+        position_interval_s: an object that moves is updated once in this time; 0 only when it
+            changes: zone, line, label, standing still or going on.
+        stationary_after_s: an object that did not move for this long stands still, and is quiet.
+        cooldown_s: after an event no other of its label, in the same zone, begins for this long.
+        cooldowns_s: by label, overrides `cooldown_s`.
+    """
+
+    enabled: bool = True
+    min_hits: Annotated[int, msgspec.Meta(ge=1, le=30)] = 3
+    window: Annotated[int, msgspec.Meta(ge=1, le=30)] = 5
+    min_score: Share | None = None
+    zones: tuple[str, ...] = ()
+    update_interval_s: Seconds = 2.0
+    position_interval_s: Seconds = 10.0
+    stationary_after_s: Annotated[float, msgspec.Meta(ge=1, le=86400)] = 10.0
+    cooldown_s: Seconds = 0.0
+    cooldowns_s: dict[str, Seconds] = {}
+
+
+class FilterSettings(_Section, frozen=True):
+    """What an object of this label must be like for an event. The name is the label.
+
+    Attributes:
+        min_area: smallest box, as a share of the picture; the median over the object's history
+            counts.
+        max_area: largest box.
+        min_aspect: narrowest box: width by height, in pixels.
+        max_aspect: widest box.
+        min_score: lowest median score; overrides `events.min_score`.
+    """
+
+    min_area: Share = 0.0
+    max_area: Share = 1.0
+    min_aspect: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 0.0
+    max_aspect: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 1000.0
+    min_score: Share | None = None
+
+
+class ZoneSettings(_Section, frozen=True):
+    """An area that objects enter and leave with their feet: the middle of the box's lower edge.
+
+    Attributes:
+        polygon: corners in their order around the area, x and y in 0..1 of the picture.
+        labels: labels that count; empty counts all.
+        loiter_s: an object that is inside for this long loiters; 0 never.
+        cooldown_s: overrides `events.cooldown_s` in this zone.
+    """
+
+    polygon: Polygon = ()
+    labels: tuple[str, ...] = ()
+    loiter_s: Seconds = 0.0
+    cooldown_s: Seconds | None = None
+
+
+class LineSettings(_Section, frozen=True):
+    """A line that objects cross with their feet: the middle of the box's lower edge.
+
+    Attributes:
+        points: x and y in 0..1 of the picture. Seen from the first point towards the last, `in` is
+            a crossing from the left to the right, `out` the other way.
+        labels: labels that count; empty counts all.
+    """
+
+    points: Polyline = ()
+    labels: tuple[str, ...] = ()
+
+
 class OutputSettings(_Section, frozen=True):
     """Where results go.
 
@@ -136,6 +272,12 @@ class Settings(_Section, frozen=True):
     source: SourceSettings = SourceSettings()
     model: ModelSettings = ModelSettings()
     detection: DetectionSettings = DetectionSettings()
+    motion: MotionSettings = MotionSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    events: EventSettings = EventSettings()
+    filters: dict[str, FilterSettings] = {}
+    zones: dict[str, ZoneSettings] = {}
+    lines: dict[str, LineSettings] = {}
     output: OutputSettings = OutputSettings()
     recovery: RecoverySettings = RecoverySettings()
     log: LogSettings = LogSettings()

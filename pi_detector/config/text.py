@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import textwrap
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import msgspec
 import tomli_w
@@ -22,7 +23,17 @@ _HEADER = """\
 # change the value. 'pi-detector config check' finds mistakes; 'pi-detector config show' prints
 # what is in force. The environment (PI_DETECTOR__SOURCE__URI=demo:) and the command line
 # (--set source.uri=demo:) override this file.
+#
+# A header that starts with '#' shows a table whose name is yours; there may be several. Delete
+# the '#' of the header as well.
 """
+
+EXAMPLES: dict[str, tuple[str, dict[str, object]]] = {
+    "filters": ("person", {"min_area": 0.002}),
+    "zones": ("driveway", {"polygon": ((0.1, 0.5), (0.6, 0.5), (0.8, 1.0), (0.0, 1.0))}),
+    "lines": ("gate", {"points": ((0.2, 0.6), (0.8, 0.6))}),
+}
+"""Of each kind of named tables: a name, and the settings that the example shows."""
 
 
 def settings_toml(settings: Settings) -> str:
@@ -40,9 +51,22 @@ def commented_example() -> str:
     """
     lines = [_HEADER]
     for section in msgspec.structs.fields(Settings):
+        if get_origin(section.type) is dict:
+            lines.append(_named_tables(section.name, get_args(section.type)[1]))
+            continue
         summary, about = documentation(section.type)
         lines.append(f"# {summary}\n[{section.name}]\n")
         lines += [_explained(field, about) for field in msgspec.structs.fields(section.type)]
+    return "\n".join(lines)
+
+
+def _named_tables(name: str, kind: type[msgspec.Struct]) -> str:
+    """The part of the example about tables whose names the user chooses."""
+    summary, about = documentation(kind)
+    table, values = EXAMPLES[name]
+    lines = [*_comment(summary), f"#[{name}.{table}]\n"]
+    for field in msgspec.structs.fields(kind):
+        lines.append(_explained(field, about, values.get(field.name)))
     return "\n".join(lines)
 
 
@@ -61,15 +85,20 @@ def documentation(section: type[msgspec.Struct]) -> tuple[str, dict[str, str]]:
     return lines[0] if lines else "", about
 
 
-def _explained(field: FieldInfo, about: dict[str, str]) -> str:
+def _explained(field: FieldInfo, about: dict[str, str], example: object = None) -> str:
     expected = describe(msgspec.inspect.type_info(field.type))
     default = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+    if example is not None:
+        default = example
     if default is None:
         expected += "; unset by default"
     words = about.get(field.name, "").rstrip(".")
     text = f"{words[:1].upper()}{words[1:]} ({expected})."
-    wrapped = textwrap.wrap(text, 98, initial_indent="# ", subsequent_indent="# ")
-    return "\n".join([*wrapped, f"#{_assignment(field.name, default)}\n"])
+    return "\n".join([*_comment(text), f"#{_assignment(field.name, default)}\n"])
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, 98, initial_indent="# ", subsequent_indent="# ")
 
 
 def _assignment(name: str, value: object) -> str:
@@ -77,6 +106,8 @@ def _assignment(name: str, value: object) -> str:
         return f"{name} ="
     if value == {}:
         return f"{name} = {{}}"
+    if isinstance(value, tuple) and value:  # on one line, as each line of the example is one
+        return f"{name} = {json.dumps(value)}"
     return tomli_w.dumps({name: value}).rstrip()
 
 

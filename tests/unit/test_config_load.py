@@ -133,6 +133,55 @@ def test_a_value_is_toml_where_the_setting_takes_it_else_text(
         ("source = 3\n", "1: source: expected a table, got 3"),
         ("[[source]]\nwidth = 3\n", "1: source: expected a table, got a list"),
         (
+            "[zones.door]\nlabels = []\npolygon = [[0.1, 0.2], [1.2, 0]]\n",
+            "3: zones.door.polygon: point 2: expected [x, y], each in 0..1, got [1.2, 0]",
+        ),
+        (
+            "[zones.door]\npolygon = [[0.1, 0.2, 0.3]]\n",
+            "2: zones.door.polygon: point 1: expected [x, y], each in 0..1, got [0.1, 0.2, 0.3]",
+        ),
+        (
+            "[zones.door]\npolygon = 'all'\n",
+            '2: zones.door.polygon: expected a list of points [x, y], each in 0..1, got "all"',
+        ),
+        (
+            "[zones.door]\npolygon = [[0, 0], [1, 1]]\n",
+            "2: zones.door.polygon: a polygon has 3 points or more, this one has 2",
+        ),
+        (
+            "[zones.door]\npolygon = [[0, 0], [1, 1], [1, 0], [0, 1]]\n",
+            "2: zones.door.polygon: side 1 meets side 3; give the corners in their order around "
+            "the area",
+        ),
+        (
+            "[motion]\nenabled = true\nmasks.tree = [[0, 0], [0, 0], [1, 1]]\n",
+            "3: motion.masks.tree: points 1 and 2 are the same; remove one",
+        ),
+        (
+            "[zones.door]\n[lines.a]\n",
+            "1: zones.door: has no polygon; add polygon = [[x, y], ...] in 0..1\nFILE:2: lines.a: has no points; add points = [[x, y], ...] in 0..1",
+        ),
+        (
+            "[zones.door]\npolgon = []\n",
+            "2: unknown setting `zones.door.polgon`; did you mean `polygon`?",
+        ),
+        (
+            "[events]\npolygon = [[0, 0], [1, 0], [1, 1]]\n",
+            "2: unknown setting `events.polygon`; did you mean `zones.NAME.polygon`?",
+        ),
+        (
+            "[events]\nzones = ['dor']\n[zones.door]\npolygon = [[0, 0], [1, 0], [1, 1]]\n",
+            '2: events.zones: there is no zone "dor"; did you mean "door"?',
+        ),
+        (
+            "[events]\nmin_hits = 9\n",
+            "2: events.min_hits: 9 of 5 frames cannot be; raise events.window",
+        ),
+        (
+            "[filters.person]\nmin_area = 0.5\nmax_area = 0.1\n",
+            "1: filters.person: min_area is above max_area; nothing would pass",
+        ),
+        (
             "[source\n",
             "1: not valid TOML: Expected ']' at the end of a table declaration, column 8",
         ),
@@ -144,7 +193,23 @@ def test_a_mistake_in_the_file_is_one_line_with_file_and_line(
     file: Path, text: str, message: str
 ) -> None:
     file.write_bytes(text.encode())
-    assert refused(file) == f"{file}:{message}"
+    assert refused(file) == f"{file}:{message}".replace("FILE", str(file))
+
+
+def test_a_conflict_names_the_last_place_that_sets_it(file: Path) -> None:
+    file.write_text("[zones.door]\npolygon = [[0, 0], [1, 0], [1, 1]]\n[events]\nzones=['door']\n")
+    assert load_settings(file, {}, []).events.zones == ("door",)
+    assert refused(file, 'events.zones=["gate"]').startswith("command line: events.zones: there is")
+    assert refused(file, PI_DETECTOR__ZONES__GATE__LOITER_S="3").startswith(
+        "environment variable PI_DETECTOR__ZONES__GATE__LOITER_S: zones.gate: has no polygon"
+    )
+
+
+def test_parts_of_a_zone_may_come_from_several_places(file: Path) -> None:
+    file.write_text("[zones.door]\nloiter_s = 3\n")
+    zone = load_settings(file, {}, ["zones.door.polygon=[[0, 0], [1, 0], [1, 1]]"]).zones["door"]
+    assert zone.loiter_s == 3
+    assert zone.polygon == ((0, 0), (1, 0), (1, 1))
 
 
 def test_all_mistakes_are_told_at_once(file: Path) -> None:

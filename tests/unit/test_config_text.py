@@ -3,20 +3,28 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pi_detector.config.load import load_settings
-from pi_detector.config.settings import Settings
-from pi_detector.config.text import commented_example, documentation, settings_toml
+from pi_detector.config.settings import (
+    FilterSettings,
+    LineSettings,
+    Settings,
+    ZoneSettings,
+)
+from pi_detector.config.text import EXAMPLES, commented_example, documentation, settings_toml
 
 # A loaded machine is no failure.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-SECTIONS = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+SECTIONS = {
+    field.name: get_args(field.type)[1] if get_origin(field.type) is dict else field.type
+    for field in msgspec.structs.fields(Settings)
+}
 
 
 def loaded(text: str, folder: Path) -> Settings:
@@ -38,12 +46,18 @@ def test_the_example_sets_nothing(tmp_path: Path) -> None:
 
 
 def test_the_example_with_its_comments_removed_is_the_defaults(tmp_path: Path) -> None:
-    text, opened = re.subn(r"(?m)^#(\w+ = )", r"\1", commented_example())
+    text = re.sub(r"(?m)^#(\[\w+\.\w+\])$", r"\1", commented_example())
+    text, opened = re.subn(r"(?m)^#(\w+ = )", r"\1", text)
     unset = re.findall(r"(?m)^#(\w+) =$", text)
     fields = [field for section in SECTIONS.values() for field in msgspec.structs.fields(section)]
     assert opened + len(unset) == len(fields)
-    assert unset == ["min_score"]
-    assert loaded(text, tmp_path) == Settings()
+    assert unset == ["min_score", "min_score", "min_score", "cooldown_s"]
+    (person, filters), (driveway, zones), (gate, lines) = EXAMPLES.values()
+    assert loaded(text, tmp_path) == Settings(
+        filters={person: msgspec.convert(filters, FilterSettings)},
+        zones={driveway: msgspec.convert(zones, ZoneSettings)},
+        lines={gate: msgspec.convert(lines, LineSettings)},
+    )
 
 
 def test_the_example_explains_and_gives_limits() -> None:
@@ -67,6 +81,14 @@ shares = st.floats(0, 1)
                 {"labels": st.lists(labels, max_size=3), "min_score": shares}
             )
             | st.fixed_dictionaries({"min_scores": st.dictionaries(labels, shares, max_size=3)}),
+            "zones": st.dictionaries(
+                labels,
+                st.fixed_dictionaries(
+                    {"polygon": st.just([[0, 0], [1, 0], [0.5, 1]])},
+                    optional={"cooldown_s": shares, "labels": st.lists(labels, max_size=2)},
+                ),
+                max_size=2,
+            ),
         },
     )
 )

@@ -1,0 +1,75 @@
+"""Polygons and polylines of the settings: points in 0..1 of the picture, and what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_Point = Sequence[float]
+
+
+def polygon_problem(points: Sequence[_Point]) -> str | None:
+    """What keeps points from being a polygon, in words; None where nothing does.
+
+    Args:
+        points: corners in order, the last joined to the first; (x, y) in 0..1, x to the right and
+            y down.
+    """
+    if len(points) < 3:
+        return f"a polygon has 3 points or more, this one has {len(points)}"
+    sides = [(points[i], points[(i + 1) % len(points)]) for i in range(len(points))]
+    for number, (start, end) in enumerate(sides, 1):
+        if tuple(start) == tuple(end):
+            return f"points {number} and {number % len(points) + 1} are the same; remove one"
+    for i in range(len(sides)):
+        for j in range(i + 1, len(sides)):
+            neighbours = j == i + 1 or (i == 0 and j == len(sides) - 1)
+            if _fold(sides, i, j) if neighbours else _meet(*sides[i], *sides[j]):
+                return (
+                    f"side {i + 1} meets side {j + 1}; give the corners in their order around "
+                    "the area"
+                )
+    return None
+
+
+def polyline_problem(points: Sequence[_Point]) -> str | None:
+    """What keeps points from being a line of one or more straight pieces; None where nothing does.
+
+    Args:
+        points: (x, y) in 0..1, x to the right and y down.
+    """
+    if len(points) < 2:
+        return f"a line has 2 points or more, this one has {len(points)}"
+    for number in range(1, len(points)):
+        if tuple(points[number - 1]) == tuple(points[number]):
+            return f"points {number} and {number + 1} are the same; remove one"
+    return None
+
+
+def _fold(sides: Sequence[tuple[_Point, _Point]], i: int, j: int) -> bool:
+    """Whether two sides that share a corner run back over each other."""
+    (a, b), (c, d) = sides[i], sides[j]
+    before, corner, after = (a, b, d) if tuple(b) == tuple(c) else (b, a, c)
+    if _turn(before, corner, after) != 0:
+        return False
+    along = (corner[0] - before[0]) * (after[0] - corner[0])
+    return along + (corner[1] - before[1]) * (after[1] - corner[1]) < 0
+
+
+def _meet(a: _Point, b: _Point, c: _Point, d: _Point) -> bool:
+    """Whether the segments a-b and c-d have a point in common."""
+    turns = _turn(a, b, c), _turn(a, b, d), _turn(c, d, a), _turn(c, d, b)
+    if turns[0] * turns[1] < 0 and turns[2] * turns[3] < 0:
+        return True
+    ends = ((a, b, c), (a, b, d), (c, d, a), (c, d, b))
+    return any(turn == 0 and _between(*end) for turn, end in zip(turns, ends, strict=True))
+
+
+def _turn(a: _Point, b: _Point, c: _Point) -> int:
+    """The side of c beside a-b: 1, -1, or 0 on its line."""
+    cross = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+    return (cross > 1e-12) - (cross < -1e-12)
+
+
+def _between(a: _Point, b: _Point, c: _Point) -> bool:
+    """Whether c, on the line of a and b, is between them."""
+    return min(a[0], b[0]) <= c[0] <= max(a[0], b[0]) and min(a[1], b[1]) <= c[1] <= max(a[1], b[1])
