@@ -26,6 +26,8 @@ Seconds = Annotated[float, msgspec.Meta(ge=0)]
 UtcTime = Annotated[datetime, msgspec.Meta(tz=True)]
 BoxPx = tuple[float, float, float, float]
 """x1, y1, x2, y2 in pixels of the frame."""
+EndReason = Literal["gone", "source_lost", "source_ended", "shutdown"]
+"""The object is gone; the camera is; the file or folder is at its end; the program ends."""
 Box = tuple[Score, Score, Score, Score]
 """x1, y1, x2, y2 in 0..1 of the frame's width and height."""
 
@@ -48,6 +50,19 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """A frame that shows the object of an event better than any before.
+
+    Attributes:
+        event_id: of the event, whose records have it as ``id``.
+        box_px: where the object is, x1, y1, x2, y2 in pixels of the frame.
+    """
+
+    event_id: str
+    box_px: BoxPx
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """A processed frame: what the detector hands to the sinks.
 
@@ -58,6 +73,7 @@ class Result:
         timings: what it cost.
         dropped: frames of this source that were replaced by newer ones before detection, so far.
         inferred: the detector ran; False for a frame that the motion gate found still.
+        views: the events that this frame is the best view of, so far.
     """
 
     frame: Frame
@@ -66,6 +82,7 @@ class Result:
     timings: Timings
     dropped: int = 0
     inferred: bool = True
+    views: tuple[View, ...] = ()
 
 
 class FrameSize(msgspec.Struct, frozen=True):
@@ -115,14 +132,41 @@ class DetectionsRecord(msgspec.Struct, frozen=True, tag="detections", tag_field=
     version: Literal[1] = 1
 
 
+class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an object did at a zone or line.
+
+    ``kind`` is ``entered``, ``left`` or ``loitering`` of the zone ``name``; ``in`` or ``out`` of
+    the line ``name``. ``dwell_s`` is how long it was inside the zone, ``total`` how many objects
+    have crossed the line in this direction since the start, this one included.
+    """
+
+    kind: Literal["entered", "left", "loitering", "in", "out"]
+    name: str
+    time: UtcTime
+    dwell_s: Seconds | None = None
+    total: int | None = None
+
+
+class BestView(msgspec.Struct, frozen=True):
+    """The frame that shows the object of an event best: near, sharp, whole and certain."""
+
+    sequence: int
+    time: UtcTime
+    score: Score
+    box_px: BoxPx
+    box: Box
+
+
 class EventRecord(msgspec.Struct, frozen=True, tag="event", tag_field="type", kw_only=True):
     """One object from its appearance to its end: ``new``, then ``update`` s, then ``end``.
 
     ``id`` names the event in all of them, and is unique across restarts. ``box`` and ``box_px``
-    are where the object is now (at its end: was last), ``score`` is the median over its history,
-    ``best_score`` that of its best view. ``duration_s`` is by the monotonic clock. ``zones`` are
-    those that it is in now, ``entered`` all that it was ever in. ``reason`` tells why an event
-    ended.
+    are where the object was seen last, at ``last_seen``; ``score`` is the median over its history,
+    ``hits`` the number of frames in which it was detected. ``duration_s`` is from ``started`` to
+    ``last_seen`` by the monotonic clock. ``zones`` are those that it is in now, ``entered`` all
+    that it was ever in; ``transitions`` what it did at zones and lines since the record before.
+    ``reason`` tells why an event ended. ``continues`` is the id of the event of the same standing
+    object that ended when the source was lost.
     """
 
     id: str
@@ -131,11 +175,13 @@ class EventRecord(msgspec.Struct, frozen=True, tag="event", tag_field="type", kw
     class_id: int
     track_id: int
     score: Score
-    best_score: Score
+    hits: int
+    best: BestView
     source: str
     sequence: int
     time: UtcTime
     started: UtcTime
+    last_seen: UtcTime
     clock_synchronized: bool
     monotonic_ns: int
     duration_s: Seconds
@@ -145,7 +191,9 @@ class EventRecord(msgspec.Struct, frozen=True, tag="event", tag_field="type", kw
     stationary: bool = False
     zones: tuple[str, ...] = ()
     entered: tuple[str, ...] = ()
-    reason: Literal["gone", "source_lost", "shutdown"] | None = None
+    transitions: tuple[Transition, ...] = ()
+    reason: EndReason | None = None
+    continues: str | None = None
     version: Literal[1] = 1
 
 

@@ -64,10 +64,9 @@ def _named_tables(name: str, kind: type[msgspec.Struct]) -> str:
     """The part of the example about tables whose names the user chooses."""
     summary, about = documentation(kind)
     table, values = EXAMPLES[name]
-    lines = [*_comment(summary), f"#[{name}.{table}]\n"]
-    for field in msgspec.structs.fields(kind):
-        lines.append(_explained(field, about, values.get(field.name)))
-    return "\n".join(lines)
+    fields = msgspec.structs.fields(kind)
+    explained = [_explained(field, about, values.get(field.name)) for field in fields]
+    return "\n".join([*_comment(summary), f"#[{name}.{table}]\n", *explained])
 
 
 def documentation(section: type[msgspec.Struct]) -> tuple[str, dict[str, str]]:

@@ -159,7 +159,8 @@ def test_a_value_is_toml_where_the_setting_takes_it_else_text(
         ),
         (
             "[zones.door]\n[lines.a]\n",
-            "1: zones.door: has no polygon; add polygon = [[x, y], ...] in 0..1\nFILE:2: lines.a: has no points; add points = [[x, y], ...] in 0..1",
+            "1: zones.door: has no polygon; add polygon = [[x, y], ...] in 0..1\n"
+            "FILE:2: lines.a: has no points; add points = [[x, y], ...] in 0..1",
         ),
         (
             "[zones.door]\npolgon = []\n",

@@ -1,0 +1,161 @@
+"""What is known of an object that is followed: its history, and whether it stands still."""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+
+from pi_detector.events.kalman import Array
+from pi_detector.events.zones import Change, Path
+
+BoxPx = tuple[float, float, float, float]
+
+_HISTORY = 101  # detections whose medians stand for the whole history
+_RECENT = 5  # detections whose median box is where an object is
+_MOVED_IOU = 0.6  # a box that overlaps its place less than this has moved ...
+_PERSISTENT = 3  # ... when it does in this many detections: one may be half hidden
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A frame on its clocks.
+
+    Attributes:
+        ns: monotonic.
+        at: wall time, UTC.
+        sequence: number of the frame.
+    """
+
+    ns: int
+    at: datetime
+    sequence: int
+
+
+@dataclass(slots=True)
+class OpenEvent:
+    """An event that began and has not ended.
+
+    Attributes:
+        id: of the event.
+        published_ns: when its last record was made.
+        label: class id that the last record told.
+        stationary: what the last record told.
+        best: moment, box and score of the best view.
+        best_value: what the best view is worth.
+        continues: id of an event of the same object, before the source was lost.
+    """
+
+    id: str
+    published_ns: int
+    label: int
+    stationary: bool
+    best: tuple[Moment, BoxPx, float]
+    best_value: float = 0.0
+    continues: str | None = None
+
+
+@dataclass(slots=True)
+class TrackedObject:
+    """An object that is followed.
+
+    Attributes:
+        track_id: of the tracker.
+        first: when it was detected first.
+        last: when it was detected last.
+        box: where it was detected last, in pixels.
+        last_score: of that detection.
+        place: where it stands or began to move, in pixels.
+        moved_ns: when it last moved.
+        path: its way through zones and lines.
+        changes: what it did there and no record has told yet.
+        event: its event, once that has begun.
+        hits: frames in which it was detected.
+        held_back: a cooldown keeps its event from beginning.
+    """
+
+    track_id: int
+    first: Moment
+    last: Moment
+    box: BoxPx
+    path: Path
+    moved_ns: int
+    place: BoxPx
+    last_score: float = 0.0
+    hits: int = 0
+    stationary: bool = False
+    held_back: bool = False
+    changes: list[Change] = field(default_factory=list)
+    event: OpenEvent | None = None
+    _scores: deque[float] = field(default_factory=lambda: deque(maxlen=_HISTORY))
+    _areas: deque[float] = field(default_factory=lambda: deque(maxlen=_HISTORY))
+    _aspects: deque[float] = field(default_factory=lambda: deque(maxlen=_HISTORY))
+    _recent: deque[BoxPx] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    _votes: dict[int, float] = field(default_factory=dict)
+    _away: int = 0
+
+    def see(self, moment: Moment, box: BoxPx, class_id: int, score: float) -> None:
+        """Take a detection of this object."""
+        self.last, self.box, self.last_score = moment, box, score
+        self.hits += 1
+        width, height = max(box[2] - box[0], 1.0), max(box[3] - box[1], 1.0)
+        self._scores.append(score)
+        self._areas.append(width * height)
+        self._aspects.append(width / height)
+        self._recent.append(box)
+        self._votes[class_id] = self._votes.get(class_id, 0.0) + score
+
+    @property
+    def class_id(self) -> int:
+        """The class of the most detections, weighed by their scores."""
+        return max(self._votes, key=lambda class_id: (self._votes[class_id], -class_id))
+
+    @property
+    def score(self) -> float:
+        """Median score."""
+        return statistics.median(self._scores)
+
+    @property
+    def area_px(self) -> float:
+        """Median area of its box in square pixels."""
+        return statistics.median(self._areas)
+
+    @property
+    def aspect(self) -> float:
+        """Median width by height of its box."""
+        return statistics.median(self._aspects)
+
+    def settle(self, now_ns: int, stationary_after_s: float) -> None:
+        """Find out whether it stands still; call after ``see``.
+
+        The median of its last boxes is compared with its place, so that a box that jumps for a
+        frame, as of an object that another one half hides, is no movement.
+        """
+        boxes: Array = np.array(self._recent)
+        middle = np.median(boxes, axis=0)
+        if _iou(middle, self.place) < _MOVED_IOU:
+            self._away += 1
+        else:
+            self._away = 0
+        if self._away >= _PERSISTENT:
+            x1, y1, x2, y2 = middle.tolist()
+            self.place, self.moved_ns, self._away = (x1, y1, x2, y2), now_ns, 0
+            self.stationary = False
+        elif now_ns - self.moved_ns >= stationary_after_s * 1e9:
+            self.stationary = True
+
+    def overlap(self, box: BoxPx) -> float:
+        """Intersection over union of its place with a box in pixels."""
+        return _iou(np.array(self.place), box)
+
+
+def _iou(a: Array, b: BoxPx) -> float:
+    width = min(float(a[2]), b[2]) - max(float(a[0]), b[0])
+    height = min(float(a[3]), b[3]) - max(float(a[1]), b[1])
+    overlap = max(0.0, width) * max(0.0, height)
+    area_a = (float(a[2]) - float(a[0])) * (float(a[3]) - float(a[1]))
+    area_b = (b[2] - b[0]) * (b[3] - b[1])
+    return overlap / max(area_a + area_b - overlap, 1e-9)

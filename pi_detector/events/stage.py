@@ -1,0 +1,254 @@
+"""The event stage: a processed frame in, the same with track ids and the records of events out."""
+
+from __future__ import annotations
+
+import difflib
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeVar
+
+import numpy as np
+
+from pi_detector.clock import clock_synchronized
+from pi_detector.config.settings import Settings
+from pi_detector.errors import ConfigError
+from pi_detector.events.lifecycle import Counts, LifeCycle, Scene
+from pi_detector.events.objects import BoxPx, Moment, TrackedObject
+from pi_detector.events.tracker import Tracker, Tracks
+from pi_detector.events.zones import Path, Places
+from pi_detector.geometry import Detections, FloatArray
+from pi_detector.records import EndReason, EventRecord, Result
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What is in the picture now.
+
+    Attributes:
+        tracked: objects that are followed, confirmed or not.
+        moving: of these, those that do not stand still.
+        in_zone: objects with an open event, by the zone that they are in.
+    """
+
+    tracked: int
+    moving: int
+    in_zone: dict[str, int]
+
+
+class EventStage:
+    """Follows objects and tells their events. For one thread, and the frames of one source.
+
+    It is driven by the clocks of the frames alone: the same frames give the same records, but for
+    the token in their ids.
+
+    Args:
+        settings: sections `tracking`, `events`, `filters`, `zones`, `lines`.
+        labels: class id to label, of the model.
+        min_scores: class id to the lowest score of a detection. Weaker ones, which the detector
+            hands over where it was made with ``low_score_share``, help to follow an object and go
+            no further.
+        run_token: part of each event's id; None takes a random one.
+        synchronized: whether the wall clock of the frames can be trusted.
+
+    Raises:
+        ConfigError: a label in the settings is unknown to the model.
+
+    Example:
+        >>> stage = EventStage(settings, detector.labels, detector.min_scores)
+        >>> result, events = stage.process(result)
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        labels: Mapping[int, str],
+        min_scores: Mapping[int, float],
+        *,
+        run_token: str | None = None,
+        synchronized: Callable[[], bool] = clock_synchronized,
+    ) -> None:
+        _check_labels(settings, labels)
+        self._tracking, self._events = settings.tracking, settings.events
+        self._min_scores = min_scores
+        self._tracker = Tracker(
+            settings.tracking,
+            labels,
+            min_hits=settings.events.min_hits,
+            window=settings.events.window,
+        )
+        self._places = Places(settings.zones, settings.lines)
+        self._life = LifeCycle(
+            settings.events,
+            settings.filters,
+            self._places,
+            labels,
+            min_scores,
+            run_token=run_token or secrets.token_hex(4),
+            synchronized=synchronized,
+        )
+        self._objects: dict[int, TrackedObject] = {}
+        self._scene: Scene | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is followed that does not stand still: keeps a motion gate open."""
+        return any(not thing.stationary for thing in self._objects.values())
+
+    @property
+    def counts(self) -> Counts:
+        """What the stage did so far."""
+        return self._life.counts
+
+    @property
+    def activity(self) -> Activity:
+        """What is in the picture now."""
+        things = self._objects.values()
+        open_ones = [thing for thing in things if thing.event is not None]
+        return Activity(
+            tracked=len(things),
+            moving=sum(not thing.stationary for thing in things),
+            in_zone={
+                name: sum(name in thing.path.inside for thing in open_ones)
+                for name in self._places.zones
+            },
+        )
+
+    def process(self, result: Result) -> tuple[Result, list[EventRecord]]:
+        """Follow the objects of a frame.
+
+        Args:
+            result: detections, also the weak ones, best first. Of a frame that was not inferred
+                only the time counts: nothing in it is seen, and nothing missed.
+
+        Returns:
+            The result without the weak detections, with track ids and the views; the records.
+        """
+        scene = Scene.of(result.frame)
+        records = self._changed_size(scene)
+        self._scene = scene
+        high = self._thresholds(result.detections)
+        if not self._tracking.enabled:
+            strong = result.detections.score >= high
+            return replace(result, detections=result.detections[strong]), records
+        if not result.inferred:
+            return result, records + self._tell(scene)
+        tracks = self._tracker.update(result.detections, high, scene.now.ns)
+        track_id = np.zeros(len(result.detections), np.int64)
+        seen = tracks.row >= 0
+        track_id[tracks.row[seen]] = tracks.track_id[seen]
+        found = replace(result.detections, track_id=track_id)
+        for ended in tracks.ended:
+            records += _some(self._life.end(self._objects[ended], "gone", scene))
+        self._follow(tracks, found, scene)
+        records += self._tell(scene)
+        views = [
+            view
+            for thing in self._objects.values()
+            if thing.last == scene.now
+            for view in _some(self._life.view(thing, result.frame.image))
+        ]
+        strong = found.score >= high
+        return replace(result, detections=found[strong], views=tuple(views)), records
+
+    def interrupt(self, reason: EndReason, now_ns: int, now_at: datetime) -> list[EventRecord]:
+        """End all events: the source is lost, or the program ends.
+
+        Args:
+            reason: why.
+            now_ns: monotonic.
+            now_at: the same moment, wall time in UTC.
+        """
+        if self._scene is None:
+            return []
+        moment = Moment(now_ns, now_at, self._scene.now.sequence)
+        return self._end_all(reason, replace(self._scene, now=moment))
+
+    def _end_all(self, reason: EndReason, scene: Scene) -> list[EventRecord]:
+        records = [
+            record
+            for thing in self._objects.values()
+            for record in _some(self._life.end(thing, reason, scene))
+        ]
+        self._objects.clear()
+        self._tracker.clear()
+        return records
+
+    def _changed_size(self, scene: Scene) -> list[EventRecord]:
+        """Places in pixels mean nothing in frames of another size: that is another source."""
+        before = self._scene
+        if before is None or (before.width, before.height) == (scene.width, scene.height):
+            return []
+        return self._end_all("source_lost", replace(before, now=scene.now))
+
+    def _thresholds(self, found: Detections) -> FloatArray:
+        return np.array([self._min_scores.get(int(c), 0.0) for c in found.class_id], np.float32)
+
+    def _follow(self, tracks: Tracks, found: Detections, scene: Scene) -> None:
+        """Bring the objects up to date with what the tracker made of the frame."""
+        kept: dict[int, TrackedObject] = {}
+        size = np.array([scene.width, scene.height], np.float64)
+        for row, (track_id, at) in enumerate(
+            zip(tracks.track_id.tolist(), tracks.row.tolist(), strict=True)
+        ):
+            thing = self._objects.get(track_id)
+            if at < 0:
+                if thing is not None:
+                    kept[track_id] = thing
+                continue
+            x1, y1, x2, y2 = found.xyxy[at].tolist()
+            box = (x1, y1, x2, y2)
+            if thing is None:
+                thing = self._new(track_id, box, scene.now)
+            kept[track_id] = thing
+            thing.see(scene.now, box, int(found.class_id[at]), float(found.score[at]))
+            self._settle(thing, scene.now.ns)
+            left, _, right, bottom = tracks.xyxy[row]
+            foot = np.clip(np.array([(left + right) / 2, bottom]) / size, 0, 1).tolist()
+            label = self._life.label(thing)
+            thing.changes += thing.path.step(label, (foot[0], foot[1]), scene.now.ns, scene.now.at)
+        self._objects = kept
+
+    def _new(self, track_id: int, box: BoxPx, now: Moment) -> TrackedObject:
+        path = Path(self._places)
+        return TrackedObject(track_id, now, now, box, path, moved_ns=now.ns, place=box)
+
+    def _settle(self, thing: TrackedObject, now_ns: int) -> None:
+        before = thing.stationary
+        thing.settle(now_ns, self._events.stationary_after_s)
+        if thing.stationary != before:
+            tracking = self._tracking
+            patience_s = tracking.stationary_lost_s if thing.stationary else tracking.lost_s
+            self._tracker.be_patient(thing.track_id, patience_s)
+
+    def _tell(self, scene: Scene) -> list[EventRecord]:
+        """The records that are due."""
+        confirmed = self._tracker.confirmed if self._events.enabled else frozenset()
+        records = []
+        for thing in self._objects.values():
+            thing.changes += thing.path.linger(scene.now.ns, scene.now.at)
+            if thing.track_id in confirmed:
+                records += _some(self._life.advance(thing, scene))
+        return records
+
+
+def _some(value: T | None) -> list[T]:
+    return [] if value is None else [value]
+
+
+def _check_labels(settings: Settings, labels: Mapping[int, str]) -> None:
+    names = list(labels.values())
+    given: dict[str, tuple[str, ...]] = {f"filters.{label}": (label,) for label in settings.filters}
+    given["events.cooldowns_s"] = tuple(settings.events.cooldowns_s)
+    given |= {f"zones.{name}.labels": zone.labels for name, zone in settings.zones.items()}
+    given |= {f"lines.{name}.labels": line.labels for name, line in settings.lines.items()}
+    for key, wanted in given.items():
+        for label in wanted:
+            if label not in names:
+                near = difflib.get_close_matches(label, names, n=1, cutoff=0.5)
+                known = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+                fix = f"did you mean {near[0]!r}?" if near else f"the model knows {known}"
+                raise ConfigError(f"{key}: the model has no label {label!r}; {fix}")

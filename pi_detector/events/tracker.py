@@ -1,0 +1,260 @@
+"""The same number for the same object in every frame.
+
+Association in two stages after Y. Zhang et al., "ByteTrack: Multi-Object Tracking by Associating
+Every Detection Box", ECCV 2022, https://arxiv.org/abs/2110.06864: first the detections that count,
+then the weak ones, which keep a half hidden object alive but start none. What differs from it:
+
+- Frames may come at any interval. Boxes are compared after both grew by how uncertain the place
+  is, so that an object that moves more than its width between two frames is still found; after
+  F. Yang et al., "Hard to Track Objects with Irregular Motions and Similar Appearances? Make It
+  Easier by Buffering the Matching Space", WACV 2023, https://arxiv.org/abs/2211.14317.
+- Motion of an object that is not seen is followed for a while only, then it is expected to wait.
+- Labels that a model confuses are one object's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pi_detector.config.settings import TrackingSettings
+from pi_detector.events.kalman import Array, KalmanBoxes
+from pi_detector.geometry import Detections, FloatArray, IntArray, pairwise_iou
+
+Rows = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+_COAST_S = 1.0  # an unseen object is expected to go on for this long
+_MOST_GROWTH = 0.5  # of a box, by its own sides
+_SAME_BOX_IOU = 0.7  # boxes of labels that are alike and overlap more are one object
+_WEAK_IOU = 0.4  # a weak detection must be where the object is expected
+_NONE = np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Tracks:
+    """The objects that are followed after a frame: one row an object.
+
+    Attributes:
+        track_id: (T,) int64, from 1.
+        xyxy: (T, 4) float64 where they are by the filter, in pixels; may leave the frame.
+        row: (T,) int64 index of the object's detection in this frame; -1 where it was not seen.
+        confirmed: (T,) bool, detected in enough frames to be believed.
+        ended: ids of those that were confirmed and are gone since the frame before.
+    """
+
+    track_id: IntArray
+    xyxy: Array
+    row: Rows
+    confirmed: Mask
+    ended: tuple[int, ...] = ()
+
+
+class Tracker:
+    """Follows the objects of one camera. For one thread.
+
+    Attributes:
+        ids: numbers given out so far.
+    """
+
+    def __init__(
+        self,
+        settings: TrackingSettings,
+        labels: Mapping[int, str],
+        *,
+        min_hits: int = 3,
+        window: int = 5,
+    ) -> None:
+        """Make a tracker that follows nothing yet.
+
+        Args:
+            settings: thresholds and patience.
+            labels: class id to label.
+            min_hits: an object is confirmed after as many detections ...
+            window: ... within as many frames.
+        """
+        self.ids = 0
+        self._settings = settings
+        self._min_hits, self._window = min_hits, window
+        self._group = _groups(labels, settings.alike)
+        self._boxes = KalmanBoxes()
+        self._now_ns: int | None = None
+        self._id: IntArray = _NONE
+        self._group_of: Rows = _NONE
+        self._seen_ns: Rows = _NONE
+        self._misses: Rows = _NONE
+        self._patience_s: Array = np.zeros(0)
+        self._hits: Mask = np.zeros((0, window), np.bool_)
+        self._confirmed: Mask = np.zeros(0, np.bool_)
+
+    def update(self, found: Detections, high: FloatArray, now_ns: int) -> Tracks:
+        """Take the detections of an inferred frame.
+
+        Args:
+            found: all of them, also the weak, best first.
+            high: (N,) lowest score of each one's class; those that reach it may start an object.
+            now_ns: when the frame was captured, monotonic.
+        """
+        self._let_time_pass(now_ns)
+        boxes = found.xyxy.astype(np.float64)
+        groups = np.array([self._group.get(int(c), -1 - int(c)) for c in found.class_id], np.int64)
+        usable = ~_repeated(found, groups)
+        strong = np.flatnonzero(usable & (found.score >= high))
+        weak = np.flatnonzero(usable & (found.score < high))
+        row = np.full(len(self._id), -1, np.int64)
+        settled, young = np.flatnonzero(self._confirmed), np.flatnonzero(~self._confirmed)
+        expected, growth = self._boxes.xyxy(), self._growth()
+
+        def associate(tracks: Rows, candidates: Rows, lowest: float) -> Rows:
+            """Give candidates to tracks; returns the candidates that are left."""
+            overlap = grown_iou(expected[tracks], boxes[candidates], growth[tracks])
+            overlap[self._group_of[tracks][:, None] != groups[candidates][None]] = 0
+            first, second = assign(overlap, lowest)
+            row[tracks[first]] = candidates[second]
+            return np.delete(candidates, second)
+
+        strong = associate(settled, strong, self._settings.match_iou)
+        weak = associate(settled[row[settled] < 0], weak, max(_WEAK_IOU, self._settings.match_iou))
+        strong = associate(young, strong, self._settings.match_iou)
+        self._correct(row, boxes, now_ns)
+        row = self._start(strong, row, boxes, groups, now_ns)
+        return self._forget(row, now_ns)
+
+    def be_patient(self, track_id: int, patience_s: float) -> None:
+        """Say how long an object may be unseen before it is gone."""
+        self._patience_s[self._id == track_id] = patience_s
+
+    @property
+    def confirmed(self) -> frozenset[int]:
+        """The numbers of the objects that were detected in enough frames to be believed."""
+        return frozenset(self._id[self._confirmed].tolist())
+
+    def clear(self) -> None:
+        """Forget all objects; numbers go on."""
+        self._keep(np.zeros(len(self._id), np.bool_))
+        self._now_ns = None
+
+    def _let_time_pass(self, now_ns: int) -> None:
+        before = now_ns if self._now_ns is None else self._now_ns
+        self._now_ns = max(now_ns, before)
+        coast_end = self._seen_ns + int(_COAST_S * 1e9)
+        dt_ns = np.minimum(self._now_ns, coast_end) - np.minimum(before, coast_end)
+        self._boxes.predict(dt_ns / 1e9)
+
+    def _growth(self) -> Array:
+        """(T, 2): by how much a box is to grow to each side, in shares of its sides."""
+        sides = np.maximum(self._boxes.mean[:, 2:, 0], 1.0)
+        return np.minimum(self._boxes.spread() / sides, _MOST_GROWTH)
+
+    def _correct(self, row: Rows, boxes: Array, now_ns: int) -> None:
+        seen = np.flatnonzero(row >= 0)
+        self._boxes.update(seen, boxes[row[seen]])
+        self._seen_ns[seen] = now_ns
+        self._misses += 1
+        self._misses[seen] = 0
+        self._hits = np.roll(self._hits, 1, axis=1)
+        self._hits[:, 0] = row >= 0
+        self._confirmed |= self._hits.sum(axis=1) >= self._min_hits
+
+    def _start(self, new: Rows, row: Rows, boxes: Array, groups: Rows, now_ns: int) -> Rows:
+        """Follow what belongs to no object yet. Returns ``row`` with theirs."""
+        count = len(new)
+        self._boxes.add(boxes[new])
+        self._id = np.append(self._id, np.arange(self.ids + 1, self.ids + count + 1))
+        self.ids += count
+        self._group_of = np.append(self._group_of, groups[new])
+        self._seen_ns = np.append(self._seen_ns, np.full(count, now_ns))
+        self._misses = np.append(self._misses, np.zeros(count, np.int64))
+        self._patience_s = np.append(self._patience_s, np.full(count, self._settings.lost_s))
+        hits = np.zeros((count, self._window), np.bool_)
+        hits[:, 0] = True
+        self._hits = np.concatenate([self._hits, hits])
+        self._confirmed = np.append(self._confirmed, np.full(count, self._min_hits <= 1))
+        return np.append(row, new)
+
+    def _forget(self, row: Rows, now_ns: int) -> Tracks:
+        unseen_s = (now_ns - self._seen_ns) / 1e9
+        gone = (unseen_s >= self._patience_s) & (self._misses >= self._settings.min_misses)
+        # One that is not confirmed goes as soon as it cannot be any more, had it been there.
+        gone |= ~self._confirmed & (self._misses > self._window - self._min_hits)
+        ended = tuple(self._id[gone & self._confirmed].tolist())
+        self._keep(~gone)
+        return Tracks(
+            self._id.copy(), self._boxes.xyxy(), row[~gone], self._confirmed.copy(), ended
+        )
+
+    def _keep(self, rows: Mask) -> None:
+        self._boxes.keep(rows)
+        self._id, self._group_of = self._id[rows], self._group_of[rows]
+        self._seen_ns, self._misses = self._seen_ns[rows], self._misses[rows]
+        self._patience_s, self._hits = self._patience_s[rows], self._hits[rows]
+        self._confirmed = self._confirmed[rows]
+
+
+def grown_iou(expected: Array, found: Array, growth: Array) -> Array:
+    """Intersection over union of boxes that both grew.
+
+    Args:
+        expected: (T, 4) ``x1, y1, x2, y2``.
+        found: (N, 4).
+        growth: (T, 2) by how much, to each side, in shares of a box's own width and height.
+
+    Returns:
+        (T, N).
+    """
+    sides = np.tile(expected[:, 2:] - expected[:, :2], 2) * np.tile(growth, 2) * [-1, -1, 1, 1]
+    wide = (expected + sides)[:, None]
+    found_sides = np.tile(found[:, 2:] - found[:, :2], 2)[None] * [-1, -1, 1, 1]
+    boxes = found[None] + found_sides * np.tile(growth, 2)[:, None]
+    lower = np.minimum(wide[..., 2:], boxes[..., 2:]) - np.maximum(wide[..., :2], boxes[..., :2])
+    overlap = np.prod(np.maximum(lower, 0), axis=2)
+    union = (
+        np.prod(wide[..., 2:] - wide[..., :2], axis=2)
+        + np.prod(boxes[..., 2:] - boxes[..., :2], axis=2)
+        - overlap
+    )
+    return np.asarray(overlap / np.maximum(union, 1e-9), np.float64)
+
+
+def assign(similarity: Array, lowest: float) -> tuple[Rows, Rows]:
+    """Pair rows with columns so that the sum of the similarities is the greatest.
+
+    R. Jonker and A. Volgenant, "A Shortest Augmenting Path Algorithm for Dense and Sparse Linear
+    Assignment Problems", 1987.
+
+    Args:
+        similarity: (T, N) in 0..1.
+        lowest: pairs below it are none.
+
+    Returns:
+        (K,) rows and (K,) columns.
+    """
+    if not similarity.size or similarity.max() < lowest:
+        return _NONE, _NONE
+    import lap
+
+    _, column, _ = lap.lapjv(1 - similarity, extend_cost=True, cost_limit=1 - lowest)
+    rows = np.flatnonzero(column >= 0)
+    return rows, column[rows].astype(np.int64)
+
+
+def _groups(labels: Mapping[int, str], alike: tuple[tuple[str, ...], ...]) -> dict[int, int]:
+    """Class id to the number of the group of labels that it belongs to."""
+    group_of = {label: number for number, names in enumerate(alike) for label in names}
+    return {class_id: group_of[label] for class_id, label in labels.items() if label in group_of}
+
+
+def _repeated(found: Detections, groups: Rows) -> Mask:
+    """(N,): which detections are of an object that a better one of another label stands for."""
+    repeated = np.zeros(len(found), np.bool_)
+    if len(found) < 2:
+        return repeated
+    same = pairwise_iou(found.xyxy, found.xyxy) > _SAME_BOX_IOU
+    same &= groups[:, None] == groups[None]
+    for row in np.flatnonzero(np.triu(same, 1).any(axis=1)):
+        if not repeated[row]:
+            repeated[row + 1 :] |= same[row, row + 1 :]
+    return repeated

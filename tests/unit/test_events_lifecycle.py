@@ -1,0 +1,429 @@
+"""One visitor, one event."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from staged import CAR, HEIGHT, LABELS, START, TRUCK, WIDTH, Scene, car, linear, person
+
+from pi_detector.errors import ConfigError
+from pi_detector.records import EventRecord, Record, encode
+
+# A loaded machine is no failure.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def test_a_visitor_who_comes_and_goes_is_one_event() -> None:
+    scene = Scene()
+    scene.walk(4, 50, 590)
+    scene.steps(5)
+    new, end = scene.of("new")[0], scene.of("end")[0]
+    assert scene.phases() == ["new", *["update"] * (len(scene.records) - 2), "end"]
+    assert len({record.id for record in scene.records}) == 1
+    assert (new.label, new.class_id, new.reason) == ("person", 1, None)
+    assert new.started == START
+    assert new.time - new.started <= timedelta(seconds=0.3)
+    assert new.frame.width == WIDTH
+    assert end.reason == "gone"
+    assert end.duration_s == pytest.approx(3.9)
+    assert end.last_seen - end.started == timedelta(seconds=3.9)
+    assert end.hits == 40
+    assert end.box_px[0] == pytest.approx(570)
+    assert not scene.stage.busy
+
+
+def test_records_are_valid_and_decode() -> None:
+    scene = Scene()
+    scene.walk(2, 100, 300)
+    scene.interrupt("shutdown")
+    for record in scene.records:
+        assert msgspec.json.decode(encode(record), type=Record) == record
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_flash_of_a_detection_is_no_event(frames: int) -> None:
+    scene = Scene()
+    for _ in range(10):
+        for _ in range(frames):
+            scene.step(person(300))
+        scene.steps(1)
+    assert scene.records == []
+    assert not scene.stage.busy
+
+
+def test_a_flickering_object_is_one_event() -> None:
+    scene = Scene()
+    rng = np.random.default_rng(1)
+    for x in linear(100, 500, 200):
+        scene.step(*[person(x)] * (rng.random() < 0.5))
+    scene.steps(5)
+    assert Counter(scene.phases())["new"] == 1
+    assert Counter(scene.phases())["end"] == 1
+    assert scene.of("new")[0].track_id == scene.of("end")[0].track_id
+
+
+def test_weak_detections_keep_an_event_alive_but_are_not_published() -> None:
+    scene = Scene()
+    scene.walk(1, 100, 150)
+    for x in linear(151, 350, 60):  # twice the patience
+        result = scene.step(person(x, score=0.4))
+        assert len(result.detections) == 0
+    scene.walk(1, 351, 400)
+    assert len({record.id for record in scene.records}) == 1
+    assert scene.of("end") == []
+
+
+def test_weak_detections_alone_start_nothing() -> None:
+    scene = Scene()
+    scene.steps(5, person(300, score=0.49))
+    assert scene.records == []
+    assert scene.stage.activity.tracked == 0
+
+
+def test_a_parked_car_is_one_quiet_event_until_it_moves() -> None:
+    scene = Scene(fps=5)
+    for x in linear(100, 400, 15):
+        scene.step(car(x))
+    scene.steps(600, car(400))
+    told = [(r.phase, r.stationary) for r in scene.records]
+    assert told.count(("update", True)) == 1
+    assert told[-1] == ("update", True)
+    assert len(told) <= 5
+    assert not scene.stage.busy
+    before = len(scene.records)
+    for x in linear(400, 540, 15):
+        scene.step(car(x))
+    assert [r.stationary for r in scene.records[before:]] == [False]
+    assert scene.stage.busy
+    scene.steps(5)
+    assert scene.records[-1].phase == "end"
+    assert len({record.id for record in scene.records}) == 1
+
+
+def test_a_parked_car_that_is_missed_for_a_while_is_the_same_event() -> None:
+    scene = Scene(fps=5)
+    scene.steps(20, car(300))
+    for _ in range(5):
+        scene.steps(50)
+        scene.steps(1, car(302))
+    assert len(scene.of("new")) == 1
+    assert scene.of("end") == []
+
+
+def test_a_parked_car_behind_which_somebody_walks_stays_parked() -> None:
+    scene = Scene()
+    scene.steps(15, car(300))
+    before = len(scene.of("update"))
+    for x in linear(100, 500, 60):  # half hidden for a moment: a smaller box
+        hidden = (CAR, 265.0, 400.0, 90.0, 90.0, 0.6) if 290 < x < 310 else car(300)
+        scene.step(hidden, person(x, y=440))
+    parked = scene.of("new")[0].id
+    assert not [r for r in scene.of("update")[before:] if r.id == parked]
+    assert len(scene.of("new")) == 2
+
+
+def test_a_standing_object_waits_for_the_heartbeats_of_a_still_scene() -> None:
+    scene = Scene(fps=10)
+    scene.steps(12, car(300))
+    for _ in range(30):  # five minutes, inferred once in ten seconds
+        scene.step(car(300))
+        scene.steps(9.9, inferred=False)
+    assert len(scene.of("new")) == 1
+    assert scene.of("end") == []
+    for _ in range(10):  # it went unseen
+        scene.step()
+        scene.steps(9.9, inferred=False)
+    assert [r.reason for r in scene.of("end")] == ["gone"]
+    assert scene.of("end")[0].duration_s == pytest.approx(302, abs=1)
+
+
+def test_an_object_is_not_gone_while_nobody_looks() -> None:
+    scene = Scene()
+    scene.walk(1, 100, 150)
+    scene.steps(60, inferred=False)
+    assert scene.of("end") == []
+    scene.step(person(152))
+    assert len(scene.of("new")) == 1
+    assert scene.of("end") == []
+
+
+def test_two_visitors_who_cross_are_two_events_with_their_own_ids() -> None:
+    scene = Scene(fps=10)
+    ways = list(zip(linear(100, 500, 50), linear(500, 100, 50), strict=True))
+    for a, b in ways:
+        rows = [person(a, y=300), person(b, y=310, score=0.7)]
+        scene.step(*(rows[:1] if abs(a - b) < 25 else rows))  # one hides the other
+    right, left = scene.results[-1].detections.track_id.tolist()
+    first = scene.results[0].detections.track_id.tolist()
+    assert [right, left] == first
+    scene.steps(5)
+    assert Counter(scene.phases())["new"] == 2
+    ends = {r.track_id: r.box_px[0] for r in scene.of("end")}
+    assert ends[right] > 400
+    assert ends[left] < 150
+
+
+def test_a_lost_source_and_the_shutdown_end_events_with_their_reason() -> None:
+    scene = Scene()
+    scene.walk(1, 100, 150)
+    (record,) = scene.interrupt("source_lost")
+    assert (record.phase, record.reason, record.time) == ("end", "source_lost", scene.at)
+    assert scene.interrupt("source_lost") == []
+    assert not scene.stage.busy
+    scene.walk(1, 150, 200)
+    (record,) = scene.interrupt("shutdown")
+    assert record.reason == "shutdown"
+    assert len(scene.of("new")) == 2
+    assert len({r.id for r in scene.records}) == 2
+
+
+def test_a_car_that_still_stands_there_after_the_source_came_back_names_its_event() -> None:
+    scene = Scene()
+    scene.steps(12, car(300))
+    first = scene.of("new")[0]
+    scene.interrupt("source_lost")
+    scene.steps(1, car(303), person(500))
+    continued, stranger = scene.of("new")[1:]
+    assert {continued.label: continued.continues, stranger.label: stranger.continues} == {
+        "car": first.id,
+        "person": None,
+    }
+    scene.interrupt("source_lost")
+    scene.step(dt_s=3600)
+    scene.steps(1, car(303))
+    assert scene.of("new")[-1].continues is None
+
+
+def test_an_interrupt_before_the_first_frame_tells_nothing() -> None:
+    assert Scene().interrupt("shutdown") == []
+
+
+def test_a_wall_clock_that_jumps_back_makes_no_duplicate_and_no_negative_time() -> None:
+    scene = Scene()
+    for _ in range(3):
+        scene.at = START
+        scene.walk(2, 100, 300)
+        scene.at = START - timedelta(hours=1)  # in the middle of the event
+        scene.walk(2, 300, 500)
+        scene.steps(5)
+    ids = [r.id for r in scene.of("new")]
+    assert len(ids) == len(set(ids)) == 3
+    for end in scene.of("end"):
+        assert end.duration_s == pytest.approx(3.9)
+    assert Counter(scene.phases())["end"] == 3
+
+
+def test_ids_begin_with_the_time_and_need_no_quoting() -> None:
+    scene = Scene()
+    scene.walk(1, 100, 150)
+    assert scene.records[0].id == "20261124T100000Z-token-1"
+
+
+def test_two_runs_at_the_same_moment_have_different_ids() -> None:
+    ids = set()
+    for _ in range(2):
+        scene = Scene()
+        from pi_detector.events.stage import EventStage
+
+        scene.stage = EventStage(scene.settings, LABELS, {})
+        scene.walk(1, 100, 150)
+        ids.add(scene.records[0].id)
+    assert len(ids) == 2
+
+
+def test_the_same_frames_give_the_same_records() -> None:
+    def records() -> list[EventRecord]:
+        scene = Scene()
+        rng = np.random.default_rng(5)
+        for x in linear(50, 600, 150):
+            rows = [person(x + rng.normal(0, 3)), car(300 + rng.normal(0, 2))]
+            scene.step(*[row for row in rows if rng.random() < 0.8])
+        scene.interrupt("source_ended")
+        return scene.records
+
+    assert records() == records()
+
+
+def test_updates_are_rate_limited() -> None:
+    scene = Scene(events={"update_interval_s": 2, "position_interval_s": 0.1})
+    scene.walk(20, 50, 600)
+    times = [r.time for r in scene.records if r.phase != "end"]
+    assert 9 <= len(times) <= 11
+    assert all((b - a).total_seconds() >= 2 for a, b in pairwise(times))
+
+
+def test_without_changes_there_are_no_updates() -> None:
+    scene = Scene(events={"position_interval_s": 0})
+    scene.walk(20, 50, 600)
+    assert scene.phases() == ["new"]
+
+
+def test_a_model_that_confuses_truck_and_car_makes_one_event_of_the_likelier() -> None:
+    scene = Scene(events={"position_interval_s": 0})
+    for number, x in enumerate(linear(100, 500, 60)):
+        scene.step(car(x, kind=TRUCK if number % 3 == 0 else CAR))
+    scene.steps(5)
+    assert scene.phases()[0] == "new"
+    assert len(scene.of("new")) == 1
+    assert scene.of("end")[0].label == "car"
+
+
+def test_two_boxes_of_one_truck_are_one_object() -> None:
+    scene = Scene()
+    for x in linear(100, 500, 60):
+        result = scene.step(car(x, score=0.6), car(x + 4, score=0.7, kind=TRUCK))
+        assert sorted(result.detections.track_id.tolist()) == [0, 1]
+    assert len(scene.of("new")) == 1
+
+
+def test_the_best_view_is_whole_large_and_certain() -> None:
+    scene = Scene()
+    rng = np.random.default_rng(3)
+    scene._image = rng.integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+    ways = [(x, 0.95 if number == 20 else 0.8) for number, x in enumerate(linear(15, 415, 41))]
+    viewed = [scene.step(person(x, score=score)).views for x, score in ways]
+    scene.interrupt("shutdown")
+    (end,) = scene.of("end")
+    assert end.best.sequence == 20
+    assert end.best.score == pytest.approx(0.95)
+    assert end.best.box_px == (195, 200, 235, 300)
+    assert end.best.time == START + timedelta(seconds=2)
+    (view,) = viewed[20]
+    assert view.event_id == end.id
+    assert view.box_px == end.best.box_px
+    assert not any(viewed[:2])  # before the event
+    assert not any(viewed[21:])
+
+
+def test_an_object_below_the_median_score_gives_no_event_but_ids() -> None:
+    scene = Scene(events={"min_score": 0.7})
+    scene.steps(5, person(300, score=0.65))
+    assert scene.records == []
+    assert scene.results[-1].detections.track_id.tolist() == [1]
+    scene.steps(10, person(300, score=0.75))
+    assert scene.phases()[0] == "new"
+
+
+@pytest.mark.parametrize(
+    ("limits", "passes"),
+    [
+        ({"min_area": 0.01}, True),
+        ({"min_area": 0.02}, False),
+        ({"max_area": 0.01}, False),
+        ({"min_aspect": 0.3, "max_aspect": 0.5}, True),
+        ({"min_aspect": 0.5}, False),
+        ({"max_aspect": 0.3}, False),
+        ({"min_score": 0.9}, False),
+    ],
+)
+def test_filters_hold_objects_back(limits: dict[str, float], passes: bool) -> None:
+    scene = Scene(filters={"person": limits})  # its box is 40 x 100 of 640 x 480: 0.013
+    scene.steps(2, person(300), car(100))
+    assert [r.label for r in scene.of("new")] == (["person", "car"] if passes else ["car"])
+
+
+def test_a_cooldown_holds_the_next_visitor_back_not_the_one_who_is_there() -> None:
+    scene = Scene(events={"cooldowns_s": {"person": 30}})
+    scene.steps(2, person(100), person(300))
+    assert len(scene.of("new")) == 2
+    scene.steps(5)
+    scene.steps(5, person(500))
+    scene.steps(5)
+    assert len(scene.of("new")) == 2
+    assert scene.stage.counts.held_back == 1
+    scene.steps(40, person(200))  # who stays until the cooldown is over is told then
+    assert len(scene.of("new")) == 3
+    assert scene.of("new")[-1].time - scene.of("new")[-1].started > timedelta(seconds=10)
+    scene.steps(2, car(400), person(200))
+    assert len(scene.of("new")) == 4
+
+
+def test_without_events_there_are_track_ids_and_without_tracking_neither() -> None:
+    scene = Scene(events={"enabled": False})
+    scene.steps(3, person(300))
+    assert scene.records == []
+    assert scene.results[-1].detections.track_id.tolist() == [1]
+    scene = Scene(tracking={"enabled": False})
+    scene.steps(3, person(300), person(100, score=0.4))
+    assert scene.records == []
+    assert scene.results[-1].detections.track_id is None
+    assert len(scene.results[-1].detections) == 1
+
+
+def test_frames_of_another_size_are_another_scene() -> None:
+    scene = Scene()
+    scene.steps(2, person(300))
+    scene._image = np.zeros((240, 320, 3), np.uint8)
+    scene.steps(2, person(150, 150))
+    assert [(r.phase, r.reason) for r in scene.records if r.phase != "update"] == [
+        ("new", None),
+        ("end", "source_lost"),
+        ("new", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tree", "key"),
+    [
+        ({"filters": {"persn": {}}}, "filters.persn: the model has no label 'persn'; did you mean"),
+        ({"events": {"cooldowns_s": {"dog": 3}}}, "events.cooldowns_s: .* the model knows person"),
+        (
+            {"zones": {"a": {"polygon": [[0, 0], [1, 0], [1, 1]], "labels": ["dog"]}}},
+            "zones.a.labels",
+        ),
+        ({"lines": {"b": {"points": [[0, 0], [1, 0]], "labels": ["dog"]}}}, "lines.b.labels"),
+    ],
+)
+def test_a_label_that_the_model_does_not_know_is_an_error(tree: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError, match=key):
+        Scene(**tree)
+
+
+rows = st.lists(
+    st.tuples(
+        st.sampled_from(list(LABELS)),
+        st.floats(0, WIDTH),
+        st.floats(0, HEIGHT),
+        st.floats(0, 300),
+        st.floats(0, 300),
+        st.floats(0.35, 1),
+    ),
+    max_size=5,
+)
+
+
+@unhurried
+@given(
+    st.lists(
+        st.tuples(rows, st.booleans(), st.sampled_from([0.0, 0.04, 0.5, 30.0]), st.booleans()),
+        max_size=25,
+    )
+)
+def test_whatever_is_detected_every_event_begins_once_and_ends_once(frames: list[Any]) -> None:
+    scene = Scene(
+        zones={"door": {"polygon": [[0, 0], [0.5, 0], [0.5, 1], [0, 1]], "loiter_s": 1}},
+        lines={"gate": {"points": [[0.3, 0], [0.3, 1]]}},
+        events={"update_interval_s": 0.1, "min_hits": 1, "window": 2, "cooldown_s": 1},
+    )
+    for found, inferred, dt_s, lost in frames:
+        result = scene.step(*(found if inferred else []), inferred=inferred, dt_s=dt_s)
+        given_ids = [] if not inferred else result.detections.track_id.tolist()
+        assert len({i for i in given_ids if i}) == sum(i > 0 for i in given_ids)
+        if lost:
+            scene.interrupt("source_lost")
+    scene.interrupt("shutdown")
+    for event_id in {record.id for record in scene.records}:
+        phases = scene.phases(event_id)
+        assert phases == ["new", *["update"] * (len(phases) - 2), "end"]
+    for record in scene.records:
+        assert msgspec.json.decode(encode(record), type=Record) == record
+    counts = scene.stage.counts
+    assert counts.started == counts.ended == len(scene.of("new"))
