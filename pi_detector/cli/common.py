@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import logging
 import os
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, NoReturn, TypeAlias
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TextIO, TypeAlias
+
+from pi_detector.errors import SinkError
 
 if TYPE_CHECKING:
     from pi_detector.config.settings import Settings
@@ -142,6 +146,24 @@ def model_overrides(args: argparse.Namespace) -> dict[str, object]:
         "model.labels": args.labels,
         "detection.min_score": args.min_score,
     }
+
+
+@contextlib.contextmanager
+def open_output(name: str | None) -> Iterator[TextIO]:
+    """The file of ``--output``, or standard output. Raises SinkError."""
+    if name is None:
+        if sys.stdout is None:
+            raise SinkError("standard output is closed; name a file with --output")
+        yield sys.stdout
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(
+                Path(name).open("w", encoding="utf-8", errors="backslashreplace")
+            )
+        except OSError as error:
+            raise SinkError(f"{name}: {error.strerror}; name a file that you may write") from error
+        yield file
 
 
 def print_error(message: str) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import logging
 import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -16,12 +14,13 @@ from pi_detector.cli.common import (
     add_command,
     add_model_options,
     model_overrides,
+    open_output,
     positive_int,
     settings_of,
 )
 from pi_detector.cli.inputs import FileSource, find_inputs, is_video
 from pi_detector.cli.stopping import Signals
-from pi_detector.errors import SinkError, UsageError
+from pi_detector.errors import UsageError
 
 if TYPE_CHECKING:
     from pi_detector.config.settings import Settings
@@ -97,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
 
     source = FileSource(paths, settings.source)
     detector = Detector(load_model(settings.model), settings.model, settings.detection)
-    with _open_output(args.output) as out:
+    with open_output(args.output) as out:
         sinks = [_make_writer(args.format, out, image_of)]
         if args.annotate:
             from pi_detector.sinks.snapshots import AnnotatedImageSink
@@ -153,20 +152,3 @@ def _make_writer(kind: str, out: TextIO, image_of: Callable[[str], tuple[int, st
     if image_of is not None:
         return CocoResults(out, image_of)
     return Table(out) if kind == "table" else JsonLinesSink(out.buffer)
-
-
-@contextlib.contextmanager
-def _open_output(name: str | None) -> Iterator[TextIO]:
-    if name is None:
-        if sys.stdout is None:
-            raise SinkError("standard output is closed; name a file with --output")
-        yield sys.stdout
-        return
-    with contextlib.ExitStack() as stack:
-        try:
-            file = stack.enter_context(
-                Path(name).open("w", encoding="utf-8", errors="backslashreplace")
-            )
-        except OSError as error:
-            raise SinkError(f"{name}: {error.strerror}; name a file that you may write") from error
-        yield file

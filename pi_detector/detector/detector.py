@@ -58,6 +58,7 @@ class Detector:
         labels: class id to label.
         runtime: `litert` or `tflite`.
         threads: of the interpreter.
+        min_scores: class id to the lowest score of a detection that is to be published.
 
     Example:
         >>> model = ModelSettings()
@@ -65,8 +66,22 @@ class Detector:
         >>> detections, invoke_ms, decode_ms = detector.detect(detector.prepare(frame))
     """
 
-    def __init__(self, bundle: Bundle, model: ModelSettings, detection: DetectionSettings) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        model: ModelSettings,
+        detection: DetectionSettings,
+        *,
+        low_score_share: float = 1.0,
+    ) -> None:
         """Load the model and work out its thresholds.
+
+        Args:
+            bundle: the model.
+            model: how it runs.
+            detection: what counts as a detection.
+            low_score_share: also give detections down to this share of the lowest score, for a
+                tracker; whoever publishes sorts them out by ``min_scores``.
 
         Raises:
             RuntimeMissingError: no runtime is installed.
@@ -78,7 +93,11 @@ class Detector:
 
         # The cores belong to the interpreter: OpenCV's pool would only push its threads aside.
         cv2.setNumThreads(1)
-        min_scores = lowest_scores(bundle, detection)
+        published = lowest_scores(bundle, detection)
+        min_scores = [low_score_share * s if s <= 1 else s for s in published]
+        self.min_scores = {
+            label.id: score for label, score in zip(bundle.labels, published, strict=True)
+        }
         self.name = bundle.name
         self.labels = {label.id: label.name for label in bundle.labels}
         self.runtime = choose_runtime(model.runtime)

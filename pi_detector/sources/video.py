@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -28,16 +29,20 @@ _END_TOLERANCE_S = 0.5
 
 
 class VideoSource:
-    """A video file. Frames carry the time at which they were read.
+    """A video file. Frames carry the time at which they were read, or the file's own.
 
     Args:
         target: path of the file.
         settings: loop.
+        starts_at: take the clocks from the file: the first frame is captured at this wall time,
+            and the monotonic clock counts from the start of the file. None takes the machine's.
     """
 
     live = False
 
-    def __init__(self, target: str, settings: SourceSettings) -> None:
+    def __init__(
+        self, target: str, settings: SourceSettings, *, starts_at: datetime | None = None
+    ) -> None:
         self._path = Path(target)
         self._loop = settings.loop
         self.name = self._path.name
@@ -46,6 +51,9 @@ class VideoSource:
         self._ahead: tuple[ImageArray, Moment] | None = None
         self._count = 0
         self._position_s = 0.0
+        self._starts_at = starts_at
+        self._round_ns = 0  # where this round through the file began
+        self._last_ns = 0
 
     def open(self, model_size: tuple[int, int] | None = None) -> None:  # noqa: ARG002
         """Open the file and decode its first frame. ``model_size`` is not used.
@@ -81,6 +89,7 @@ class VideoSource:
             self._log_end()
             if not self._loop:
                 return None
+            self._round_ns = self._last_ns + self._frame_ns()
             self.open()
             decoded, self._ahead = self._ahead, None
         return None if decoded is None else self._frames.from_bgr(*decoded, path=str(self._path))
@@ -118,7 +127,23 @@ class VideoSource:
             return None
         self._count += 1
         self._position_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        return np.asarray(image, np.uint8), Moment.now()
+        return np.asarray(image, np.uint8), self._moment()
+
+    def _moment(self) -> Moment:
+        if self._starts_at is None:
+            return Moment.now()
+        ns = self._round_ns + round(self._position_s * 1e9)
+        self._last_ns = max(ns, self._last_ns)  # some files tell a time twice, or go back a little
+        utc = self._starts_at + timedelta(microseconds=self._last_ns // 1000)
+        return Moment(self._last_ns, utc)
+
+    def _frame_ns(self) -> int:
+        """How long the last frame is shown."""
+        import cv2
+
+        assert self._capture is not None
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        return round(1e9 / fps) if fps > 0 else 0
 
     def _log_end(self) -> None:
         """Say where the file ended, loudly if it announced to be longer.

@@ -1,0 +1,165 @@
+"""``pi-detector replay``: the events of a recording, the same at every run."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pi_detector.cli.common import (
+    Subparsers,
+    add_command,
+    add_model_options,
+    model_overrides,
+    open_output,
+    settings_of,
+)
+from pi_detector.cli.stopping import stop_on_signals
+
+if TYPE_CHECKING:
+    from pi_detector.config.settings import Settings
+    from pi_detector.detector.detector import Detector
+    from pi_detector.events.stage import EventStage
+    from pi_detector.records import Publication
+    from pi_detector.sources.base import Source
+
+logger = logging.getLogger(__name__)
+
+_EXIT_STOPPED = 130
+_RUN_TOKEN = "replay"
+_START = datetime(1970, 1, 1, tzinfo=UTC)
+
+_DESCRIPTION = """\
+Run a recording through motion gate, detector, tracker and zones, and write the records of its
+events. The clocks are the file's own, so that the same file and settings give the same events
+on a slow machine and on a fast one: for trying settings, and for reporting a fault.
+
+An event's id carries 'replay', and clock_synchronized is false: a file knows no time of day.
+Its first frame is at --start."""
+
+_EXAMPLES = """
+pi-detector replay porch.mp4
+pi-detector replay porch.mp4 --set motion.enabled=true
+pi-detector replay porch.mp4 --start 2026-11-24T07:30:00+01:00 | jq -c '[.phase, .label, .time]'
+pi-detector replay porch.mp4 --detections --output porch.jsonl
+"""
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the command."""
+    parser = add_command(subparsers, "replay", "the events of a recording", _DESCRIPTION, _EXAMPLES)
+    parser.add_argument("path", metavar="VIDEO", help="recording")
+    add_model_options(parser)
+    parser.add_argument(
+        "--start",
+        metavar="TIME",
+        type=_time,
+        default=_START,
+        help="wall time of the first frame, ISO 8601, UTC where it names no offset (default: "
+        f"{_START:%Y-%m-%d})",
+    )
+    parser.add_argument(
+        "--detections",
+        action="store_true",
+        help="also a record for each frame; its timings differ from run to run",
+    )
+    parser.add_argument("--output", metavar="FILE", help="write there, not to standard output")
+    parser.set_defaults(command=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay a file.
+
+    Raises:
+        PiDetectorError: the settings, the model, the file or the output is at fault.
+        BrokenPipeError: the reader of standard output is gone.
+    """
+    stop = stop_on_signals()
+    settings = settings_of(args, model_overrides(args))
+
+    from pi_detector.detector.bundle import load_model
+    from pi_detector.detector.detector import Detector
+    from pi_detector.events.stage import EventStage
+    from pi_detector.records import Result
+    from pi_detector.sinks.stdout import JsonLinesSink
+    from pi_detector.sources.video import VideoSource
+
+    if not Path(args.path).is_file():
+        from pi_detector.errors import SourceNotFoundError
+
+        raise SourceNotFoundError(f"{args.path}: no such video file; check the path")
+    import msgspec
+
+    source_settings = msgspec.structs.replace(settings.source, loop=False)
+    source = VideoSource(args.path, source_settings, starts_at=args.start)
+    share = settings.tracking.low_score_share if settings.tracking.enabled else 1.0
+    detector = Detector(
+        load_model(settings.model), settings.model, settings.detection, low_score_share=share
+    )
+    stage = EventStage(
+        settings,
+        detector.labels,
+        detector.min_scores,
+        run_token=_RUN_TOKEN,
+        synchronized=lambda: False,
+    )
+    inferred = frames = 0
+    with open_output(args.output) as out:
+        sink = JsonLinesSink(out.buffer)
+        sink.start()
+        for item in replayed(source, detector, stage, settings):
+            if isinstance(item, Result):
+                frames += 1
+                inferred += item.inferred
+                if not args.detections:
+                    continue
+            sink.handle(item)
+            if stop.is_set():
+                logger.warning("stopped after %d frames; events are missing", frames)
+                return _EXIT_STOPPED
+    logger.info("%d frames, %d inferred, %d events", frames, inferred, stage.counts.started)
+    return os.EX_OK
+
+
+def replayed(
+    source: Source, detector: Detector, stage: EventStage, settings: Settings
+) -> Iterator[Publication]:
+    """What is published of a source, frame by frame, and of its end."""
+    from pi_detector.events.motion import MotionGate
+    from pi_detector.geometry import Detections
+    from pi_detector.records import Result, Timings
+
+    gate = MotionGate(settings.motion) if settings.motion.enabled else None
+    source.open(detector.input_size)
+    now_ns, now_at = 0, _START
+    try:
+        while (frame := source.read()) is not None:
+            now_ns, now_at = frame.captured_ns, frame.captured_at
+            prepared = detector.prepare(frame)
+            detections, invoke_ms, decode_ms, infer = Detections(), 0.0, 0.0, True
+            if gate is not None:
+                if stage.busy:
+                    gate.hold(now_ns + 1)
+                infer = gate.observe(prepared.staged, now_ns).infer
+            if infer:
+                detections, invoke_ms, decode_ms = detector.detect(prepared)
+            preprocess_ms = prepared.preprocess_ms
+            total_ms = preprocess_ms + invoke_ms + decode_ms
+            timings = Timings(preprocess_ms, invoke_ms, decode_ms, total_ms)
+            raw = Result(frame, detections, detector.labels, timings, inferred=infer)
+            result, events = stage.process(raw)
+            yield result
+            yield from events
+    finally:
+        source.close()
+    yield from stage.interrupt("source_ended", now_ns, now_at)
+
+
+def _time(text: str) -> datetime:
+    """The type of a time on the command line."""
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
