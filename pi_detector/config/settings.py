@@ -141,8 +141,9 @@ class EventSettings(_Section, frozen=True):
         enabled: publish events; needs `tracking.enabled`.
         min_hits: an event begins when its object was detected in this many of `window` frames.
         window: the last frames, in which `min_hits` are counted.
-        min_score: lowest median score of an object over its history; unset takes the lowest score
-            of a detection.
+        min_duration_s: and over at least this time.
+        min_score: lowest median score of an object over its history; unset takes a little more
+            than the lowest score of a detection, 1.1 times.
         zones: an event begins only in one of these zones; empty is everywhere.
         update_interval_s: at most one update of an event in this time.
         position_interval_s: an object that moves is updated once in this time; 0 only when it
@@ -155,6 +156,7 @@ class EventSettings(_Section, frozen=True):
     enabled: bool = True
     min_hits: Annotated[int, msgspec.Meta(ge=1, le=30)] = 3
     window: Annotated[int, msgspec.Meta(ge=1, le=30)] = 5
+    min_duration_s: Seconds = 0.5
     min_score: Share | None = None
     zones: tuple[str, ...] = ()
     update_interval_s: Seconds = 2.0

@@ -23,6 +23,7 @@ from pi_detector.records import (
 )
 
 _BETTER = 1.1  # a view that is worth less than this many times the best one is not a new best
+_SURER = 1.1  # the median score of an event's object, by the lowest score of a detection
 _SAME_PLACE_IOU = 0.5
 _REMEMBER_NS = 600 * 10**9  # how long a standing object is known after its source was lost
 
@@ -165,7 +166,7 @@ class LifeCycle:
             for score in (
                 limits.min_score,
                 self._settings.min_score,
-                self._min_scores.get(thing.class_id, 0.0),
+                min(1.0, _SURER * self._min_scores.get(thing.class_id, 0.0)),
             )
             if score is not None
         )
@@ -173,6 +174,7 @@ class LifeCycle:
         inside = thing.path.inside
         passes = (
             thing.score >= lowest
+            and thing.last.ns - thing.first.ns >= self._settings.min_duration_s * 1e9
             and limits.min_area <= area <= limits.max_area
             and limits.min_aspect <= thing.aspect <= limits.max_aspect
             and (not self._settings.zones or not set(inside).isdisjoint(self._settings.zones))

@@ -30,6 +30,7 @@ Mask = NDArray[np.bool_]
 _COAST_S = 1.0  # an unseen object is expected to go on for this long
 _MOST_GROWTH = 0.5  # of a box, by its own sides
 _SAME_BOX_IOU = 0.7  # boxes of labels that are alike and overlap more are one object
+_SAME_COVER = 0.8  # a box that lies in one of its kind to this share, or the reverse, is a double
 _WEAK_IOU = 0.4  # a weak detection must be where the object is expected
 _NONE = np.zeros(0, np.int64)
 
@@ -110,6 +111,8 @@ class Tracker:
 
         def associate(tracks: Rows, candidates: Rows, lowest: float) -> Rows:
             """Give candidates to tracks; returns the candidates that are left."""
+            if not len(tracks) or not len(candidates):
+                return candidates
             overlap = grown_iou(expected[tracks], boxes[candidates], growth[tracks])
             overlap[self._group_of[tracks][:, None] != groups[candidates][None]] = 0
             first, second = assign(overlap, lowest)
@@ -120,7 +123,9 @@ class Tracker:
         weak = associate(settled[row[settled] < 0], weak, max(_WEAK_IOU, self._settings.match_iou))
         strong = associate(young, strong, self._settings.match_iou)
         self._correct(row, boxes, now_ns)
-        row = self._start(strong, row, boxes, groups, now_ns)
+        if len(strong):
+            strong = strong[~_covered(boxes, groups, strong, row[row >= 0])]
+            row = self._start(strong, row, boxes, groups, now_ns)
         return self._forget(row, now_ns)
 
     def be_patient(self, track_id: int, patience_s: float) -> None:
@@ -205,18 +210,25 @@ def grown_iou(expected: Array, found: Array, growth: Array) -> Array:
     Returns:
         (T, N).
     """
-    sides = np.tile(expected[:, 2:] - expected[:, :2], 2) * np.tile(growth, 2) * [-1, -1, 1, 1]
-    wide = (expected + sides)[:, None]
-    found_sides = np.tile(found[:, 2:] - found[:, :2], 2)[None] * [-1, -1, 1, 1]
-    boxes = found[None] + found_sides * np.tile(growth, 2)[:, None]
-    lower = np.minimum(wide[..., 2:], boxes[..., 2:]) - np.maximum(wide[..., :2], boxes[..., :2])
-    overlap = np.prod(np.maximum(lower, 0), axis=2)
-    union = (
-        np.prod(wide[..., 2:] - wide[..., :2], axis=2)
-        + np.prod(boxes[..., 2:] - boxes[..., :2], axis=2)
-        - overlap
-    )
+    grow = np.concatenate([-growth, growth], axis=1)[:, None]
+    a = expected[:, None] + grow * _sides(expected)[:, None]
+    b = found[None] + grow * _sides(found)[None]
+    overlap = _area(np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:]))
+    union = _area(a[..., :2], a[..., 2:]) + _area(b[..., :2], b[..., 2:]) - overlap
     return np.asarray(overlap / np.maximum(union, 1e-9), np.float64)
+
+
+def _sides(xyxy: Array) -> Array:
+    """(N, 4) width, height, width, height."""
+    sides = xyxy[:, 2:] - xyxy[:, :2]
+    return np.concatenate([sides, sides], axis=1)
+
+
+def _area(corner: Array, opposite: Array) -> Array:
+    """Area between corners (..., 2); 0 where the second is not beyond the first."""
+    sides = np.maximum(opposite - corner, 0)
+    area: Array = sides[..., 0] * sides[..., 1]
+    return area
 
 
 def assign(similarity: Array, lowest: float) -> tuple[Rows, Rows]:
@@ -258,3 +270,21 @@ def _repeated(found: Detections, groups: Rows) -> Mask:
         if not repeated[row]:
             repeated[row + 1 :] |= same[row, row + 1 :]
     return repeated
+
+
+def _covered(boxes: Array, groups: Rows, new: Rows, known: Rows) -> Mask:
+    """(K,): which of the rows ``new`` are no objects of their own.
+
+    A detector sometimes finds the half of an object, or two objects as one. Such a box does not
+    overlap the right one enough for non-maximum suppression, yet one lies in the other. A real
+    object that does so, as a child before its father, is found once it is not hidden.
+    """
+    others = np.concatenate([known, new])
+    a, b = boxes[new][:, None], boxes[others][None]
+    overlap = _area(np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:]))
+    smaller = np.minimum(_area(a[..., :2], a[..., 2:]), _area(b[..., :2], b[..., 2:]))
+    covers = overlap >= _SAME_COVER * np.maximum(smaller, 1.0)
+    covers &= groups[new][:, None] == groups[others][None]
+    # Of two new ones the better, which comes first, is the right one.
+    covers[:, len(known) :] = np.tril(covers[:, len(known) :], -1)
+    return np.asarray(covers.any(axis=1), np.bool_)
