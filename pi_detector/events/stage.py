@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -22,6 +23,8 @@ from pi_detector.geometry import Detections, FloatArray
 from pi_detector.records import EndReason, EventRecord, Result
 
 T = TypeVar("T")
+
+_JITTER = 0.05  # of a box that stands still, by the square root of its area
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +193,7 @@ class EventStage:
     def _follow(self, tracks: Tracks, found: Detections, scene: Scene) -> None:
         """Bring the objects up to date with what the tracker made of the frame."""
         kept: dict[int, TrackedObject] = {}
-        size = np.array([scene.width, scene.height], np.float64)
+        size = (scene.width, scene.height)
         for row, (track_id, at) in enumerate(
             zip(tracks.track_id.tolist(), tracks.row.tolist(), strict=True)
         ):
@@ -206,10 +209,11 @@ class EventStage:
             kept[track_id] = thing
             thing.see(scene.now, box, int(found.class_id[at]), float(found.score[at]))
             self._settle(thing, scene.now.ns)
-            left, _, right, bottom = tracks.xyxy[row]
-            foot = np.clip(np.array([(left + right) / 2, bottom]) / size, 0, 1).tolist()
+            left, top, right, bottom = tracks.xyxy[row] / [*size, *size]
+            foot = (float(np.clip((left + right) / 2, 0, 1)), float(np.clip(bottom, 0, 1)))
+            slack = _JITTER * math.sqrt((right - left) * (bottom - top))
             label = self._life.label(thing)
-            thing.changes += thing.path.step(label, (foot[0], foot[1]), scene.now.ns, scene.now.at)
+            thing.changes += thing.path.step(label, foot, scene.now.ns, scene.now.at, slack)
         self._objects = kept
 
     def _new(self, track_id: int, box: BoxPx, now: Moment) -> TrackedObject:

@@ -28,7 +28,7 @@ Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 _COAST_S = 1.0  # an unseen object is expected to go on for this long
-_MOST_GROWTH = 0.5  # of a box, by its own sides
+_MOST_GROWTH = 1.0  # of a box, by its own sides
 _SAME_BOX_IOU = 0.7  # boxes of labels that are alike and overlap more are one object
 _SAME_COVER = 0.8  # a box that lies in one of its kind to this share, or the reverse, is a double
 _WEAK_IOU = 0.4  # a weak detection must be where the object is expected

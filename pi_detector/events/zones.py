@@ -14,10 +14,8 @@ from pi_detector.config.settings import LineSettings, ZoneSettings
 Foot = tuple[float, float]
 """Where an object stands: the middle of its box's lower edge, in 0..1 of the picture."""
 
-# An object that stands on a border would cross it in every other frame. So it is on the other side
-# once it is this far beyond (in 0..1 of the picture) in this many frames.
-_MARGIN = 0.01
-_PERSISTENT = 2
+_MARGIN = 0.01  # in 0..1 of the picture
+_PERSISTENT = 2  # frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +97,31 @@ class Path:
         """Zones that it is in now."""
         return tuple(n for n, presence in self._presence.items() if presence.since_ns is not None)
 
-    def step(self, label: str, foot: Foot, now_ns: int, at: datetime) -> list[Change]:
-        """The object was seen standing at ``foot``. Returns what it did, in order."""
+    def step(
+        self, label: str, foot: Foot, now_ns: int, at: datetime, slack: float = _MARGIN
+    ) -> list[Change]:
+        """The object was seen.
+
+        An object that stands on a border would cross it in every other frame. So it is on the
+        other side once it is clear of the border, and in a zone once it is so in two frames.
+
+        Args:
+            label: of the object.
+            foot: where it stands.
+            now_ns: monotonic.
+            at: wall time.
+            slack: how far beyond a border it must be, in 0..1 of the picture; at least 0.01.
+
+        Returns:
+            What it did.
+        """
+        slack = max(slack, _MARGIN)
         changes: list[Change] = []
         for name, zone in self._places.zones.items():
             if _counts(label, zone.settings.labels):
-                changes += self._at_zone(name, zone.depth(foot), now_ns, at)
+                changes += self._at_zone(name, zone.depth(foot), slack, now_ns, at)
         for name, line in self._places.lines.items():
-            kind = self._crossing(name, line, foot)
+            kind = self._crossing(name, line, foot, slack)
             if kind is not None and _counts(label, line.settings.labels):
                 changes.append(Change(kind, name, at))
         self._begun = True
@@ -125,13 +140,15 @@ class Path:
                 changes.append(Change("loitering", name, at, dwell_s))
         return changes
 
-    def _at_zone(self, name: str, depth: float, now_ns: int, at: datetime) -> list[Change]:
+    def _at_zone(
+        self, name: str, depth: float, slack: float, now_ns: int, at: datetime
+    ) -> list[Change]:
         presence = self._presence[name]
         is_inside = presence.since_ns is not None
         if not self._begun:
             changed = depth > 0
         else:
-            beyond = depth < -_MARGIN if is_inside else depth > _MARGIN
+            beyond = depth < -slack if is_inside else depth > slack
             presence.beyond = presence.beyond + 1 if beyond else 0
             changed = presence.beyond >= _PERSISTENT
         if not changed:
@@ -146,11 +163,13 @@ class Path:
             self.ever.append(name)
         return [Change("entered", name, at)]
 
-    def _crossing(self, name: str, line: _Line, foot: Foot) -> Literal["in", "out"] | None:
+    def _crossing(
+        self, name: str, line: _Line, foot: Foot, slack: float
+    ) -> Literal["in", "out"] | None:
         net = 0
         for number, (start, end) in enumerate(line.pieces):
             side = _side(start, end, foot)
-            if abs(side) < _MARGIN:
+            if abs(side) < slack:
                 continue
             before = self._known.get((name, number))
             self._known[name, number] = foot
