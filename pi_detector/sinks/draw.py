@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pi_detector.config.settings import LineSettings, ZoneSettings
 from pi_detector.frame import ImageArray
 from pi_detector.geometry import Detections
 from pi_detector.records import Result
@@ -49,7 +51,7 @@ class _Label:
 
 
 def annotate(image: ImageArray, detections: Detections, labels: Mapping[int, str]) -> ImageArray:
-    """A copy of a picture with the boxes, labels and scores of its detections.
+    """A copy of a picture with the boxes, labels, numbers and scores of its detections.
 
     Args:
         image: (H, W, 3) uint8 RGB; not changed.
@@ -62,10 +64,13 @@ def annotate(image: ImageArray, detections: Detections, labels: Mapping[int, str
     corners = np.clip(corners, 0, [width - 1, height - 1, width - 1, height - 1])
     boxes = [(int(x1), int(y1), int(x2), int(y2)) for x1, y1, x2, y2 in corners]
     classes = [int(class_id) for class_id in detections.class_id]
+    numbers = [0] * len(boxes) if detections.track_id is None else detections.track_id.tolist()
 
     labelled: list[_Label] = []
-    for box, class_id, score in zip(boxes, classes, detections.score, strict=True):
-        text = f"{labels.get(class_id, str(class_id))} {score:.0%}"
+    rows = zip(boxes, classes, numbers, detections.score, strict=True)
+    for box, class_id, number, score in rows:
+        name = labels.get(class_id, str(class_id)) + (f" #{number}" if number else "")
+        text = f"{name} {score:.0%}"
         taken = [label.place for label in labelled]
         label = _fit_label((width, height), box, text, class_colour(class_id), taken)
         if label is not None:
@@ -91,8 +96,44 @@ def annotated(result: Result, width: int = 0) -> ImageArray:
     picture = preview(frame.image, width)
     height, width = picture.shape[:2]
     scale = np.array([width / frame.width, height / frame.height] * 2, np.float32)
-    scaled = Detections(found.xyxy * scale, found.score, found.class_id)
+    scaled = Detections(found.xyxy * scale, found.score, found.class_id, found.track_id)
     return annotate(picture, scaled, result.labels)
+
+
+def with_places(
+    image: ImageArray, zones: Mapping[str, ZoneSettings], lines: Mapping[str, LineSettings]
+) -> ImageArray:
+    """A copy of a picture with zones and lines, and an arrow in the direction ``in`` of a line.
+
+    Args:
+        image: (H, W, 3) uint8 RGB; not changed.
+        zones: by name.
+        lines: by name.
+    """
+    import cv2
+
+    picture = np.array(image, order="C")
+    height, width = picture.shape[:2]
+    stroke = max(2, round(_LINE_SHARE * min(picture.shape[:2])))
+    placed: list[_Label] = []
+    named = [(name, zone.polygon, True) for name, zone in zones.items()]
+    named += [(name, line.points, False) for name, line in lines.items()]
+    for number, (name, points, closed) in enumerate(named):
+        colour = class_colour(number)
+        corners = np.rint(np.array(points) * [width - 1, height - 1]).astype(np.int32)
+        cv2.polylines(picture, [corners], closed, _DARK, 2 * stroke, cv2.LINE_AA)
+        cv2.polylines(picture, [corners], closed, colour, stroke, cv2.LINE_AA)
+        if not closed:
+            _draw_arrow(picture, corners, colour, stroke)
+        left, top = corners.min(axis=0).tolist()
+        right, bottom = corners.max(axis=0).tolist()
+        taken = [label.place for label in placed]
+        label = _fit_label((width, height), (left, top, right, bottom), f"{name} ", colour, taken)
+        if label is not None:
+            placed.append(label)
+    for label in placed:
+        _draw_label(picture, label)
+    return picture
 
 
 def preview(image: ImageArray, width: int) -> ImageArray:
@@ -170,6 +211,19 @@ def _draw_box(picture: ImageArray, box: Rect, colour: Colour) -> None:
     # anti-aliasing, which would dim thin ones.
     cv2.rectangle(picture, box[:2], box[2:], _DARK, line + 2 * math.ceil(line / 4))
     cv2.rectangle(picture, box[:2], box[2:], colour, line)
+
+
+def _draw_arrow(picture: ImageArray, points: NDArray[np.int32], colour: Colour, line: int) -> None:
+    """An arrow from the middle of a polyline's first piece to its right, where ``in`` leads."""
+    import cv2
+
+    start, end = points[0].astype(np.float64), points[1].astype(np.float64)
+    along = (end - start) / max(float(np.hypot(*(end - start))), 1.0)
+    middle = (start + end) / 2
+    tip = middle + np.array([-along[1], along[0]]) * 0.08 * min(picture.shape[:2])
+    ends = [(round(float(x)), round(float(y))) for x, y in (middle, tip)]
+    cv2.arrowedLine(picture, ends[0], ends[1], _DARK, 2 * line, cv2.LINE_AA, tipLength=0.4)
+    cv2.arrowedLine(picture, ends[0], ends[1], colour, line, cv2.LINE_AA, tipLength=0.4)
 
 
 def _fit_label(

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pi_detector.config.settings import LineSettings, ZoneSettings
 from pi_detector.frame import ImageArray
 from pi_detector.geometry import Detections
 from pi_detector.sinks.draw import (
@@ -17,6 +18,7 @@ from pi_detector.sinks.draw import (
     place_label,
     preview,
     text_colour,
+    with_places,
 )
 
 # A loaded machine is no failure.
@@ -185,3 +187,35 @@ def test_a_preview_keeps_the_proportions_and_never_grows() -> None:
     assert preview(image, 640) is image
     assert preview(image, 4000) is image
     assert preview(grey(1000, 3), 100).shape[0] >= 1
+
+
+def test_the_number_of_an_object_is_part_of_its_label() -> None:
+    box = (100, 100, 300, 300)
+    plain = found(box)
+    numbered = Detections(plain.xyxy, plain.score, plain.class_id, np.array([7]))
+    unnumbered = Detections(plain.xyxy, plain.score, plain.class_id, np.array([0]))
+    width = {
+        name: int(coloured(annotate(grey(640, 480), drawn, LABELS))[90].sum())
+        for name, drawn in (("plain", plain), ("numbered", numbered), ("none", unnumbered))
+    }
+    assert width["numbered"] > width["plain"] == width["none"]
+
+
+def test_zones_and_lines_are_drawn_with_an_arrow_to_the_side_that_is_in() -> None:
+    zones = {"door": ZoneSettings(polygon=((0.1, 0.1), (0.4, 0.1), (0.4, 0.4), (0.1, 0.4)))}
+    lines = {"gate": LineSettings(points=((0.5, 0.9), (0.5, 0.5)))}  # upwards: in is to the right
+    image = grey(640, 480)
+    picture = with_places(image, zones, lines)
+    assert (image == GREY).all()
+    zone, line = coloured(picture, 0), coloured(picture, 1)
+    assert zone[100, 63:66].any()
+    assert zone[100, 254:257].any()
+    assert not zone[220:].any()
+    assert line[300, 318:322].any()
+    right, left = line[320:350, 325:].sum(), line[320:350, :315].sum()
+    assert right > 20
+    assert left == 0
+
+
+def test_without_zones_the_picture_is_a_copy() -> None:
+    assert np.array_equal(with_places(grey(64, 48), {}, {}), grey(64, 48))
