@@ -7,7 +7,6 @@ import logging
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pi_detector.cli.common import (
@@ -18,7 +17,7 @@ from pi_detector.cli.common import (
     open_output,
     settings_of,
 )
-from pi_detector.cli.stopping import stop_on_signals
+from pi_detector.cli.stopping import Signals
 
 if TYPE_CHECKING:
     from pi_detector.config.settings import Settings
@@ -78,8 +77,10 @@ def run(args: argparse.Namespace) -> int:
         PiDetectorError: the settings, the model, the file or the output is at fault.
         BrokenPipeError: the reader of standard output is gone.
     """
-    stop = stop_on_signals()
+    stop = Signals().stop
     settings = settings_of(args, model_overrides(args))
+
+    import msgspec
 
     from pi_detector.detector.bundle import load_model
     from pi_detector.detector.detector import Detector
@@ -88,14 +89,9 @@ def run(args: argparse.Namespace) -> int:
     from pi_detector.sinks.stdout import JsonLinesSink
     from pi_detector.sources.video import VideoSource
 
-    if not Path(args.path).is_file():
-        from pi_detector.errors import SourceNotFoundError
-
-        raise SourceNotFoundError(f"{args.path}: no such video file; check the path")
-    import msgspec
-
-    source_settings = msgspec.structs.replace(settings.source, loop=False)
-    source = VideoSource(args.path, source_settings, starts_at=args.start)
+    source = VideoSource(
+        args.path, msgspec.structs.replace(settings.source, loop=False), starts_at=args.start
+    )
     share = settings.tracking.low_score_share if settings.tracking.enabled else 1.0
     detector = Detector(
         load_model(settings.model), settings.model, settings.detection, low_score_share=share
@@ -161,5 +157,8 @@ def replayed(
 
 def _time(text: str) -> datetime:
     """The type of a time on the command line."""
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time like 2026-11-24T07:30") from error
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

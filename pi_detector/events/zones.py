@@ -16,6 +16,7 @@ Foot = tuple[float, float]
 
 _MARGIN = 0.01  # in 0..1 of the picture
 _PERSISTENT = 2  # frames
+_EDGE = 1.1  # feet are at least so many slacks away from the edge of the picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +117,13 @@ class Path:
             What it did.
         """
         slack = max(slack, _MARGIN)
+        # Who is cut off by the picture's edge stands on the border of a zone that ends there.
+        low, high = _EDGE * slack, 1 - _EDGE * slack
+        within = (min(max(foot[0], low), high), min(max(foot[1], low), high))
         changes: list[Change] = []
         for name, zone in self._places.zones.items():
             if _counts(label, zone.settings.labels):
-                changes += self._at_zone(name, zone.depth(foot), slack, now_ns, at)
+                changes += self._at_zone(name, zone.depth(within), slack, now_ns, at)
         for name, line in self._places.lines.items():
             kind = self._crossing(name, line, foot, slack)
             if kind is not None and _counts(label, line.settings.labels):

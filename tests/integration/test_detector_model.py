@@ -205,3 +205,26 @@ def test_too_few_labels_for_the_legacy_model(legacy, tmp_path, shared):
     seen = frame(cv2.cvtColor(cv2.imread(str(photo)), cv2.COLOR_BGR2RGB))
     with pytest.raises(BadLabelsError, match="labels for 1 classes"):
         model.detect(model.prepare(seen))
+
+
+def test_weak_detections_for_a_tracker_leave_the_strong_ones_alone():
+    model = ModelSettings(threads=1)
+    settings = DetectionSettings(min_score=0.2, labels=("person", "car"))
+    plain = Detector(load_model(model), model, settings)
+    eager = Detector(load_model(model), model, settings, low_score_share=0.5)
+    assert plain.min_scores == eager.min_scores
+    assert {plain.labels[i] for i, score in eager.min_scores.items() if score <= 1} == {
+        "person",
+        "car",
+    }
+    more = 0
+    for seed in range(5):
+        prepared = plain.prepare(noise(seed))
+        few, many = plain.detect(prepared)[0], eager.detect(prepared)[0]
+        strong = many[many.score >= 0.2]
+        assert strong.score.tolist() == few.score.tolist()
+        assert strong.class_id.tolist() == few.class_id.tolist()
+        assert set(many.class_id.tolist()) <= {1, 3}
+        assert not len(many) or many.score.min() >= 0.1
+        more += len(many) - len(few)
+    assert more > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from pi_detector.sources.base import Source
 from pi_detector.sources.demo import load_photograph, render_view
 from pi_detector.sources.images import ImagesSource
 from pi_detector.sources.registry import make_source
+from pi_detector.sources.video import VideoSource
 
 RED_BGR = (0, 0, 255)
 
@@ -247,3 +249,28 @@ def test_demo_in_any_size(size: tuple[int, int]) -> None:
 def test_demo_takes_no_target() -> None:
     with pytest.raises(ConfigError, match="demo:cat"):
         opened("demo:cat")
+
+
+def test_a_video_may_have_the_clocks_of_its_file(tmp_path: Path) -> None:
+    path = str(write_video(tmp_path / "clip.avi", frames=5))
+    start = datetime(2026, 11, 24, 10, tzinfo=UTC)
+    source = VideoSource(path, SourceSettings(loop=True), starts_at=start)
+    source.open()
+    frames = [source.read() for _ in range(12)]
+    source.close()
+    assert all(frames)
+    seconds = [frame.captured_ns / 1e9 for frame in frames if frame]
+    assert seconds == pytest.approx([number / 10 for number in range(12)])  # also round again
+    walls = [(frame.captured_at - start).total_seconds() for frame in frames if frame]
+    assert walls == pytest.approx(seconds, abs=1e-6)
+    assert [frame.sequence for frame in frames if frame] == list(range(12))
+
+
+def test_times_of_a_varying_frame_rate_are_those_of_the_file(shared: Path) -> None:
+    clip = shared / "video" / "ambianic_cam_person1.mkv"
+    source = VideoSource(str(clip), SourceSettings(), starts_at=datetime(2026, 1, 1, tzinfo=UTC))
+    source.open()
+    times_ms = [frame.captured_ns / 1e6 for frame in read_all(source)]
+    assert times_ms[:3] == [0, 100, 250]
+    assert len({round(b - a) for a, b in pairwise(times_ms)}) > 2
+    assert times_ms[-1] == 5907
