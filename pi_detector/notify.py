@@ -74,13 +74,13 @@ class Notifier:
 
 def _sender() -> Callable[[str], object]:
     try:
-        from systemd import daemon
+        from systemd.daemon import notify
     except ImportError as error:
         raise DependencyMissingError(
             "systemd listens (NOTIFY_SOCKET is set), and its Python package is not installed: "
             "'sudo apt install python3-systemd', in an environment made with --system-site-packages"
         ) from error
-    send: Callable[[str], object] = daemon.notify
+    send: Callable[[str], object] = notify
     return send
 
 

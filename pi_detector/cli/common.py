@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
 import logging
 import os
 import sys
@@ -186,15 +185,16 @@ def set_up_logging(level: str) -> None:
 
 
 def _handler() -> logging.Handler:
-    # Without the package the lines arrive in the journal all the same, but without fields.
-    if _stderr_is_journal() and importlib.util.find_spec("systemd") is not None:
+    lines = logging.StreamHandler()
+    lines.setFormatter(_Formatter("%(message)s"))
+    if not _stderr_is_journal():
+        return lines
+    try:
         from systemd.journal import JournalHandler
-
-        journal: logging.Handler = JournalHandler(SYSLOG_IDENTIFIER=PROGRAM)
-        return journal
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Formatter("%(message)s"))
-    return handler
+    except ImportError:
+        return lines  # they arrive in the journal all the same, but without fields
+    journal: logging.Handler = JournalHandler(SYSLOG_IDENTIFIER=PROGRAM)
+    return journal
 
 
 def _stderr_is_journal() -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -20,8 +19,14 @@ import pytest
 COMMAND = [sys.executable, "-m", "pi_detector", "run"]
 PATIENCE_S = 60.0
 
+try:
+    from systemd import daemon
+except ImportError:
+    SYSTEMD_PYTHON = False
+else:
+    SYSTEMD_PYTHON = True
 needs_systemd_python = pytest.mark.skipif(
-    importlib.util.find_spec("systemd") is None,
+    not SYSTEMD_PYTHON,
     reason="systemd-python is not installed: pip install '.[systemd]'",
 )
 
