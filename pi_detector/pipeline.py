@@ -1,12 +1,13 @@
 """The machine on one screen: threads, hand-offs, order of start and stop.
 
-    capture thread          caller's thread          a thread a sink
-    read, preprocess  ->[1]->  invoke, decode  ->[8]->  publish
+    capture thread          caller's thread       events thread       a thread a sink
+    read, preprocess -[1]->  invoke, decode  -[8]->  track, tell  -[8]->  publish
 
 Capture and preprocessing of the next frame overlap the invoke of this one (the interpreter
 releases the GIL), so the interpreter alone bounds the throughput. Of a live source the newest
 frame wins, and what it replaces is counted, as is what a slow sink does not see; of a file every
-frame is processed, and a lossless sink makes the others wait.
+frame is processed, and a lossless sink makes the others wait. A motion gate, where there is one,
+spares frames the invoke.
 """
 
 from __future__ import annotations
@@ -16,11 +17,15 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pi_detector.config.settings import RecoverySettings
 from pi_detector.detector.detector import Detector, Prepared
 from pi_detector.errors import SourceStuckError
+from pi_detector.events.feed import EventFeed
+from pi_detector.events.motion import MotionGate
+from pi_detector.events.stage import EventStage
+from pi_detector.geometry import Detections
 from pi_detector.handoff import Handoff
 from pi_detector.records import Publication, Result, Timings
 from pi_detector.sinks.base import Sink
@@ -82,6 +87,8 @@ class Pipeline:
         detector: finds the objects.
         sinks: not started.
         supervision: of a live source and its sinks; None ends the run at the first failure.
+        stage: makes events of detections; None publishes detections alone.
+        gate: says which frames are worth detection; None takes all.
 
     Attributes:
         counters: what this run did so far.
@@ -97,7 +104,10 @@ class Pipeline:
         source: Source,
         detector: Detector,
         sinks: Sequence[Sink],
+        *,
         supervision: Supervision | None = None,
+        stage: EventStage | None = None,
+        gate: MotionGate | None = None,
     ) -> None:
         self.counters = Counters()
         self.unstopped: list[str] = []
@@ -107,7 +117,10 @@ class Pipeline:
         self._supervisor = self._supervised(source)
         self._source = self._supervisor or source
         self._detector = detector
+        self._gate = gate
         self._outlets = self._outlets_of(sinks)
+        self._feed = EventFeed(stage, self._to_sinks) if stage else None
+        self._events = Outlet(self._feed, lossless=not source.live) if self._feed else None
         self._frames: Handoff[tuple[Detector, Prepared]] = Handoff(1, lossless=not source.live)
 
     @property
@@ -128,26 +141,38 @@ class Pipeline:
         try:
             for outlet in self._outlets:
                 outlet.start()
-            for outlet in self._outlets:
+            for outlet in (*self._outlets, *self._event_outlet()):
                 outlet.run()
             capture = Worker("capture", self._capture)
             self._detect(stop, max_frames)
         finally:
             self._shut_down(capture)
             sys.setswitchinterval(switch_interval)
-        for error in (capture.error, *(outlet.error for outlet in self._outlets)):
+        outlets = (*self._event_outlet(), *self._outlets)
+        for error in (capture.error, *(outlet.error for outlet in outlets)):
             if error is not None:
                 raise error
         return self.counters
 
     def publish(self, item: Publication) -> None:
-        """Hand an item to all sinks. May be called from any thread."""
-        for outlet in self._outlets:
-            outlet.put(item)
+        """Hand an item to the events, and by them to all sinks. May be called from any thread."""
+        if self._events is not None:
+            self._events.put(item)
+        else:
+            self._to_sinks(item)
 
     def replace_detector(self, detector: Detector) -> None:
         """Detect with another detector from the next captured frame on; no frame is lost."""
         self._detector = detector
+
+    def replace_gate(self, gate: MotionGate | None) -> None:
+        """Judge motion by another gate, or not at all, from the next frame on."""
+        self._gate = gate
+
+    def replace_stage(self, stage: EventStage) -> None:
+        """Follow objects by another stage; open events end. Only where there was a stage before."""
+        assert self._feed is not None, "the threads are those of the start"
+        self._feed.replace(stage)
 
     def replace_sinks(self, sinks: Sequence[Sink]) -> None:
         """Publish to other sinks. The old ones are given what was meant for them, then closed.
@@ -178,9 +203,17 @@ class Pipeline:
         finally:
             self._frames.close()
 
+    def _to_sinks(self, item: Publication) -> None:
+        for outlet in self._outlets:
+            outlet.put(item)
+
+    def _event_outlet(self) -> tuple[Outlet, ...]:
+        return () if self._events is None else (self._events,)
+
     def _detect(self, stop: threading.Event, max_frames: int | None) -> None:
         started = None
-        while not stop.is_set() and not any(outlet.error for outlet in self._outlets):
+        outlets = (*self._event_outlet(), *self._outlets)
+        while not stop.is_set() and not any(outlet.error for outlet in outlets):
             if max_frames is not None and self.counters.processed >= max_frames:
                 return
             ready = self._frames.get(POLL_S)
@@ -189,6 +222,8 @@ class Pipeline:
                 self.publish(self._process(*ready))
                 self.counters.seconds = time.monotonic() - started
             elif self._frames.ended:
+                if self._feed is not None:
+                    self._feed.end_reason = "source_ended"
                 return
             elif self._supervisor is None:
                 continue
@@ -200,20 +235,17 @@ class Pipeline:
             self.progressed_s = time.monotonic()
 
     def _process(self, detector: Detector, prepared: Prepared) -> Result:
-        detections, invoke_ms, decode_ms = detector.detect(prepared)
-        latency_ms = (time.monotonic_ns() - prepared.frame.captured_ns) / 1e6
+        busy = self._feed is not None and self._feed.busy
+        result = look(detector, prepared, self._gate, busy=busy)
+        found = result.detections.class_id
         self.counters.processed += 1
         self.counters.dropped = self._frames.dropped
-        if len(detections):
-            best = int(detections.class_id[0])
+        if len(found):
+            best = int(found[0])
             self.last_found = (detector.labels.get(best, str(best)), time.monotonic())
-        return Result(
-            frame=prepared.frame,
-            detections=detections,
-            labels=detector.labels,
-            timings=Timings(prepared.preprocess_ms, invoke_ms, decode_ms, latency_ms),
-            dropped=self.counters.dropped,
-        )
+        latency_ms = (time.monotonic_ns() - prepared.frame.captured_ns) / 1e6
+        timings = replace(result.timings, latency_ms=latency_ms)
+        return replace(result, timings=timings, dropped=self.counters.dropped)
 
     def _supervised(self, source: Source) -> SupervisedSource | None:
         if self._supervision is None:
@@ -246,11 +278,37 @@ class Pipeline:
         else:
             log.warning("capture did not stop within %.0f s", STOP_DEADLINE_S)
             self.unstopped.append("capture")
-        for outlet in self._outlets:
+        for outlet in (*self._event_outlet(), *self._outlets):
             outlet.finish(deadline)
             if outlet.stuck:
                 self.unstopped.append(f"sink-{outlet.name}")
         counters = self.counters
         counters.dropped = self._frames.dropped
         counters.abandoned = counters.captured - counters.processed - counters.dropped
-        counters.sink_dropped = {outlet.name: outlet.dropped for outlet in self._outlets}
+        counters.sink_dropped = {
+            outlet.name: outlet.dropped for outlet in (*self._event_outlet(), *self._outlets)
+        }
+
+
+def look(detector: Detector, prepared: Prepared, gate: MotionGate | None, *, busy: bool) -> Result:
+    """What is to be seen in a frame; where the gate finds it still, the detector is spared.
+
+    The latency of the result is the time of its stages, without any wait between them.
+
+    Args:
+        detector: finds the objects.
+        prepared: the frame.
+        gate: None lets all frames through.
+        busy: something is followed that does not stand still, so no frame is to be left out.
+    """
+    frame = prepared.frame
+    detections, invoke_ms, decode_ms, infer = Detections(), 0.0, 0.0, True
+    if gate is not None:
+        if busy:
+            gate.hold(frame.captured_ns + 1)
+        infer = gate.observe(prepared.staged, frame.captured_ns).infer
+    if infer:
+        detections, invoke_ms, decode_ms = detector.detect(prepared)
+    stages_ms = (prepared.preprocess_ms, invoke_ms, decode_ms)
+    timings = Timings(*stages_ms, latency_ms=sum(stages_ms))
+    return Result(frame, detections, detector.labels, timings, inferred=infer)

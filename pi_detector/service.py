@@ -14,6 +14,8 @@ from pi_detector.config.settings import Settings
 from pi_detector.detector.bundle import Bundle, load_model
 from pi_detector.detector.detector import Detector
 from pi_detector.errors import PiDetectorError
+from pi_detector.events.motion import MotionGate
+from pi_detector.events.stage import EventStage
 from pi_detector.notify import Notifier
 from pi_detector.pipeline import Counters, Pipeline, Supervision
 from pi_detector.records import status_record
@@ -31,6 +33,8 @@ _GRACE_SHARE = 0.5
 _GRACE_S = 10.0
 # What these sections say is asked of a camera when it is opened.
 _AT_START_ONLY = ("source", "recovery")
+_OF_DETECTOR = {"model", "detection", "tracking"}
+_OF_EVENTS = {"tracking", "events", "filters", "zones", "lines"}
 
 
 @dataclass(slots=True)
@@ -64,9 +68,14 @@ class Service:
         self._notifier = Notifier(environ)
         source = make_source(settings.source)
         self._bundle = load_model(settings.model)
-        self._detector = Detector(self._bundle, settings.model, settings.detection)
+        self._detector = make_detector(settings, self._bundle)
         self._pipeline = Pipeline(
-            source, self._detector, make_sinks(settings.output), self._supervision()
+            source,
+            self._detector,
+            make_sinks(settings.output),
+            supervision=self._supervision(),
+            stage=make_stage(settings, self._detector),
+            gate=make_gate(settings),
         )
         self._source_name = source.name
         self._reload_wanted = threading.Event()
@@ -187,35 +196,59 @@ class Service:
     def _apply(self, new: Settings) -> None:
         """Bring settings into force: all that can change in a running machine, or none."""
         old = self._settings
+        changed = {name for name in Settings.__struct_fields__ if differ(old, new, name)}
         bundle = load_model(new.model)
-        detector = None
-        if (new.model, new.detection, bundle) != (old.model, old.detection, self._bundle):
-            detector = Detector(bundle, new.model, new.detection)
-        if new.output != old.output:
+        detector, stage = self._detector, None
+        if changed & _OF_DETECTOR or bundle != self._bundle:
+            detector = make_detector(new, bundle)
+        if changed & _OF_EVENTS or detector is not self._detector:
+            stage = make_stage(new, detector)
+        gate = make_gate(new) if "motion" in changed else None
+        if "output" in changed:
             self._pipeline.replace_sinks(make_sinks(new.output))
-        if detector is not None:
-            self._replace_detector(bundle, detector)
+        self._pipeline.replace_detector(detector)
+        if stage is not None:
+            self._pipeline.replace_stage(stage)
+        if "motion" in changed:
+            self._pipeline.replace_gate(gate)
         logging.getLogger().setLevel(new.log.level.upper())
+        self._settings = msgspec.structs.replace(
+            new, **{name: getattr(old, name) for name in _AT_START_ONLY}
+        )
+        is_new_model, self._bundle, self._detector = bundle != self._bundle, bundle, detector
+        if is_new_model:
+            self._tell_model()
         waiting = differences(old, new, _AT_START_ONLY)
         log.info(
             "settings read again%s",
             f"; at the next restart: {', '.join(waiting)}" if waiting else "",
             extra={"DETECTOR_EVENT": "reloaded"},
         )
-        self._settings = msgspec.structs.replace(
-            new, **{name: getattr(old, name) for name in _AT_START_ONLY}
-        )
-
-    def _replace_detector(self, bundle: Bundle, detector: Detector) -> None:
-        is_new = bundle != self._bundle
-        self._bundle, self._detector = bundle, detector
-        self._pipeline.replace_detector(detector)
-        if is_new:
-            self._tell_model()
 
     def _tell_model(self) -> None:
         reason = f"loaded, SHA-256 {self._bundle.sha256}"
         self._pipeline.publish(status_record("model", self._detector.name, "live", reason=reason))
+
+
+def make_detector(settings: Settings, bundle: Bundle) -> Detector:
+    """The detector that the settings ask for."""
+    share = settings.tracking.low_score_share if settings.tracking.enabled else 1.0
+    return Detector(bundle, settings.model, settings.detection, low_score_share=share)
+
+
+def make_stage(settings: Settings, detector: Detector) -> EventStage:
+    """The event stage that the settings ask for."""
+    return EventStage(settings, detector.labels, detector.min_scores)
+
+
+def make_gate(settings: Settings) -> MotionGate | None:
+    """The motion gate, where the settings want one."""
+    return MotionGate(settings.motion) if settings.motion.enabled else None
+
+
+def differ(old: Settings, new: Settings, section: str) -> bool:
+    """Whether a section is not the same."""
+    return bool(getattr(old, section) != getattr(new, section))
 
 
 def differences(old: Settings, new: Settings, sections: tuple[str, ...]) -> list[str]:

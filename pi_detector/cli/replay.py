@@ -126,8 +126,7 @@ def replayed(
 ) -> Iterator[Publication]:
     """What is published of a source, frame by frame, and of its end."""
     from pi_detector.events.motion import MotionGate
-    from pi_detector.geometry import Detections
-    from pi_detector.records import Result, Timings
+    from pi_detector.pipeline import look
 
     gate = MotionGate(settings.motion) if settings.motion.enabled else None
     source.open(detector.input_size)
@@ -135,18 +134,7 @@ def replayed(
     try:
         while (frame := source.read()) is not None:
             now_ns, now_at = frame.captured_ns, frame.captured_at
-            prepared = detector.prepare(frame)
-            detections, invoke_ms, decode_ms, infer = Detections(), 0.0, 0.0, True
-            if gate is not None:
-                if stage.busy:
-                    gate.hold(now_ns + 1)
-                infer = gate.observe(prepared.staged, now_ns).infer
-            if infer:
-                detections, invoke_ms, decode_ms = detector.detect(prepared)
-            preprocess_ms = prepared.preprocess_ms
-            total_ms = preprocess_ms + invoke_ms + decode_ms
-            timings = Timings(preprocess_ms, invoke_ms, decode_ms, total_ms)
-            raw = Result(frame, detections, detector.labels, timings, inferred=infer)
+            raw = look(detector, detector.prepare(frame), gate, busy=stage.busy)
             result, events = stage.process(raw)
             yield result
             yield from events

@@ -269,7 +269,7 @@ def test_a_supervised_source_comes_back_and_says_so_to_the_sinks():
                 self.sequences.append((item.part, item.state))
 
     source, sink = Returning(), StatusSink()
-    pipeline = Pipeline(source, SleepingDetector(), [sink], supervision())
+    pipeline = Pipeline(source, SleepingDetector(), [sink], supervision=supervision())
     counters = pipeline.run(threading.Event(), max_frames=25)
     assert counters.processed == 25
     assert source.losses >= 2
@@ -286,7 +286,7 @@ def test_a_failing_sink_does_not_stop_detection():
     full, other = Full(), ListSink()
     other.name = "other"
     source = CountingSource(frames=200, live=True, interval_s=0.001)
-    counters = Pipeline(source, SleepingDetector(), [full, other], supervision()).run(
+    counters = Pipeline(source, SleepingDetector(), [full, other], supervision=supervision()).run(
         threading.Event()
     )
     assert counters.captured == 200 == counters.processed + counters.dropped
@@ -302,7 +302,7 @@ def test_a_sink_that_hangs_does_not_stop_detection_of_a_live_source():
     hanging = Hanging(lossless=True)
     hanging.name = "hanging"
     source = CountingSource(frames=100, live=True, interval_s=0.001)
-    pipeline = Pipeline(source, SleepingDetector(), [hanging, other], supervision())
+    pipeline = Pipeline(source, SleepingDetector(), [hanging, other], supervision=supervision())
     threading.Timer(1.0, release.set).start()
     counters = pipeline.run(threading.Event())
     assert counters.captured == 100 == counters.processed + counters.dropped
@@ -313,7 +313,7 @@ def test_a_sink_that_hangs_does_not_stop_detection_of_a_live_source():
 def test_a_driver_that_hangs_ends_the_run_for_a_restart():
     release = threading.Event()
     source = CountingSource(live=True, block=release)
-    pipeline = Pipeline(source, SleepingDetector(), [], supervision())
+    pipeline = Pipeline(source, SleepingDetector(), [], supervision=supervision())
     with pytest.raises(SourceStuckError, match="restart pi-detector"):
         pipeline.run(threading.Event())
     assert pipeline.unstopped == ["capture"]
@@ -331,7 +331,7 @@ def test_progress_stands_still_while_the_detector_hangs():
 
     seen, release, stop = threading.Event(), threading.Event(), threading.Event()
     source = CountingSource(live=True, interval_s=0.001)
-    pipeline = Pipeline(source, Hanging(), [], supervision(read_timeout_s=10))
+    pipeline = Pipeline(source, Hanging(), [], supervision=supervision(read_timeout_s=10))
     runner = threading.Thread(target=pipeline.run, args=[stop])
     runner.start()
     assert seen.wait(10)
@@ -346,7 +346,7 @@ def test_progress_stands_still_while_the_detector_hangs():
 
 def test_progress_goes_on_while_a_source_is_waited_for():
     source, stop = Returning(), threading.Event()
-    pipeline = Pipeline(source, SleepingDetector(), [], supervision(delay_s=2.0))
+    pipeline = Pipeline(source, SleepingDetector(), [], supervision=supervision(delay_s=2.0))
     runner = threading.Thread(target=pipeline.run, args=[stop])
     runner.start()
     while pipeline.source_state != "reopening":
