@@ -23,16 +23,21 @@ CGROUPS = next(
     for path in (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))
     if (path / "cgroup.procs").exists()
 )
-GROUP_PREFIX = "pi-detector-test-"
+# Of what is outside of the machines; then the process that it belongs to.
+PREFIX = "pi-detector-test-"
 ENVIRONMENT = ("PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8")
 
-_PRIVATELY = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"]
-# All mounts are in a name space of this process, and so end with it. nspawn wants a pure version 2
-# of cgroups and no trace of another systemd; the two flags make DeviceAllow= and IPAddressDeny=
-# work inside.
+# In a name space of processes of its own, whose first process nspawn becomes: with that all end,
+# and with the process that started it that. Likewise all mounts.
+_PRIVATELY = (
+    *("setpriv", "--pdeathsig=KILL", "unshare", "--mount", "--propagation=private"),
+    *("--pid", "--fork", "--kill-child=KILL", "--mount-proc", "bash", "-c"),
+)
+# nspawn wants a pure version 2 of cgroups and no trace of another systemd; the two flags make
+# DeviceAllow= and IPAddressDeny= work inside.
 _BOOT = """
 set -e
-echo $$ > "$CGROUP/cgroup.procs"
+echo 0 > "$CGROUP/cgroup.procs"
 umount --lazy --recursive /sys/fs/cgroup
 mount -t cgroup2 none /sys/fs/cgroup
 mkdir -p /run/systemd
@@ -79,7 +84,7 @@ class Machine:
             (self._work / name).mkdir()
         self._binds = binds or {}
         self._keep = keep
-        self._group = CGROUPS / f"{GROUP_PREFIX}{os.getpid()}-{self._work.name}"
+        self._group = CGROUPS / f"{PREFIX}{os.getpid()}-{self._work.name}"
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._leader = 0
 
@@ -106,7 +111,7 @@ class Machine:
         binds = [f"--bind-ro={outside}:{inside}" for inside, outside in self._binds.items()]
         with console.open("wb") as out:
             self._nspawn = subprocess.Popen(
-                [*_PRIVATELY, "bash", "-c", _BOOT, "boot", *binds],
+                [*_PRIVATELY, _BOOT, "boot", *binds],
                 env={
                     "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin",
                     "CGROUP": str(self._group),
@@ -129,13 +134,12 @@ class Machine:
         assert self._nspawn is not None
         deadline = time.monotonic() + BOOT_S
         while time.monotonic() < deadline and self._nspawn.poll() is None:
-            children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
-            for child in children.read_text().split():
-                self._leader = int(child)
-                state = self.run("systemctl is-system-running --wait", check=False).stdout.strip()
-                # trixie's is degraded in a container, which loads no modules.
-                if state in {"running", "degraded"}:
-                    return
+            for nspawn in children(self._nspawn.pid):
+                for self._leader in children(nspawn):
+                    waited = self.run("systemctl is-system-running --wait", check=False)
+                    # trixie's is degraded in a container, which loads no modules.
+                    if waited.stdout.strip() in {"running", "degraded"}:
+                        return
             time.sleep(0.1)
         raise MachineError("the machine does not boot: its console is above")
 
@@ -218,6 +222,14 @@ class Machine:
         return dict(line.split("\t") for line in self.run(command).stdout.splitlines())
 
 
+def children(pid: int) -> list[int]:
+    """The child processes of a process."""
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+
+
 def wait_until(
     holds: Callable[[], bool], timeout_s: float, what: Callable[[], str] | str = ""
 ) -> float:
@@ -246,11 +258,17 @@ def drop_in(machine: Machine, unit: str, text: str) -> Iterator[None]:
         machine.run(f"rm -r {shlex.quote(folder)} && systemctl daemon-reload")
 
 
-def remove_stale_groups() -> None:
-    """Remove the cgroups of runs that were killed."""
-    for group in CGROUPS.glob(f"{GROUP_PREFIX}*"):
-        if not Path(f"/proc/{group.name.removeprefix(GROUP_PREFIX).partition('-')[0]}").exists():
-            remove_groups(group)
+def remove_stale(*folders: Path) -> None:
+    """Remove the cgroups, and from folders the layers, of runs that were killed."""
+    for folder in (CGROUPS, *folders):
+        for stale in folder.glob(f"{PREFIX}*"):
+            owner = stale.name.removeprefix(PREFIX).partition("-")[0]
+            if Path("/proc", owner).exists():
+                continue
+            if folder == CGROUPS:
+                remove_groups(stale)
+            else:
+                shutil.rmtree(stale)
 
 
 def remove_groups(group: Path) -> None:

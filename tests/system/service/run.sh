@@ -13,16 +13,23 @@ python=${PYTHON:-$checkout/.venv/bin/python}
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/pi-detector-tests
 work=$checkout/build/service-$suite
 packages=systemd-sysv,dbus,udev,kmod,procps,ca-certificates,python3,python3-venv,python3-systemd,python3-numpy
-root=$cache/service-$suite-$(cksum <<<"$packages" | cut -d ' ' -f 1).tar
+tarball=$cache/service-$suite-$(cksum <<<"$packages" | cut -d ' ' -f 1).tar
+root=$work/root
 
+# The lists of packages stay in it, so that apt works inside.
 make_root() {
-    [ -e "$root" ] && return
-    say "making a Debian"
-    mkdir -p "$cache"
-    # The lists of packages stay in it, so that apt works inside.
-    mmdebstrap --quiet --variant=minbase --skip=cleanup/apt/lists --include="$packages" \
-        "$suite" "$work/root.tar"
-    mv "$work/root.tar" "$root"
+    if [ ! -e "$tarball" ]; then
+        say "making a Debian"
+        mkdir -p "$cache"
+        mmdebstrap --quiet --variant=minbase --skip=cleanup/apt/lists --include="$packages" \
+            "$suite" "$work/root.tar"
+        mv "$work/root.tar" "$tarball"
+    fi
+    [ "$tarball" -ot "$root" ] && return
+    rm -rf "$root"
+    mkdir "$root"
+    tar --extract --file "$tarball" --directory "$root"
+    touch "$root"
 }
 
 # The wheels of the package serve the installation from a checkout as well, which builds its own
@@ -45,5 +52,5 @@ mkdir -p "$work"
 make_root
 make_package
 cd "$checkout"
-SUITE=$suite SERVICE_TEST_WORK=$work SERVICE_TEST_ROOT=$root SERVICE_TEST_DEB=$deb \
+SUITE=$suite SERVICE_TEST_WORK=$work SERVICE_TEST_DEB=$deb \
     "$python" -m pytest --timeout 600 --durations 10 "$here" "$@"
