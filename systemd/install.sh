@@ -66,7 +66,7 @@ need_packages() {
 		missing=("${missing[@]/python3-picamera2/}")
 	fi
 	# shellcheck disable=SC2068 # an emptied name must vanish
-	DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends ${missing[@]} >&2
+	DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 install -y --no-install-recommends ${missing[@]} >&2
 }
 
 # A new version that does not understand the old settings is not put in their place.

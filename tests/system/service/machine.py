@@ -126,8 +126,8 @@ class Machine:
         try:
             self._wait_for_systemd()
         except BaseException:
-            self.poweroff()
             print(console.read_text()[-2000:])
+            self.poweroff()
             raise
 
     def _wait_for_systemd(self) -> None:
