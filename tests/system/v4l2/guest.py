@@ -10,9 +10,11 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from checks import FRAME_S, START_S, Ended, make, pi_detector, running, start
 
 from pi_detector.config.settings import SourceSettings
 from pi_detector.sources.discover import find_cameras
@@ -22,67 +24,10 @@ NODE = Path("/dev/video0")
 URI = f"v4l2:{NODE}"
 DRIVER = Path("/sys/bus/platform/drivers/vivid")
 DEVICE = "vivid.0"
-PI_DETECTOR = [sys.executable, "-m", "pi_detector"]
 AS_NOBODY = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-# The emulated processor takes its time to import OpenCV and LiteRT.
-START_S = 180.0
 READ_TIMEOUT_S = 3.0
 STOP_S = 5.0
 PASSABLE = stat.S_IROTH | stat.S_IXOTH
-
-
-class Ended:
-    """How a command ended: exit code, standard output and error, and how long that took."""
-
-    def __init__(self, process: subprocess.Popen[str], timeout_s: float) -> None:
-        started = time.monotonic()
-        try:
-            self.out, self.err = process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            out, err = process.communicate()
-            raise AssertionError(f"did not end in {timeout_s:.0f} s: {out}{err}") from None
-        self.seconds = time.monotonic() - started
-        self.code = process.returncode
-
-    def must_be(self, code: int) -> None:
-        """Fail unless the command ended with this exit code."""
-        assert self.code == code, f"exit code {self.code}, not {code}: {self.err}"
-
-    def error_line(self, *parts: str) -> str:
-        """The only line about an error, which must have ``parts``; no traceback may be there."""
-        assert "Traceback" not in self.err, self.err
-        lines = [line for line in self.err.splitlines() if line.startswith("pi-detector: error: ")]
-        assert len(lines) == 1, self.err
-        for part in parts:
-            assert part in lines[0], f"no {part!r} in: {lines[0]}"
-        return lines[0]
-
-
-def start(command: Sequence[str]) -> subprocess.Popen[str]:
-    """Start a command with its output in pipes."""
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
-    )
-
-
-def pi_detector(*arguments: str, prefix: Sequence[str] = ()) -> Ended:
-    """Run a command of pi-detector to its end."""
-    return Ended(start([*prefix, *PI_DETECTOR, *arguments]), START_S)
-
-
-@contextmanager
-def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """``pi-detector run`` on the camera, after its first record."""
-    process = start([*PI_DETECTOR, "run", "--source", URI, *arguments])
-    try:
-        assert process.stdout is not None
-        if not process.stdout.readline():
-            raise AssertionError(f"ended without a record: {process.communicate()[1]}")
-        yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 @contextmanager
@@ -139,7 +84,7 @@ def ten_frames() -> None:
     """Ten records of frames as large as asked for."""
     ended = pi_detector("run", "--source", URI, "--frames", "10")
     ended.must_be(os.EX_OK)
-    records = [json.loads(line) for line in ended.out.splitlines()]
+    records = ended.records()
     assert len(records) == 10, f"{len(records)} records"
     for record in records:
         assert record["source"] == URI, record
@@ -198,7 +143,7 @@ def may_pass(*files: Path) -> None:
 
 def unplugged_camera() -> None:
     """The camera goes away while it is read, comes back, and is read again."""
-    with running("--set", f"source.read_timeout_s={READ_TIMEOUT_S}") as process:
+    with running("--source", URI, "--set", f"source.read_timeout_s={READ_TIMEOUT_S}") as process:
         plug("unbind")
         try:
             ended = Ended(process, START_S)
@@ -206,25 +151,28 @@ def unplugged_camera() -> None:
             plug("bind")
     ended.must_be(os.EX_UNAVAILABLE)
     ended.error_line(URI, "the stream ended; check the cable")
-    assert ended.seconds < READ_TIMEOUT_S + 5, f"took {ended.seconds:.1f} s"
+    assert ended.seconds < READ_TIMEOUT_S + FRAME_S, f"took {ended.seconds:.1f} s"
     pi_detector("run", "--source", URI, "--frames", "2").must_be(os.EX_OK)
 
 
 def stalled_camera() -> None:
     """The camera stops delivering: reading it ends at our deadline, not OpenCV's of ten seconds."""
-    with running("--set", f"source.read_timeout_s={READ_TIMEOUT_S}") as process, stalled():
+    with (
+        running("--source", URI, "--set", f"source.read_timeout_s={READ_TIMEOUT_S}") as process,
+        stalled(),
+    ):
         ended = Ended(process, START_S)
     ended.must_be(os.EX_UNAVAILABLE)
     line = ended.error_line(URI, "source.read_timeout_s")
     waited = re.search(r"no frame for ([\d.]+) s", line)
     assert waited, line
     assert READ_TIMEOUT_S * 0.9 <= float(waited[1]) < READ_TIMEOUT_S + 2, line
-    assert ended.seconds < READ_TIMEOUT_S + 5, f"took {ended.seconds:.1f} s"
+    assert ended.seconds < READ_TIMEOUT_S + FRAME_S, f"took {ended.seconds:.1f} s"
 
 
 def terminated() -> None:
     """SIGTERM ends a run."""
-    with running() as process:
+    with running("--source", URI) as process:
         process.send_signal(signal.SIGTERM)
         ended = Ended(process, START_S)
     ended.must_be(os.EX_OK)
@@ -234,7 +182,7 @@ def terminated() -> None:
 
 def terminated_while_stalled() -> None:
     """SIGTERM ends a run that is inside a read which goes on for longer."""
-    with running("--set", "source.read_timeout_s=60") as process, stalled():
+    with running("--source", URI, "--set", "source.read_timeout_s=60") as process, stalled():
         time.sleep(5)  # until the last frame is through the emulated detector
         process.send_signal(signal.SIGTERM)
         ended = Ended(process, START_S)
@@ -256,20 +204,5 @@ CHECKS: tuple[Callable[[], None], ...] = (
 )
 
 
-def main() -> None:
-    """Make all checks, a line for each."""
-    failed = 0
-    for check in CHECKS:
-        started = time.monotonic()
-        try:
-            check()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the next check is made
-            failed += 1
-            print(f"FAIL {check.__name__}: {type(error).__name__}: {error}")
-        else:
-            print(f"PASS {check.__name__} ({time.monotonic() - started:.1f} s)")
-    print(f"{len(CHECKS) - failed} passed, {failed} failed")
-
-
 if __name__ == "__main__":
-    main()
+    make(CHECKS)

@@ -1,0 +1,56 @@
+"""The picture that the cameras of the guests show: a person, and colours that are known.
+
+It is a view of the source ``demo:``, with three stripes along its upper edge. The photograph is
+grey, so that only the stripes tell red from blue.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pi_detector.sources.demo import load_photograph, render_view
+
+STRIPES = {"red": (200, 30, 40), "green": (40, 160, 60), "blue": (30, 60, 190)}
+_STRIPE_SHARE = 1 / 16
+# JPEG and limited-range YUV change a colour by a few steps.
+_TOLERANCE = 20
+
+
+def render(size: tuple[int, int], time_s: float) -> NDArray[np.uint8]:
+    """The picture.
+
+    Args:
+        size: (width, height) in pixels.
+        time_s: the view pans and zooms in time.
+
+    Returns:
+        (height, width, 3) uint8 RGB.
+    """
+    image = render_view(load_photograph(), size, time_s)
+    for box, colour in _stripes(size):
+        image[box] = colour
+    return image
+
+
+def check_colours(image: NDArray[np.uint8]) -> str:
+    """Fail unless the stripes of an RGB picture have their colours; returns what they have."""
+    height, width = image.shape[:2]
+    seen = []
+    for (rows, columns), colour in _stripes((width, height)):
+        inner = image[rows.stop // 4 : -(-rows.stop * 3 // 4), columns.start + 8 : columns.stop - 8]
+        mean = inner.reshape(-1, 3).mean(axis=0)
+        seen.append(tuple(int(value) for value in mean.round()))
+        assert np.abs(mean - colour).max() <= _TOLERANCE, f"{seen[-1]} is not {colour} (RGB)"
+    return " ".join(map(str, seen))
+
+
+def _stripes(size: tuple[int, int]) -> list[tuple[tuple[slice, slice], tuple[int, int, int]]]:
+    """Where each stripe is, and its colour."""
+    width, height = size
+    third = width // len(STRIPES)
+    rows = slice(0, round(height * _STRIPE_SHARE))
+    return [
+        ((rows, slice(number * third, (number + 1) * third)), colour)
+        for number, colour in enumerate(STRIPES.values())
+    ]

@@ -1,0 +1,107 @@
+"""What pi-detector does with a USB webcam and its faults. Runs as root in the guest of run.sh."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+
+import picture
+from checks import FRAME_S, START_S, Ended, labels, make, pi_detector, running
+from usb import NODE, SIZE, Webcam
+
+from pi_detector.config.settings import SourceSettings
+from pi_detector.sources.discover import find_cameras
+from pi_detector.sources.registry import make_source
+
+URI = f"v4l2:{NODE}"
+READ_TIMEOUT_S = 3.0
+DEADLINE = ("--set", f"source.read_timeout_s={READ_TIMEOUT_S}")
+
+webcam = Webcam()
+
+
+def webcam_is_found() -> str:
+    """The webcam is listed once, though it has a second node, for metadata."""
+    assert NODE.with_name("video1").exists(), "the driver's node for metadata"
+    (camera,) = find_cameras()
+    assert camera.uri == URI, camera
+    doctor = pi_detector("doctor", "--json")
+    checks = json.loads(doctor.out)["checks"]
+    assert any(c["level"] == "ok" and URI in str(c) for c in checks), doctor.out
+    return camera.description
+
+
+def colours_of_its_pictures() -> str:
+    """Pictures of the API are RGB, of the size asked for."""
+    source = make_source(SourceSettings(uri=URI))
+    source.open()
+    try:
+        frames = [frame for _ in range(5) if (frame := source.read())]
+    finally:
+        source.close()
+    width, height = SIZE
+    assert [frame.image.shape for frame in frames] == [(height, width, 3)] * 5, frames
+    times = [frame.captured_ns for frame in frames]
+    assert times == sorted(set(times)), times
+    return picture.check_colours(frames[-1].image)
+
+
+def person_before_it() -> str:
+    """A run asks for MJPEG, and finds the person."""
+    ended = pi_detector("run", "--source", URI, "--frames", "10")
+    ended.must_be(os.EX_OK)
+    records = ended.records()
+    assert len(records) == 10, f"{len(records)} records"
+    assert "person" in labels(records), f"found {labels(records)}"
+    granted = re.search(r"640x480 MJPG at .* frames/s", ended.err)
+    assert granted, ended.err
+    return f"{granted[0]}; found {sorted(labels(records))}"
+
+
+def unplugged_webcam() -> str:
+    """Pulled out while it is read: the run ends at once. Plugged in again: it is read again."""
+    with running("--source", URI, *DEADLINE) as process:
+        webcam.unplug()
+        try:
+            ended = Ended(process, START_S)
+        finally:
+            webcam.plug()
+    ended.must_be(os.EX_UNAVAILABLE)
+    ended.error_line(URI, "the stream ended; check the cable")
+    assert ended.seconds < READ_TIMEOUT_S + FRAME_S, f"took {ended.seconds:.1f} s"
+    pi_detector("run", "--source", URI, "--frames", "2").must_be(os.EX_OK)
+    return f"ended after {ended.seconds:.1f} s"
+
+
+def hung_webcam() -> str:
+    """It stays plugged in and sends nothing: reading it ends at the deadline."""
+    with running("--source", URI, *DEADLINE) as process:
+        webcam.hang()
+        try:
+            ended = Ended(process, START_S)
+        finally:
+            webcam.go_on()
+    ended.must_be(os.EX_UNAVAILABLE)
+    line = ended.error_line(URI, "source.read_timeout_s")
+    waited = re.search(r"no frame for ([\d.]+) s", line)
+    assert waited, line
+    assert READ_TIMEOUT_S * 0.9 <= float(waited[1]) < READ_TIMEOUT_S + 2, line
+    assert ended.seconds < READ_TIMEOUT_S + FRAME_S, f"took {ended.seconds:.1f} s"
+    pi_detector("run", "--source", URI, "--frames", "2").must_be(os.EX_OK)
+    return f"ended after {ended.seconds:.1f} s"
+
+
+CHECKS: tuple[Callable[[], str | None], ...] = (
+    webcam_is_found,
+    colours_of_its_pictures,
+    person_before_it,
+    unplugged_webcam,
+    hung_webcam,
+)
+
+
+if __name__ == "__main__":
+    webcam.plug()
+    make(CHECKS)

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# A USB webcam with the kernel's driver uvcvideo: a program that is one, in QEMU, running this
+# checkout. README.md beside this file explains; usage: run.sh
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=../qemu.sh
+. "$(dirname "$0")/../qemu.sh"
+
+python=${PYTHON:-$checkout/.venv/bin/python}
+[ -x "$python" ] || { say "no $python: 'make run' makes it, or name one in PYTHON"; exit 66; }
+need_qemu setpriv:util-linux
+get_kernel
+make_initramfs "$cache/linux" ROOT=share CHECKOUT="$checkout" PYTHON="$python" \
+    MODULES="$cache/linux" DRIVERS="vhci-hcd; uvcvideo" \
+    TEST=uvc/guest.py INIT="/bin/sh $system/guest/guest.sh"
+boot "$cache/linux" / "" -m 1536
+judge
