@@ -30,10 +30,9 @@ need_tools() {
         "${missing[@]}"
 }
 
-need_qemu() {
-    need_tools qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio modprobe:kmod \
-        xz:xz-utils "$@"
-}
+# shellcheck disable=SC2034
+qemu_tools=(qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio modprobe:kmod
+    xz:xz-utils)
 
 # Fetch the kernel of this machine's Debian into $cache/linux, once. Nothing of the package is
 # installed: its kernel and modules are taken out of it.

@@ -7,7 +7,7 @@ set -euo pipefail
 
 python=${PYTHON:-$checkout/.venv/bin/python}
 [ -x "$python" ] || { say "no $python: 'make run' makes it, or name one in PYTHON"; exit 66; }
-need_qemu setpriv:util-linux
+need_tools "${qemu_tools[@]}"
 get_kernel
 make_initramfs "$cache/linux" ROOT=share CHECKOUT="$checkout" PYTHON="$python" \
     MODULES="$cache/linux" DRIVERS="vhci-hcd; uvcvideo" \

@@ -7,7 +7,7 @@ set -euo pipefail
 
 python=${PYTHON:-$checkout/.venv/bin/python}
 [ -x "$python" ] || { say "no $python: 'make run' makes it, or name one in PYTHON"; exit 66; }
-need_qemu v4l2-ctl:v4l-utils setpriv:util-linux
+need_tools "${qemu_tools[@]}" v4l2-ctl:v4l-utils setpriv:util-linux
 get_kernel
 make_initramfs "$cache/linux" ROOT=share CHECKOUT="$checkout" PYTHON="$python" \
     MODULES="$cache/linux" DRIVERS="vivid n_devs=1 node_types=0x1 input_types=0x00" \
