@@ -20,6 +20,7 @@ from pi_detector.errors import (
     SourceBusyError,
     SourceLostError,
     SourceNotFoundError,
+    SourcePermissionError,
     SourceStalledError,
 )
 from pi_detector.frame import Frame, ImageArray
@@ -100,6 +101,7 @@ class PicameraSource:
             DependencyMissingError: picamera2 is not installed.
             SourceNotFoundError: there is no camera of this number, or it does not start.
             SourceBusyError: another program uses it.
+            SourcePermissionError: this user may not open its buffers.
             SourceStalledError: libcamera does not answer.
         """
         self.close()
@@ -163,7 +165,7 @@ class PicameraSource:
             ) from error
 
     def _start(self, model_size: tuple[int, int] | None) -> None:
-        camera = self._camera = _picamera2()(self._index)
+        camera = self._camera = _made(_picamera2(), self._index)
         self._configure(camera, model_size)
         self._granted = camera.camera_configuration()
         for stream in ("main", "lores"):
@@ -195,7 +197,8 @@ class PicameraSource:
                 camera.configure(
                     camera.create_video_configuration(main=main, lores=lores, **options)
                 )
-            except RuntimeError as error:
+            except (RuntimeError, AttributeError) as error:
+                # picamera2 uses libcamera's "no such configuration", None, as if it were one.
                 log.debug("%s: no lores stream in %s: %s", self.name, lores_format, error)
             else:
                 return
@@ -240,6 +243,11 @@ class PicameraSource:
         while cause is not None:
             chain.append(str(cause))
             cause = cause.__cause__
+        if any("dmaheap" in text.lower() for text in chain):
+            return SourcePermissionError(
+                f"{self.name}: no permission to open /dev/dma_heap; add the user to the group "
+                "'video': sudo usermod -aG video $USER, then log in again"
+            )
         if any("busy" in text.lower() for text in chain):
             return SourceBusyError(
                 f"{self.name} is in use by another program; find it with 'fuser -v /dev/media*' "
@@ -262,6 +270,22 @@ def _picamera2() -> Any:
             "python3-picamera2' and make the virtual environment with --system-site-packages"
         ) from error
     return Picamera2
+
+
+def _made(picamera2: Any, index: int) -> Any:
+    """An instance of Picamera2, whose constructor must not leave the camera acquired if it fails.
+
+    Else every further try in this process would find it in use.
+    """
+    camera = picamera2.__new__(picamera2)
+    try:
+        camera.__init__(index)
+    except Exception:
+        if getattr(camera, "is_open", False):
+            camera.camera.release()
+            camera.is_open = False
+        raise
+    return camera
 
 
 def _even(width: int, height: int) -> tuple[int, int]:

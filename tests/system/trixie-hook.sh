@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Finishes the Debian of trixie.sh; mmdebstrap calls it.
 # usage: trixie-hook.sh ROOT REQUIREMENTS OUT
+# shellcheck disable=SC2016 # the quoted programs are for the other root
 set -euo pipefail
 
 root=$1 requirements=$2 out=$3
@@ -9,7 +10,6 @@ root=$1 requirements=$2 out=$3
 install -m 644 /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
 install -m 644 "$requirements" "$root/tmp/requirements"
 # pip must not put another numpy over apt's.
-# shellcheck disable=SC2016 # a program, not words
 chroot "$root" sh -euc '
     python3 -m venv --system-site-packages /opt/venv
     python3 -c "import numpy; print(\"numpy==\" + numpy.__version__)" > /opt/venv/constraints.txt

@@ -49,9 +49,10 @@ class Ended:
             assert part in lines[0], f"no {part!r} in: {lines[0]}"
         return lines[0]
 
-    def records(self) -> list[Record]:
-        """The records on standard output."""
-        return [json.loads(line) for line in self.out.splitlines()]
+    def frames(self) -> list[Record]:
+        """The records of frames on standard output."""
+        records = [json.loads(line) for line in self.out.splitlines()]
+        return [record for record in records if is_of_a_frame(record)]
 
 
 def start(command: Sequence[str]) -> subprocess.Popen[str]:
@@ -68,12 +69,15 @@ def pi_detector(*arguments: str, prefix: Sequence[str] = ()) -> Ended:
 
 @contextmanager
 def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """``pi-detector run``, after its first record."""
+    """``pi-detector run``, after its first record of a frame."""
     process = start([*PI_DETECTOR, "run", *arguments])
     try:
         assert process.stdout is not None
-        if not process.stdout.readline():
-            raise AssertionError(f"ended without a record: {process.communicate()[1]}")
+        for line in process.stdout:
+            if is_of_a_frame(json.loads(line)):
+                break
+        else:
+            raise AssertionError(f"ended without a frame: {process.communicate()[1]}")
         yield process
     finally:
         process.kill()
@@ -160,13 +164,17 @@ class Watched:
             seen = self.wait_for("record of a frame", is_of_a_frame, timeout_s, seen)
         return [record for record in self.records[first:seen] if is_of_a_frame(record)]
 
-    def stop(self, timeout_s: float) -> int:
-        """SIGTERM; the exit code."""
-        self.process.send_signal(signal.SIGTERM)
+    def wait(self, timeout_s: float) -> int:
+        """Wait until it ends; the exit code."""
         try:
             return self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"SIGTERM did not end it in {timeout_s:.0f} s") from None
+            raise AssertionError(f"did not end in {timeout_s:.0f} s") from None
+
+    def stop(self, timeout_s: float) -> int:
+        """SIGTERM; the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait(timeout_s)
 
 
 def is_of_a_frame(record: Record) -> bool:
@@ -182,6 +190,14 @@ def labels(records: Sequence[Record]) -> set[str]:
         if is_of_a_frame(record)
         for detection in record["detections"]
     }
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:
+    """Wait for something; fail when it takes too long."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {timeout_s:.0f} s for {what}"
+        time.sleep(0.05)
 
 
 def make(checks: Sequence[Callable[[], str | None]]) -> None:

@@ -6,10 +6,14 @@ grey, so that only the stripes tell red from blue.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
 from pi_detector.sources.demo import load_photograph, render_view
+
+Image = NDArray[np.uint8]
 
 STRIPES = {"red": (200, 30, 40), "green": (40, 160, 60), "blue": (30, 60, 190)}
 _STRIPE_SHARE = 1 / 16
@@ -17,7 +21,7 @@ _STRIPE_SHARE = 1 / 16
 _TOLERANCE = 20
 
 
-def render(size: tuple[int, int], time_s: float) -> NDArray[np.uint8]:
+def render(size: tuple[int, int], time_s: float) -> Image:
     """The picture.
 
     Args:
@@ -33,7 +37,16 @@ def render(size: tuple[int, int], time_s: float) -> NDArray[np.uint8]:
     return image
 
 
-def check_colours(image: NDArray[np.uint8]) -> str:
+def load(path: Path) -> Image:
+    """A picture file, as (H, W, 3) uint8 RGB."""
+    import cv2
+
+    bgr = cv2.imread(str(path))
+    assert bgr is not None, f"{path} cannot be read"
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def check_colours(image: Image) -> str:
     """Fail unless the stripes of an RGB picture have their colours; returns what they have."""
     height, width = image.shape[:2]
     seen = []

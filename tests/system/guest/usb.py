@@ -6,17 +6,15 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import picture
+from checks import wait_until
 
 NODE = Path("/dev/video0")
 SIZE = (640, 480)
 # The view at these times; each is shown for a second.
 PICTURE_TIMES_S = (0.0, 2.0, 4.0, 6.0)
-PLUG_S = 30.0
 
 
 def write_pictures(folder: Path) -> None:
@@ -41,12 +39,23 @@ class Webcam:
         write_pictures(self._pictures)
         self._process: subprocess.Popen[bytes] | None = None
 
-    def plug(self) -> None:
-        """Plug it in, and wait for its node."""
+    def plug(self, *formats: str) -> None:
+        """Plug it in, and wait for its node.
+
+        Args:
+            formats: ``mjpeg`` and ``yuyv``, or one of them; both if none is named.
+        """
         program = Path(__file__).with_name("webcam.py")
         with Path("/tmp/webcam.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, str(program), str(self._pictures)], stdout=log, stderr=log
+                [
+                    sys.executable,
+                    str(program),
+                    str(self._pictures),
+                    *(formats or ("mjpeg", "yuyv")),
+                ],
+                stdout=log,
+                stderr=log,
             )
         wait_until(NODE.exists, f"{NODE} after plugging in")
 
@@ -66,11 +75,3 @@ class Webcam:
         """It sends pictures again."""
         assert self._process is not None
         self._process.send_signal(signal.SIGUSR2)
-
-
-def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = PLUG_S) -> None:
-    """Wait for something; fail when it takes too long."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {timeout_s:.0f} s for {what}"
-        time.sleep(0.05)

@@ -1,14 +1,16 @@
 """A USB webcam in user space, for the kernel's own driver ``uvcvideo``.
 
 The kernel's ``vhci_hcd`` is a USB host controller whose ports are sockets: whoever speaks USB/IP on
-the other end is the device. This program is one of the USB video class, with MJPEG and YUYV of
-640×480 over a bulk endpoint. Ending it, by whatever signal, pulls the plug; SIGUSR1 makes it hang
-(it answers, and sends no pictures), SIGUSR2 ends that.
+the other end is the device. This program is one of the USB video class, with MJPEG and YUYV (or
+one of them) of 640×480 over a bulk endpoint. Ending it, by whatever signal, pulls the plug; SIGUSR1
+makes it hang (it answers, and sends no pictures), SIGUSR2 ends that.
 
 Sources: USB/IP protocol, Documentation/usb/usbip_protocol.rst of Linux; USB Device Class Definition
 for Video Devices 1.0, chapters 3 (descriptors) and 4 (requests), and its payload specifications.
 
-Usage: webcam.py FOLDER    (as root; modules vhci-hcd and uvcvideo; FOLDER has NAME.jpg, NAME.yuyv)
+Usage: webcam.py FOLDER FORMAT...    (as root, with the modules vhci-hcd and uvcvideo)
+  FOLDER  has pairs of NAME.jpg and NAME.yuyv
+  FORMAT  mjpeg, yuyv: those that the camera offers
 """
 
 from __future__ import annotations
@@ -24,14 +26,15 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 ATTACH = Path("/sys/devices/platform/vhci_hcd.0/attach")
 PORT, DEVICE_ID, HIGH_SPEED = 0, 0x10001, 3
 
 WIDTH, HEIGHT, FPS = 640, 480, 30
 YUYV_BYTES = WIDTH * HEIGHT * 2
-# Formats of the video class, numbered as in the descriptors.
-MJPEG, YUYV = 1, 2
+Format = Literal["mjpeg", "yuyv"]
+FORMATS: tuple[Format, ...] = ("mjpeg", "yuyv")
 FRAME_INTERVAL_100NS = 10_000_000 // FPS
 # A payload is one transfer here: two bytes of header, then a part of a picture.
 PAYLOAD_BYTES = 16384
@@ -92,19 +95,26 @@ def device_descriptor() -> bytes:
     )
 
 
-def configuration_descriptor() -> bytes:
-    """The whole tree: a camera terminal, an output terminal, two formats, an endpoint."""
+def format_descriptor(number: int, name: Format) -> bytes:
+    """A format and its only frame size. Formats are numbered from 1."""
+    if name == "mjpeg":
+        return class_specific(6, "BBBBBBBB", number, 1, 1, 1, 0, 0, 0, 0) + frame_descriptor(7)
+    guid = b"YUY2\x00\x00\x10\x00\x80\x00\x00\xaa\x00\x38\x9b\x71"
+    depth = bytes([16, 1, 0, 0, 0, 0])
+    return class_specific(4, "BB", number, 1, tail=guid + depth) + frame_descriptor(5)
+
+
+def configuration_descriptor(formats: Sequence[Format]) -> bytes:
+    """The whole tree: a camera terminal, an output terminal, the formats, an endpoint."""
     camera = class_specific(2, "BHBBHHHB", 1, 0x0201, 0, 0, 0, 0, 0, 3, tail=bytes(3))
     output = class_specific(3, "BHBBB", 3, 0x0101, 0, 1, 0)
     control_bytes = 13 + len(camera) + len(output)
     control = class_specific(1, "HHIBB", 0x0100, control_bytes, 48_000_000, 1, STREAMING)
 
-    yuy2 = b"YUY2\x00\x00\x10\x00\x80\x00\x00\xaa\x00\x38\x9b\x71"
-    formats = class_specific(6, "BBBBBBBB", MJPEG, 1, 1, 1, 0, 0, 0, 0) + frame_descriptor(7)
-    formats += class_specific(4, "BB", YUYV, 1, tail=yuy2 + bytes([16, 1, 0, 0, 0, 0]))
-    formats += frame_descriptor(5)
+    described = b"".join(format_descriptor(n, name) for n, name in enumerate(formats, 1))
+    size = 13 + len(formats) + len(described)
     streaming = class_specific(
-        1, "BHBBBBBBB", 2, 15 + len(formats), ENDPOINT, 0, 3, 0, 0, 0, 1, tail=bytes(2)
+        1, "BHBBBBBBB", len(formats), size, ENDPOINT, 0, 3, 0, 0, 0, 1, tail=bytes(len(formats))
     )
 
     interfaces = (
@@ -112,7 +122,7 @@ def configuration_descriptor() -> bytes:
         + descriptor(INTERFACE, "BBBBBBB", CONTROL, 0, 0, VIDEO_CLASS, 1, 0, 0)
         + control + camera + output
         + descriptor(INTERFACE, "BBBBBBB", STREAMING, 0, 1, VIDEO_CLASS, 2, 0, 0)
-        + streaming + formats
+        + streaming + described
         + descriptor(ENDPOINT_TYPE, "BBHB", ENDPOINT, 2, 512, 0)
     )  # fmt: skip
     return descriptor(CONFIGURATION, "HBBBBB", 9 + len(interfaces), 2, 1, 0, 0x80, 50) + interfaces
@@ -141,9 +151,9 @@ class Picture:
     jpeg: bytes
     yuyv: bytes
 
-    def encoded(self, format_number: int) -> bytes:
+    def encoded(self, name: Format) -> bytes:
         """Its bytes in a format."""
-        return self.jpeg if format_number == MJPEG else self.yuyv
+        return self.jpeg if name == "mjpeg" else self.yuyv
 
 
 def load_pictures(folder: Path) -> list[Picture]:
@@ -204,7 +214,7 @@ class Stream:
         # whoever cancels a transfer finds it either waiting or answered.
         self._waiting: deque[tuple[int, int]] = deque()
         self._changed = threading.Condition()
-        self._format = MJPEG
+        self._format: Format = "mjpeg"
         self._commits = 0
         self._hangs = False
         self._started = time.monotonic()
@@ -224,10 +234,10 @@ class Stream:
                 self._waiting.remove(transfer)
             self._cable.answer_unlink(request, bool(found))
 
-    def commit(self, format_number: int) -> None:
+    def commit(self, name: Format) -> None:
         """Begin anew, in this format."""
         with self._changed:
-            self._format = format_number
+            self._format = name
             self._commits += 1
 
     def hang(self, hangs: bool) -> None:
@@ -273,10 +283,11 @@ def parts(data: bytes) -> Iterator[tuple[bool, bytes]]:
 class Webcam:
     """The device: answers the requests on its control endpoint."""
 
-    def __init__(self, cable: Cable, stream: Stream) -> None:
+    def __init__(self, cable: Cable, stream: Stream, formats: Sequence[Format]) -> None:
         self._cable = cable
         self._stream = stream
-        self._settings = {PROBE_CONTROL: probe(MJPEG), COMMIT_CONTROL: probe(MJPEG)}
+        self._formats = formats
+        self._settings = {PROBE_CONTROL: probe(1), COMMIT_CONTROL: probe(1)}
 
     def serve(self) -> None:
         """Answer until the kernel lets go of the device."""
@@ -315,11 +326,11 @@ class Webcam:
             if request != SET_CUR or index != STREAMING or control not in self._settings:
                 self._cable.answer(sequence, -EPIPE, b"")
                 return
-            wanted = data[2] if data[2] in {MJPEG, YUYV} else MJPEG
-            self._settings[control] = probe(wanted)
+            number = data[2] if 1 <= data[2] <= len(self._formats) else 1
+            self._settings[control] = probe(number)
             if control == COMMIT_CONTROL:
-                print(f"{'MJPEG' if wanted == MJPEG else 'YUYV'} is asked for", flush=True)
-                self._stream.commit(wanted)
+                print(f"{self._formats[number - 1]} is asked for", flush=True)
+                self._stream.commit(self._formats[number - 1])
         self._cable.answer(sequence, 0, b"", taken=len(data))
 
     def _standard_value(self, request: int, value: int) -> bytes | None:
@@ -332,7 +343,9 @@ class Webcam:
         kind, number = value >> 8, value & 0xFF
         if kind == STRING:
             return string_descriptor(number) if number < len(STRINGS) else None
-        return {DEVICE: device_descriptor(), CONFIGURATION: configuration_descriptor()}.get(kind)
+        if kind == CONFIGURATION:
+            return configuration_descriptor(self._formats)
+        return device_descriptor() if kind == DEVICE else None
 
     def _class_value(self, request: int, control: int, index: int) -> bytes | None:
         if index != STREAMING or control not in self._settings:
@@ -351,13 +364,16 @@ class Webcam:
 def main() -> None:
     """Plug the webcam in, and serve."""
     pictures = load_pictures(Path(sys.argv[1]))
+    formats = [name for name in FORMATS if name in sys.argv[2:]]
+    if not formats:
+        raise SystemExit("name the camera's formats: mjpeg, yuyv, or both")
     cable = Cable()
     stream = Stream(cable, pictures)
     signal.signal(signal.SIGUSR1, lambda *_: stream.hang(True))
     signal.signal(signal.SIGUSR2, lambda *_: stream.hang(False))
     print("plugged in", flush=True)
     try:
-        Webcam(cable, stream).serve()
+        Webcam(cable, stream, formats).serve()
     except EOFError:
         print("the kernel let go of it", flush=True)
 

@@ -35,6 +35,22 @@ def webcam_is_found() -> str:
 
 def colours_of_its_pictures() -> str:
     """Pictures of the API are RGB, of the size asked for."""
+    return colours()
+
+
+def webcam_without_mjpeg() -> str:
+    """So are those of a webcam that has only uncompressed pictures."""
+    webcam.unplug()
+    webcam.plug("yuyv")
+    try:
+        return colours()
+    finally:
+        webcam.unplug()
+        webcam.plug()
+
+
+def colours() -> str:
+    """Read a few pictures, and check the last one."""
     source = make_source(SourceSettings(uri=URI))
     source.open()
     try:
@@ -52,7 +68,7 @@ def person_before_it() -> str:
     """A run asks for MJPEG, and finds the person."""
     ended = pi_detector("run", "--source", URI, "--frames", "10")
     ended.must_be(os.EX_OK)
-    records = ended.records()
+    records = ended.frames()
     assert len(records) == 10, f"{len(records)} records"
     assert "person" in labels(records), f"found {labels(records)}"
     granted = re.search(r"640x480 MJPG at .* frames/s", ended.err)
@@ -96,6 +112,7 @@ def hung_webcam() -> str:
 CHECKS: tuple[Callable[[], str | None], ...] = (
     webcam_is_found,
     colours_of_its_pictures,
+    webcam_without_mjpeg,
     person_before_it,
     unplugged_webcam,
     hung_webcam,

@@ -84,7 +84,7 @@ def ten_frames() -> None:
     """Ten records of frames as large as asked for."""
     ended = pi_detector("run", "--source", URI, "--frames", "10")
     ended.must_be(os.EX_OK)
-    records = ended.records()
+    records = ended.frames()
     assert len(records) == 10, f"{len(records)} records"
     for record in records:
         assert record["source"] == URI, record

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# The true picamera2 and libcamera, without a camera on a connector, in QEMU, running this checkout.
+# README.md beside this file explains; usage: run.sh
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=../qemu.sh
+. "$(dirname "$0")/../qemu.sh"
+# shellcheck source-path=SCRIPTDIR source=../trixie.sh
+. "$(dirname "$0")/../trixie.sh"
+
+need_tools "${qemu_tools[@]}"
+get_trixie "${PYTHON:-python3}"
+boot_trixie picamera2/guest.py "vhci-hcd; uvcvideo"
