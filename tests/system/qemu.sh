@@ -8,27 +8,12 @@
 system=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck disable=SC2034 # for the scripts that source this
 checkout=$(cd "$system/../.." && pwd)
-name=$(basename "$(cd "$(dirname "$0")" && pwd)")
+# shellcheck source=tests/system/lib.sh
+. "$system/lib.sh"
+label=$(basename "$(cd "$(dirname "$0")" && pwd)")
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/pi-detector-tests
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-
-say() { echo "$name: $*" >&2; }
-
-# Install the packages of commands that are missing; arguments are COMMAND:PACKAGE.
-need_tools() {
-    local pair missing=()
-    for pair in "$@"; do
-        PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
-    done
-    [ ${#missing[@]} -eq 0 ] && return
-    say "installing ${missing[*]}"
-    local sudo=()
-    [ "$(id -u)" -eq 0 ] || sudo=(sudo)
-    "${sudo[@]}" apt-get -qq -o DPkg::Lock::Timeout=300 update
-    "${sudo[@]}" apt-get -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends \
-        "${missing[@]}"
-}
 
 # shellcheck disable=SC2034
 qemu_tools=(qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio modprobe:kmod

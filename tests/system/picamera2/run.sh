@@ -2,9 +2,9 @@
 # The true picamera2 and libcamera, without a camera on a connector, in QEMU, running this checkout.
 # README.md beside this file explains; usage: run.sh
 set -euo pipefail
-# shellcheck source-path=SCRIPTDIR source=../qemu.sh
+# shellcheck source=tests/system/qemu.sh
 . "$(dirname "$0")/../qemu.sh"
-# shellcheck source-path=SCRIPTDIR source=../trixie.sh
+# shellcheck source=tests/system/trixie.sh
 . "$(dirname "$0")/../trixie.sh"
 
 need_tools "${qemu_tools[@]}"

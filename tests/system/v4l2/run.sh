@@ -2,7 +2,7 @@
 # A true V4L2 camera: Debian's kernel with its test driver vivid, in QEMU, running this checkout.
 # README.md beside this file explains; usage: run.sh
 set -euo pipefail
-# shellcheck source-path=SCRIPTDIR source=../qemu.sh
+# shellcheck source=tests/system/qemu.sh
 . "$(dirname "$0")/../qemu.sh"
 
 python=${PYTHON:-$checkout/.venv/bin/python}
