@@ -23,6 +23,7 @@ from pi_detector.errors import (
     SourceBusyError,
     SourceLostError,
     SourceNotFoundError,
+    SourcePermissionError,
     SourceStalledError,
 )
 from pi_detector.sources.discover import find_picameras
@@ -81,13 +82,21 @@ class Picamera2:
     """Counts what it hands out; class attributes say what the hardware grants."""
 
     lores_formats: tuple[str, ...] = ("BGR888", "YUV420")
+    no_lores: Exception = RuntimeError("lores stream must be YUV")
     main_becomes = "BGR888"
     failure: Exception | None = None
+    late_failure: Exception | None = None
+    acquired = 0
     last: Picamera2 | None = None
 
     def __init__(self, number: int) -> None:
         if self.failure:
             raise RuntimeError("Camera __init__ sequence did not complete.") from self.failure
+        type(self).acquired += 1
+        self.is_open = True
+        self.camera = self
+        if self.late_failure:
+            raise self.late_failure
         self.number = number
         self.granted: dict[str, Any] = {}
         self.camera_controls = {"FrameDurationLimits": (1, 2, 3)}
@@ -111,13 +120,16 @@ class Picamera2:
     def configure(self, configuration: dict[str, Any]) -> None:
         lores = configuration["lores"]
         if lores and lores["format"] not in self.lores_formats:
-            raise RuntimeError("lores stream must be YUV")
+            raise self.no_lores
         self.asked = configuration
         self.granted = {"main": configuration["main"] | {"format": self.main_becomes}}
         self.granted["lores"] = lores
 
     def camera_configuration(self) -> dict[str, Any]:
         return self.granted
+
+    def release(self) -> None:
+        type(self).acquired -= 1
 
     def start(self) -> None:
         """Nothing to do."""
@@ -193,8 +205,14 @@ def test_no_lores_without_a_size_that_fits(
     assert source.read().model_input is None
 
 
-def test_a_camera_with_one_stream_only(hardware: type[Picamera2]) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("lores stream must be YUV"), AttributeError("None has no 'orientation'")],
+    ids=["picamera2 says so", "libcamera says so"],
+)
+def test_a_camera_with_one_stream_only(hardware: type[Picamera2], error: Exception) -> None:
     hardware.lores_formats = ()
+    hardware.no_lores = error
     source, _camera = opened()
     assert source.read().model_input is None
 
@@ -275,6 +293,17 @@ def test_a_camera_that_does_not_start(
     hardware.failure = RuntimeError(failure)
     with pytest.raises(error, match="picamera:0"):
         PicameraSource("0", SETTINGS).open()
+
+
+def test_a_camera_without_memory_for_its_pictures_is_given_back(
+    hardware: type[Picamera2],
+) -> None:
+    hardware.late_failure = RuntimeError("Could not open any dmaHeap device")
+    with pytest.raises(SourcePermissionError, match="/dev/dma_heap.*group"):
+        PicameraSource("0", SETTINGS).open()
+    assert hardware.acquired == 0
+    hardware.late_failure = None
+    opened()
 
 
 def test_webcams_are_left_to_v4l2(hardware: type[Picamera2]) -> None:

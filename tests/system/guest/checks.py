@@ -164,12 +164,22 @@ class Watched:
             seen = self.wait_for("record of a frame", is_of_a_frame, timeout_s, seen)
         return [record for record in self.records[first:seen] if is_of_a_frame(record)]
 
+    def state(self, state: str, timeout_s: float, after: int = 0) -> int:
+        """Wait for the record that says that the source is in this state; see wait_for."""
+        return self.wait_for(
+            f"status record: {state}",
+            lambda record: is_of_the_source(record) and record["state"] == state,
+            timeout_s,
+            after,
+        )
+
     def wait(self, timeout_s: float) -> int:
         """Wait until it ends; the exit code."""
         try:
             return self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"did not end in {timeout_s:.0f} s") from None
+            log = "".join(self.log[-20:])
+            raise AssertionError(f"did not end in {timeout_s:.0f} s; log: {log}") from None
 
     def stop(self, timeout_s: float) -> int:
         """SIGTERM; the exit code."""
@@ -182,6 +192,11 @@ def is_of_a_frame(record: Record) -> bool:
     return bool(record["type"] == "detections")
 
 
+def is_of_the_source(record: Record) -> bool:
+    """A record of how the source is."""
+    return bool(record["type"] == "status" and record["part"] == "source")
+
+
 def labels(records: Sequence[Record]) -> set[str]:
     """What was found in the frames."""
     return {
@@ -192,12 +207,14 @@ def labels(records: Sequence[Record]) -> set[str]:
     }
 
 
-def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:
+def wait_until(
+    condition: Callable[[], bool], what: str, timeout_s: float = 30.0, pause_s: float = 0.05
+) -> None:
     """Wait for something; fail when it takes too long."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"waited {timeout_s:.0f} s for {what}"
-        time.sleep(0.05)
+        time.sleep(pause_s)
 
 
 def make(checks: Sequence[Callable[[], str | None]]) -> None:

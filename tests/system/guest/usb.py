@@ -17,6 +17,11 @@ SIZE = (640, 480)
 PICTURE_TIMES_S = (0.0, 2.0, 4.0, 6.0)
 
 
+def nodes() -> list[Path]:
+    """The nodes of cameras that are plugged in."""
+    return sorted(Path("/dev").glob("video*"))
+
+
 def write_pictures(folder: Path) -> None:
     """The picture at some times, as JPEG and as YUYV."""
     import cv2
@@ -40,7 +45,7 @@ class Webcam:
         self._process: subprocess.Popen[bytes] | None = None
 
     def plug(self, *formats: str) -> None:
-        """Plug it in, and wait for its node.
+        """Plug it in, and wait for a node: NODE, unless somebody still holds that of before.
 
         Args:
             formats: ``mjpeg`` and ``yuyv``, or one of them; both if none is named.
@@ -57,14 +62,14 @@ class Webcam:
                 stdout=log,
                 stderr=log,
             )
-        wait_until(NODE.exists, f"{NODE} after plugging in")
+        wait_until(lambda: bool(nodes()), "a camera after plugging in")
 
     def unplug(self) -> None:
-        """Pull it out, and wait until its node is gone."""
+        """Pull it out, and wait until its nodes are gone."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
-        wait_until(lambda: not NODE.exists(), f"no {NODE} after pulling out")
+        wait_until(lambda: not nodes(), "no camera after pulling out")
 
     def hang(self) -> None:
         """It answers, and sends no pictures."""

@@ -20,6 +20,7 @@ from checks import (
     make,
     pi_detector,
     start,
+    wait_until,
 )
 from usb import SIZE, Webcam, write_pictures
 
@@ -59,6 +60,12 @@ VIRTUAL_CAMERA = """\
 """
 
 webcam = Webcam()
+
+
+def plug(*formats: str) -> None:
+    """Plug the webcam in, and wait until libcamera lists it."""
+    webcam.plug(*formats)
+    wait_until(lambda: bool(list_cameras()), "a camera in libcamera's list")
 
 
 def read_some(source: PicameraSource) -> list[Frame]:
@@ -120,7 +127,7 @@ def colours_of_mjpeg() -> str:
 def colours_of_yuyv() -> str:
     """The same of a webcam that has no MJPEG."""
     webcam.unplug()
-    webcam.plug("yuyv")
+    plug("yuyv")
     try:
         source = opened()
         try:
@@ -129,7 +136,7 @@ def colours_of_yuyv() -> str:
             source.close()
     finally:
         webcam.unplug()
-        webcam.plug()
+        plug()
     assert granted(source) == "YUYV", granted(source)
     return f"{granted(source)}: {picture.check_colours(frames[-1].image)}"
 
@@ -185,7 +192,7 @@ def unplugged_while_read() -> str:
         assert closing == "closed" or "restart pi-detector" in closing, closing
         assert close_s < READ_TIMEOUT_S + 2, f"closing took {close_s:.1f} s"
     finally:
-        webcam.plug()
+        plug()
     return f"{said} after {read_s:.1f} s; {closing} after {close_s:.1f} s"
 
 
@@ -198,7 +205,7 @@ def unplugged_without_recovery() -> str:
         try:
             code = run.wait(READ_TIMEOUT_S * 2 + FRAME_S)
         finally:
-            webcam.plug()
+            plug()
     assert code == os.EX_UNAVAILABLE, code
     return run.log[-1].strip()
 
@@ -209,7 +216,7 @@ def unplugged_and_plugged_in_again() -> str:
         run.more_frames(1, START_S)
         webcam.unplug()
         time.sleep(READ_TIMEOUT_S * 2)
-        webcam.plug()
+        plug()
         plugged = time.monotonic()
         run.more_frames(2, 120)
         return f"went on {time.monotonic() - plugged:.1f} s after it was plugged in"
@@ -263,5 +270,5 @@ def with_shims() -> None:
 if __name__ == "__main__":
     if "LD_PRELOAD" not in os.environ:
         with_shims()
-    webcam.plug()
+    plug()
     make(CHECKS)

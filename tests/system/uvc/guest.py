@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Callable
 
 import picture
-from checks import FRAME_S, START_S, Ended, labels, make, pi_detector, running
+from checks import FRAME_S, START_S, Ended, Watched, labels, make, pi_detector, running
 from usb import NODE, SIZE, Webcam
 
 from pi_detector.config.settings import SourceSettings
@@ -18,6 +19,10 @@ from pi_detector.sources.registry import make_source
 URI = f"v4l2:{NODE}"
 READ_TIMEOUT_S = 3.0
 DEADLINE = ("--set", f"source.read_timeout_s={READ_TIMEOUT_S}")
+NO_RECOVERY = ("--set", "recovery.mode=off")
+# After this time without a camera the pauses between tries are of two seconds or less.
+OUTAGE_S = 4.0
+RECOVERY_S = 30.0
 
 webcam = Webcam()
 
@@ -77,8 +82,8 @@ def person_before_it() -> str:
 
 
 def unplugged_webcam() -> str:
-    """Pulled out while it is read: the run ends at once. Plugged in again: it is read again."""
-    with running("--source", URI, *DEADLINE) as process:
+    """Without recovery: pulled out while it is read, and the run ends at once."""
+    with running("--source", URI, *DEADLINE, *NO_RECOVERY) as process:
         webcam.unplug()
         try:
             ended = Ended(process, START_S)
@@ -92,8 +97,8 @@ def unplugged_webcam() -> str:
 
 
 def hung_webcam() -> str:
-    """It stays plugged in and sends nothing: reading it ends at the deadline."""
-    with running("--source", URI, *DEADLINE) as process:
+    """Without recovery: it sends nothing, and reading it ends at the deadline."""
+    with running("--source", URI, *DEADLINE, *NO_RECOVERY) as process:
         webcam.hang()
         try:
             ended = Ended(process, START_S)
@@ -109,6 +114,45 @@ def hung_webcam() -> str:
     return f"ended after {ended.seconds:.1f} s"
 
 
+def replugged_webcam() -> str:
+    """Pulled out and, later, plugged in again: the same run goes on."""
+    with Watched("--source", URI, *DEADLINE) as run:
+        run.more_frames(1, START_S)
+        before = len(run.records)
+        webcam.unplug()
+        try:
+            run.state("reopening", READ_TIMEOUT_S + FRAME_S, before)
+            time.sleep(OUTAGE_S)
+        finally:
+            webcam.plug()
+        return recovered(run)
+
+
+def recovered_webcam() -> str:
+    """It hangs for a while: the same run goes on."""
+    with Watched("--source", URI, *DEADLINE) as run:
+        run.more_frames(1, START_S)
+        before = len(run.records)
+        webcam.hang()
+        try:
+            run.state("stalled", READ_TIMEOUT_S + FRAME_S, before)
+            time.sleep(OUTAGE_S)
+        finally:
+            webcam.go_on()
+        return recovered(run)
+
+
+def recovered(run: Watched) -> str:
+    """The webcam works again: a run must say so, and find the person again."""
+    works = time.monotonic()
+    before = len(run.records)
+    run.state("live", RECOVERY_S, before)
+    live_s = time.monotonic() - works
+    frames = run.more_frames(2, START_S)
+    assert "person" in labels(frames), labels(frames)
+    return f"live {live_s:.1f} s after it worked again, found {sorted(labels(frames))}"
+
+
 CHECKS: tuple[Callable[[], str | None], ...] = (
     webcam_is_found,
     colours_of_its_pictures,
@@ -116,6 +160,8 @@ CHECKS: tuple[Callable[[], str | None], ...] = (
     person_before_it,
     unplugged_webcam,
     hung_webcam,
+    replugged_webcam,
+    recovered_webcam,
 )
 
 

@@ -12,9 +12,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
-from checks import FRAME_S, START_S, Ended, make, pi_detector, running, start
+from checks import (
+    FRAME_S,
+    START_S,
+    Ended,
+    Watched,
+    is_of_a_frame,
+    is_of_the_source,
+    make,
+    pi_detector,
+    running,
+    start,
+)
 
 from pi_detector.config.settings import SourceSettings
 from pi_detector.sources.discover import find_cameras
@@ -26,6 +38,11 @@ DRIVER = Path("/sys/bus/platform/drivers/vivid")
 DEVICE = "vivid.0"
 AS_NOBODY = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
 READ_TIMEOUT_S = 3.0
+DEADLINE = ("--set", f"source.read_timeout_s={READ_TIMEOUT_S}")
+NO_RECOVERY = ("--set", "recovery.mode=off")
+# After this time without a camera the pauses between tries are of two seconds or less.
+OUTAGE_S = 4.0
+RECOVERY_S = 30.0
 STOP_S = 5.0
 PASSABLE = stat.S_IROTH | stat.S_IXOTH
 
@@ -142,8 +159,8 @@ def may_pass(*files: Path) -> None:
 
 
 def unplugged_camera() -> None:
-    """The camera goes away while it is read, comes back, and is read again."""
-    with running("--source", URI, "--set", f"source.read_timeout_s={READ_TIMEOUT_S}") as process:
+    """Without recovery: the run ends when the camera goes away; a new one reads it again."""
+    with running("--source", URI, *DEADLINE, *NO_RECOVERY) as process:
         plug("unbind")
         try:
             ended = Ended(process, START_S)
@@ -156,11 +173,8 @@ def unplugged_camera() -> None:
 
 
 def stalled_camera() -> None:
-    """The camera stops delivering: reading it ends at our deadline, not OpenCV's of ten seconds."""
-    with (
-        running("--source", URI, "--set", f"source.read_timeout_s={READ_TIMEOUT_S}") as process,
-        stalled(),
-    ):
+    """Without recovery: a read of a silent camera ends at our deadline, not OpenCV's of 10 s."""
+    with running("--source", URI, *DEADLINE, *NO_RECOVERY) as process, stalled():
         ended = Ended(process, START_S)
     ended.must_be(os.EX_UNAVAILABLE)
     line = ended.error_line(URI, "source.read_timeout_s")
@@ -168,6 +182,75 @@ def stalled_camera() -> None:
     assert waited, line
     assert READ_TIMEOUT_S * 0.9 <= float(waited[1]) < READ_TIMEOUT_S + 2, line
     assert ended.seconds < READ_TIMEOUT_S + FRAME_S, f"took {ended.seconds:.1f} s"
+
+
+def replugged_camera() -> str:
+    """The camera goes away for a while, and the same run goes on."""
+    with Watched("--source", URI, *DEADLINE) as run:
+        run.more_frames(1, START_S)
+        before = len(run.records)
+        plug("unbind")
+        try:
+            run.state("reopening", READ_TIMEOUT_S + FRAME_S, before)
+            time.sleep(OUTAGE_S)
+        finally:
+            plug("bind")
+        return recovered(run)
+
+
+def resumed_camera() -> str:
+    """The camera stalls for a while, and the same run goes on."""
+    with Watched("--source", URI, *DEADLINE) as run:
+        run.more_frames(1, START_S)
+        before = len(run.records)
+        with stalled():
+            run.state("stalled", READ_TIMEOUT_S + FRAME_S, before)
+            time.sleep(OUTAGE_S)
+        return recovered(run)
+
+
+def recovered(run: Watched) -> str:
+    """The camera works again: a run must say so and process frames, and end when told to."""
+    works = time.monotonic()
+    before = len(run.records)
+    run.state("live", RECOVERY_S, before)
+    live_s = time.monotonic() - works
+    (frame, _) = run.more_frames(2, START_S)
+    assert frame["source"] == URI, frame
+    numbers = [record["sequence"] for record in run.records if is_of_a_frame(record)]
+    assert numbers == sorted(set(numbers)), f"numbered anew: {numbers}"
+    assert run.stop(STOP_S + FRAME_S) == os.EX_OK, run.log
+    return f"live {live_s:.1f} s after the camera worked again"
+
+
+def stepped_clock() -> str:
+    """The wall clock is set an hour ahead, then two back: nobody takes that for a stall."""
+    with Watched("--source", URI, *DEADLINE) as run:
+        run.more_frames(2, START_S)
+        before = len(run.records)
+        try:
+            for hours in (1, -2):
+                step_clock(hours)
+                newest = run.more_frames(3, START_S)[-1]
+                behind_s = time.time() - datetime.fromisoformat(newest["time"]).timestamp()
+                assert 0 <= behind_s < START_S, f"{newest['time']} is {behind_s:.0f} s behind"
+        finally:
+            step_clock(1)
+        assert run.stop(STOP_S + FRAME_S) == os.EX_OK, run.log
+    told = [record for record in run.records[before:] if is_of_the_source(record)]
+    assert not told, told
+    frames = [record for record in run.records if is_of_a_frame(record)]
+    latencies = [record["timings_ms"]["latency"] for record in frames]
+    assert min(latencies) > 0, latencies
+    assert max(latencies) < FRAME_S * 1000, latencies
+    times = [record["monotonic_ns"] for record in frames]
+    assert times == sorted(set(times)), times
+    return f"{len(frames)} frames, latency {min(latencies):.0f} to {max(latencies):.0f} ms"
+
+
+def step_clock(hours: int) -> None:
+    """Set the wall clock, as ``date -s`` or a time server does."""
+    time.clock_settime(time.CLOCK_REALTIME, time.time() + hours * 3600)
 
 
 def terminated() -> None:
@@ -190,7 +273,7 @@ def terminated_while_stalled() -> None:
     assert ended.seconds < STOP_S, f"took {ended.seconds:.1f} s"
 
 
-CHECKS: tuple[Callable[[], None], ...] = (
+CHECKS: tuple[Callable[[], str | None], ...] = (
     camera_is_found,
     auto_takes_the_camera,
     ten_frames,
@@ -199,6 +282,9 @@ CHECKS: tuple[Callable[[], None], ...] = (
     forbidden_camera,
     unplugged_camera,
     stalled_camera,
+    replugged_camera,
+    resumed_camera,
+    stepped_clock,
     terminated,
     terminated_while_stalled,
 )
