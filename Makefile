@@ -16,10 +16,10 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help run install deb test lint format pytest test-tflite test-deploy model test-system \
-	test-service test-rtsp soak clean
+	test-v4l2 test-picamera2 test-vm test-service test-rtsp soak clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 run: $(VENV)/.run  ## detect on the first camera found, else on a demo: JSON on standard output
 	@$(VENV)/bin/pi-detector run $(ARGS)
@@ -79,12 +79,22 @@ model: $(DEPLOY_VENV)/.dev  ## build the bundled model from photos; an hour or m
 	mkdir -p models/report
 	cp $(RUN)/report/report.* $(RUN)/report/report-*.svg models/report/
 
-test-system: $(VENV)/.dev  ## Debian arm64, a V4L2 camera, a real systemd; installs tools with apt
+test-system: $(VENV)/.dev  ## Debian arm64, cameras of real drivers, a real systemd; installs tools with apt
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=bookworm tests/system/arm64/run.sh $(PICTURE)
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=trixie tests/system/arm64/run.sh $(PICTURE)
-	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/v4l2/run.sh
+	$(MAKE) test-v4l2 test-picamera2 test-vm
 	$(MAKE) test-service SUITE=bookworm
 	$(MAKE) test-service SUITE=trixie
+
+test-v4l2: $(VENV)/.run  ## a camera and a USB webcam with the kernel's own drivers, and their faults
+	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/v4l2/run.sh
+	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/uvc/run.sh
+
+test-picamera2: $(VENV)/.run  ## the true picamera2 and libcamera; makes a Debian, once
+	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/picamera2/run.sh
+
+test-vm: $(VENV)/.run  ## the service with cameras and memory limits, on a machine of its own
+	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/vm/run.sh
 
 test-service: $(VENV)/.dev  ## the service under a real systemd; SUITE=bookworm or trixie
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=$(or $(SUITE),bookworm) tests/system/service/run.sh $(ARGS)

@@ -299,7 +299,7 @@ def test_a_camera_without_memory_for_its_pictures_is_given_back(
     hardware: type[Picamera2],
 ) -> None:
     hardware.late_failure = RuntimeError("Could not open any dmaHeap device")
-    with pytest.raises(SourcePermissionError, match="/dev/dma_heap.*group"):
+    with pytest.raises(SourcePermissionError, match=r"/dev/dma_heap.*group"):
         PicameraSource("0", SETTINGS).open()
     assert hardware.acquired == 0
     hardware.late_failure = None
