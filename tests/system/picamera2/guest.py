@@ -228,6 +228,9 @@ def virtual_camera() -> str:
     frames = VIRTUAL / "frames"
     frames.mkdir(parents=True)
     write_pictures(frames)
+    # libcamera takes every file for a picture.
+    for path in frames.glob("*.yuyv"):
+        path.unlink()
     for number, path in enumerate(sorted(frames.glob("*.jpg"))):
         path.rename(frames / f"{number}.jpg")
     (VIRTUAL / "virtual.yaml").write_text(VIRTUAL_CAMERA)
