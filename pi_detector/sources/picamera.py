@@ -22,6 +22,7 @@ from pi_detector.errors import (
     SourceNotFoundError,
     SourcePermissionError,
     SourceStalledError,
+    SourceStuckError,
 )
 from pi_detector.frame import Frame, ImageArray
 from pi_detector.sources.framing import FrameMaker, Moment
@@ -102,15 +103,10 @@ class PicameraSource:
             SourceNotFoundError: there is no camera of this number, or it does not start.
             SourceBusyError: another program uses it.
             SourcePermissionError: this user may not open its buffers.
-            SourceStalledError: libcamera does not answer.
+            SourceStuckError: libcamera does not answer; only a restart of the process helps.
         """
         self.close()
-        cameras = list_cameras()
-        if self._index >= len(cameras):
-            raise SourceNotFoundError(
-                f"{self.name}: libcamera sees {len(cameras)} cameras; check the ribbon cable, and "
-                "'rpicam-hello --list-cameras'"
-            )
+        _picamera2()  # its import may take longer than the camera
         try:
             _within(_OPEN_TIMEOUT_S, f"{self.name}: opening it", lambda: self._start(model_size))
         except RuntimeError as error:
@@ -147,24 +143,27 @@ class PicameraSource:
         """Stop the camera and give it back.
 
         Raises:
-            SourceLostError: libcamera did not let go of it within ``read_timeout_s``; only a
+            SourceStuckError: libcamera did not let go of it within ``read_timeout_s``; only a
                 restart of the process helps.
+            SourceLostError: it says that something went wrong.
         """
         camera, self._camera, self._pending = self._camera, None, None
         if camera is None:
             return
         try:
             _within(self._settings.read_timeout_s, f"{self.name}: closing it", camera.close)
-        except SourceStalledError as error:
-            raise SourceLostError(
-                f"{self.name} cannot be closed: libcamera does not answer; restart pi-detector"
-            ) from error
         except RuntimeError as error:
             raise SourceLostError(
                 f"{self.name} was not closed cleanly ({error}); restart pi-detector"
             ) from error
 
     def _start(self, model_size: tuple[int, int] | None) -> None:
+        cameras = list_cameras()
+        if self._index >= len(cameras):
+            raise SourceNotFoundError(
+                f"{self.name}: libcamera sees {len(cameras)} cameras; check the ribbon cable, and "
+                "'rpicam-hello --list-cameras'"
+            )
         camera = self._camera = _made(_picamera2(), self._index)
         self._configure(camera, model_size)
         self._granted = camera.camera_configuration()
@@ -234,7 +233,7 @@ class PicameraSource:
     def _close_after_failure(self) -> None:
         try:
             self.close()
-        except SourceLostError as error:
+        except (SourceLostError, SourceStuckError) as error:
             log.warning("%s", error)
 
     def _explained(self, error: RuntimeError) -> Exception:
@@ -296,7 +295,7 @@ def _within(timeout_s: float, what: str, function: Callable[[], T]) -> T:
     """Call a function that may never return, in a thread that is left behind if it does not.
 
     Raises:
-        SourceStalledError: it did not return in time.
+        SourceStuckError: it did not return in time.
     """
     results: list[T] = []
     errors: list[BaseException] = []
@@ -311,7 +310,10 @@ def _within(timeout_s: float, what: str, function: Callable[[], T]) -> T:
     thread.start()
     thread.join(timeout_s)
     if thread.is_alive():
-        raise SourceStalledError(f"{what} took longer than {timeout_s:g} s; restart pi-detector")
+        raise SourceStuckError(
+            f"{what} took longer than {timeout_s:g} s, as libcamera does not answer; restart "
+            "pi-detector"
+        )
     if errors:
         raise errors[0]
     return results[0]

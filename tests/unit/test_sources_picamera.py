@@ -25,6 +25,7 @@ from pi_detector.errors import (
     SourceNotFoundError,
     SourcePermissionError,
     SourceStalledError,
+    SourceStuckError,
 )
 from pi_detector.sources.discover import find_picameras
 from pi_detector.sources.picamera import PicameraSource
@@ -261,7 +262,7 @@ def test_a_camera_that_cannot_be_closed(hardware: type[Picamera2]) -> None:
     source, camera = opened()
     camera.hangs = True
     started = time.monotonic()
-    with pytest.raises(SourceLostError, match=r"cannot be closed.*restart"):
+    with pytest.raises(SourceStuckError, match=r"closing it.*not answer; restart pi-detector"):
         source.close()
     assert time.monotonic() - started < 2
     source.close()
@@ -278,6 +279,15 @@ def test_close_and_read_after_it(hardware: type[Picamera2]) -> None:
 def test_no_camera_of_this_number(hardware: type[Picamera2]) -> None:
     with pytest.raises(SourceNotFoundError, match=r"picamera:5.*sees 2 cameras"):
         PicameraSource("5", SETTINGS).open()
+
+
+def test_a_libcamera_that_does_not_answer(
+    hardware: type[Picamera2], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pi_detector.sources.picamera._OPEN_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(hardware, "global_camera_info", lambda: threading.Event().wait(5))
+    with pytest.raises(SourceStuckError, match="picamera:0: opening it took longer"):
+        PicameraSource("0", SETTINGS).open()
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,9 @@ from usb import SIZE, Webcam, write_pictures
 
 from pi_detector.config.settings import SourceSettings
 from pi_detector.errors import (
-    SourceLostError,
     SourcePermissionError,
     SourceStalledError,
+    SourceStuckError,
 )
 from pi_detector.frame import Frame
 from pi_detector.sources.picamera import PicameraSource, list_cameras
@@ -186,7 +186,7 @@ def unplugged_while_read() -> str:
         closing = "closed"
         try:
             source.close()
-        except SourceLostError as error:
+        except SourceStuckError as error:
             closing = str(error)
         close_s = time.monotonic() - started
         assert closing == "closed" or "restart pi-detector" in closing, closing
