@@ -124,6 +124,11 @@ class Pipeline:
         self._frames: Handoff[tuple[Detector, Prepared]] = Handoff(1, lossless=not source.live)
 
     @property
+    def source_name(self) -> str:
+        """Name of the source."""
+        return self._source.name
+
+    @property
     def source_state(self) -> str:
         """State of a supervised source; else ``live``."""
         return self._supervisor.state if self._supervisor else "live"

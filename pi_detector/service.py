@@ -66,7 +66,7 @@ class Service:
         self._load = load
         self._settings = settings = load()
         self._notifier = Notifier(environ)
-        source = make_source(settings.source)
+        source = make_source(settings.source, wait=settings.recovery.mode == "always")
         self._bundle = load_model(settings.model)
         self._detector = make_detector(settings, self._bundle)
         self._pipeline = Pipeline(
@@ -77,7 +77,6 @@ class Service:
             stage=make_stage(settings, self._detector),
             gate=make_gate(settings),
         )
-        self._source_name = source.name
         self._reload_wanted = threading.Event()
         self._ended = threading.Event()
         self._woken = threading.Event()
@@ -105,7 +104,7 @@ class Service:
         """
         log.info(
             "source %s, model %s (%s, %d threads)",
-            self._source_name,
+            self._pipeline.source_name,
             self._detector.name,
             self._detector.runtime,
             self._detector.threads,
@@ -166,7 +165,7 @@ class Service:
         pipeline, counters = self._pipeline, self._pipeline.counters
         rate = (counters.processed - self._pace.processed) / (now_s - self._pace.at_s)
         self._pace = _Pace(now_s, counters.processed)
-        words = f"{self._source_name} {pipeline.source_state}, {rate:.1f} frames/s"
+        words = f"{pipeline.source_name} {pipeline.source_state}, {rate:.1f} frames/s"
         if pipeline.last_found is None:
             words += ", nothing detected yet"
         else:

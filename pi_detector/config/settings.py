@@ -29,7 +29,8 @@ class SourceSettings(_Section, frozen=True):
 
     Attributes:
         uri: `auto`, `picamera:N`, `v4l2:/dev/videoN`, `rtsp://...`, `http://...`, a video file,
-            `images:DIR` or `demo:`.
+            `images:DIR` or `demo:`. `auto` is the first camera that is found; where none is, it
+            is the demo, or with `recovery.mode = "always"` the first camera that comes.
         width: width of the frames asked of a camera, in pixels.
         height: height of the frames asked of a camera, in pixels.
         fps: frames a second asked of a camera; 0 leaves the camera's default.

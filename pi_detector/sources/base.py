@@ -16,7 +16,9 @@ class Source(Protocol):
             source waits for its reader.
     """
 
-    name: str
+    @property
+    def name(self) -> str: ...  # noqa: D102 - above
+
     live: bool
 
     def open(self, model_size: tuple[int, int] | None = None) -> None:

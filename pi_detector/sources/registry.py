@@ -12,9 +12,9 @@ import msgspec
 
 from pi_detector.config.settings import SourceSettings
 from pi_detector.errors import SourceNotFoundError, UnknownSchemeError
+from pi_detector.sources.auto import AutoSource, first_camera
 from pi_detector.sources.base import Source
 from pi_detector.sources.demo import DemoSource
-from pi_detector.sources.discover import find_cameras
 from pi_detector.sources.images import ImagesSource
 from pi_detector.sources.picamera import PicameraSource
 from pi_detector.sources.stream import StreamSource
@@ -28,11 +28,12 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".
 """Suffixes, in lower case, of files that are taken as a single image."""
 
 
-def make_source(settings: SourceSettings) -> Source:
+def make_source(settings: SourceSettings, *, wait: bool = False) -> Source:
     """The source of ``settings.uri``, not yet opened, in a process of its own where wanted.
 
     Args:
         settings: ``uri`` is one of the kinds below or a path; the rest goes to the source.
+        wait: where no camera is there yet, ``auto`` is one that may come, instead of the demo.
 
     Raises:
         UnknownSchemeError: the URI is of no kind that there is.
@@ -40,6 +41,8 @@ def make_source(settings: SourceSettings) -> Source:
         ConfigError: its kind is known, but not what follows.
     """
     if settings.uri.lower() == "auto" or split_uri(settings.uri)[0] == "auto":
+        if wait:
+            return AutoSource(settings, make_source)
         # Searched for once: the process of an isolated source opens what was found here.
         settings = msgspec.structs.replace(settings, uri=_find())
     source = _make(settings)
@@ -86,11 +89,10 @@ def _from_path(target: str, settings: SourceSettings) -> Source:
 
 
 def _find() -> str:
-    """The URI of the first camera that may be opened, else of the first one, else of the demo."""
-    cameras = sorted(find_cameras(), key=lambda camera: not camera.permitted)
-    if cameras:
-        log.info("auto: %s (%s)", cameras[0].uri, cameras[0].description)
-        return cameras[0].uri
+    """The URI of a camera, else of the demo."""
+    camera = first_camera()
+    if camera is not None:
+        return camera.uri
     log.warning(
         "NO CAMERA FOUND: showing the demo, a view over a photograph. Plug in a camera, or set "
         "source.uri; 'pi-detector doctor' tells what is there."

@@ -64,7 +64,6 @@ class SupervisedSource:
         grace_s: float,
         report: Callable[[StatusRecord], None],
     ) -> None:
-        self.name = source.name
         self.state: State = "starting"
         self._source = source
         self._mode = recovery.mode
@@ -80,6 +79,11 @@ class SupervisedSource:
         self._delay_s = 0.0
         self._told: tuple[str, float] = ("", 0.0)
         self._deadline_s = time.monotonic() + OPEN_LIMIT_S + self._read_limit_s
+
+    @property
+    def name(self) -> str:
+        """Name of the source."""
+        return self._source.name
 
     def open(self, model_size: tuple[int, int] | None = None) -> None:
         """Open the source.

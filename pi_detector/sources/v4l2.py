@@ -51,9 +51,7 @@ class V4l2Source:
         self.name = f"v4l2:{self._path}"
         self._frames = FrameMaker(self.name)
         self._capture: LiveCapture | None = None
-        # OpenCV may read this when it is imported, so it is set before anybody opens a source. One
-        # that was inherited gives way: the setting is what the user is told to raise.
-        os.environ[_SELECT_TIMEOUT] = str(max(1, math.ceil(settings.read_timeout_s)))
+        set_read_deadline(settings)
 
     def open(self, model_size: tuple[int, int] | None = None) -> None:  # noqa: ARG002
         """Acquire the camera. ``model_size`` is not used: V4L2 cannot scale.
@@ -154,3 +152,12 @@ class V4l2Source:
             capture.get(cv2.CAP_PROP_FPS),
             *asked,
         )
+
+
+def set_read_deadline(settings: SourceSettings) -> None:
+    """Give OpenCV the deadline of its reads, for all V4L2 cameras of this process.
+
+    OpenCV may read it when it is imported, so it is set before anybody opens a source. One that was
+    inherited gives way: the setting is what the user is told to raise.
+    """
+    os.environ[_SELECT_TIMEOUT] = str(max(1, math.ceil(settings.read_timeout_s)))

@@ -121,7 +121,7 @@ def test_a_bad_address_hides_the_password() -> None:
 def test_auto_without_a_camera_says_so_loudly(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pi_detector.sources.registry.find_cameras", list)
+    monkeypatch.setattr("pi_detector.sources.auto.find_cameras", list)
     source = make_source(SourceSettings(uri="auto"))
     assert source.name == "demo"
     assert [record.levelno for record in caplog.records] == [logging.WARNING]

@@ -12,13 +12,24 @@ UNIT = "pi-detector.service"
 SETTINGS = "/etc/pi-detector/config.toml"
 
 
+SHIPPED = (Path(__file__).parents[3] / "systemd/config.toml").read_text()
+DEMO = SHIPPED.replace('uri = "auto"', 'uri = "demo:"')
+
+
 @pytest.fixture(autouse=True)
-def as_shipped(machine: Machine) -> None:
-    """Each test begins with the settings that are shipped, and the service running."""
-    shipped = Path(__file__).parents[3] / "systemd/config.toml"
-    if machine.read(SETTINGS) != shipped.read_text():
-        machine.write(SETTINGS, shipped.read_text())
+def running(machine: Machine) -> None:
+    """Each test begins with the settings that are shipped, but of the demo, and a running service."""
+    if machine.read(SETTINGS) != DEMO:
+        machine.write(SETTINGS, DEMO)
     machine.run(f"systemctl reset-failed {UNIT}; systemctl restart {UNIT}")
+
+
+def test_as_shipped_it_waits_for_a_camera(machine: Machine) -> None:
+    machine.write(SETTINGS, SHIPPED)
+    machine.run(f"systemctl restart {UNIT}")
+    wait_until(lambda: "auto reopening" in machine.show(UNIT, "StatusText"), 20)
+    assert "no camera found; plug one in" in machine.messages(UNIT)
+    assert machine.show(UNIT, "ActiveState") == "active"
 
 
 def test_it_says_when_it_is_ready(machine: Machine) -> None:

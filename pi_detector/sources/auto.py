@@ -1,0 +1,79 @@
+"""Whatever camera there is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from pi_detector.config.settings import SourceSettings
+from pi_detector.errors import SourceLostError, SourceNotFoundError
+from pi_detector.frame import Frame
+from pi_detector.sources.base import Source
+from pi_detector.sources.discover import CameraInfo, find_cameras
+from pi_detector.sources.v4l2 import set_read_deadline
+
+log = logging.getLogger(__name__)
+
+
+class AutoSource:
+    """The first camera that there is when it is opened: for a service, which waits for one.
+
+    Args:
+        settings: for the camera's own source; ``uri`` is not used.
+        make: makes that source.
+
+    Attributes:
+        name: of the camera's source; ``auto`` before there was one.
+    """
+
+    live = True
+
+    def __init__(self, settings: SourceSettings, make: Callable[[SourceSettings], Source]) -> None:
+        self.name = "auto"
+        self._settings = settings
+        self._make = make
+        self._source: Source | None = None
+        set_read_deadline(settings)
+
+    def open(self, model_size: tuple[int, int] | None = None) -> None:
+        """Find a camera, and open it.
+
+        Raises:
+            SourceNotFoundError: there is none.
+            PiDetectorError: what its source raises.
+        """
+        self.close()
+        camera = first_camera()
+        if camera is None:
+            raise SourceNotFoundError(
+                "no camera found; plug one in, or set source.uri ('pi-detector doctor' tells what "
+                "is there)"
+            )
+        # The source of the same camera goes on with its numbers.
+        if self._source is None or self._settings.uri != camera.uri:
+            self._settings = msgspec.structs.replace(self._settings, uri=camera.uri)
+            self._source = self._make(self._settings)
+        self._source.open(model_size)
+        self.name = self._source.name
+
+    def read(self) -> Frame | None:
+        """The next frame. Raises what the camera's source raises."""
+        if self._source is None:
+            raise SourceLostError("auto: is not open; open it first")
+        return self._source.read()
+
+    def close(self) -> None:
+        """Release the camera. Raises what its source raises."""
+        if self._source is not None:
+            self._source.close()
+
+
+def first_camera() -> CameraInfo | None:
+    """The first camera that may be opened, else the first one, else None."""
+    cameras = sorted(find_cameras(), key=lambda camera: not camera.permitted)
+    if not cameras:
+        return None
+    log.info("auto: %s (%s)", cameras[0].uri, cameras[0].description)
+    return cameras[0]
