@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+_MOST_PRECIOUS = 1000
 
 
 class Handoff(Generic[T]):
@@ -16,14 +19,26 @@ class Handoff(Generic[T]):
     A lossless hand-off makes its giver wait while it is full. A lossy one replaces the oldest item
     (with a capacity of one: the newest wins) and counts what it dropped.
 
+    Args:
+        capacity: items inside at most.
+        lossless: see above.
+        is_precious: an item that a lossy hand-off drops only when there are a thousand of them;
+            they count for the capacity of the others, but may exceed it.
+
     Attributes:
         dropped: items replaced so far.
     """
 
-    def __init__(self, capacity: int, lossless: bool) -> None:
+    def __init__(
+        self,
+        capacity: int,
+        lossless: bool,
+        is_precious: Callable[[T], bool] = lambda _: False,
+    ) -> None:
         self.dropped = 0
         self._capacity = capacity
         self._lossless = lossless
+        self._is_precious = is_precious
         self._items: deque[T] = deque()
         self._closed = False
         self._changed = threading.Condition()
@@ -35,12 +50,21 @@ class Handoff(Generic[T]):
                 self._changed.wait()
             if self._closed:
                 return False
-            if len(self._items) >= self._capacity:
-                self._items.popleft()
-                self.dropped += 1
             self._items.append(item)
+            if len(self._items) > self._capacity:
+                self._drop_one()
             self._changed.notify_all()
             return True
+
+    def _drop_one(self) -> None:
+        for index, item in enumerate(self._items):
+            if not self._is_precious(item):
+                del self._items[index]
+                self.dropped += 1
+                return
+        if len(self._items) > _MOST_PRECIOUS:
+            self._items.popleft()
+            self.dropped += 1
 
     def get(self, timeout_s: float | None = None) -> T | None:
         """Take the oldest item.

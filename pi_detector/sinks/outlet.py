@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from pi_detector.handoff import Handoff
-from pi_detector.records import Publication
+from pi_detector.records import Publication, Result
 from pi_detector.sinks.base import Sink
 from pi_detector.threads import Worker
 
@@ -20,7 +20,8 @@ class Outlet:
 
     Args:
         sink: the sink.
-        lossless: the giver waits while the queue is full; else the oldest items are dropped.
+        lossless: the giver waits while the queue is full; else the oldest frames are dropped, and
+            events and status records only in need.
 
     Attributes:
         name: of the sink.
@@ -31,7 +32,7 @@ class Outlet:
         self.name = sink.name
         self.stuck = False
         self._sink = sink
-        self._items: Handoff[Publication] = Handoff(QUEUE, lossless)
+        self._items: Handoff[Publication] = Handoff(QUEUE, lossless, is_precious=_is_rare)
         self._worker: Worker | None = None
 
     @property
@@ -75,3 +76,7 @@ class Outlet:
                 self._sink.handle(item)
         finally:
             self._items.close(discard=True)
+
+
+def _is_rare(item: Publication) -> bool:
+    return not isinstance(item, Result)

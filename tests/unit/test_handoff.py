@@ -53,3 +53,19 @@ def test_discarding_leaves_nothing_to_take():
     handoff.close(discard=True)
     assert handoff.get() is None
     assert handoff.ended
+
+
+def test_precious_items_stay_while_others_can_go():
+    handoff = Handoff(3, lossless=False, is_precious=lambda item: item < 0)
+    for item in (1, -1, 2, -2, 3, -3, 4):
+        handoff.put(item)
+    assert handoff.dropped == 4
+    assert [handoff.get(0) for _ in range(4)] == [-1, -2, -3, None]
+
+
+def test_precious_items_too_have_a_limit():
+    handoff = Handoff(1, lossless=False, is_precious=lambda _: True)
+    for item in range(1500):
+        handoff.put(item)
+    assert handoff.dropped == 500
+    assert handoff.get(0) == 500

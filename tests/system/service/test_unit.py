@@ -18,7 +18,7 @@ DEMO = SHIPPED.replace('uri = "auto"', 'uri = "demo:"')
 
 @pytest.fixture(autouse=True)
 def running(machine: Machine) -> None:
-    """Each test begins with the settings that are shipped, but of the demo, and a running service."""
+    """Each test begins with a running service, on the demo, and else as shipped."""
     if machine.read(SETTINGS) != DEMO:
         machine.write(SETTINGS, DEMO)
     machine.run(f"systemctl reset-failed {UNIT}; systemctl restart {UNIT}")
