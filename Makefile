@@ -15,8 +15,8 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run install deb test lint format pytest test-tflite test-deploy model test-system \
-	test-v4l2 test-picamera2 test-vm test-service test-rtsp soak clean
+.PHONY: help run install deb test lint format pytest test-tflite test-deploy model fuzz \
+	test-system test-v4l2 test-picamera2 test-vm test-service test-rtsp soak clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -79,6 +79,13 @@ model: $(DEPLOY_VENV)/.dev  ## build the bundled model from photos; an hour or m
 	mkdir -p models/report
 	cp $(RUN)/report/report.* $(RUN)/report/report-*.svg models/report/
 
+# FUZZ_SECONDS is for each target; FUZZ_TARGETS are some of those that tests/fuzz/fuzz.py names.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?=
+
+fuzz: $(VENV)/.fuzz  ## damaged settings, manifests, pictures, videos, models; FUZZ_SECONDS each
+	$(VENV)/bin/python tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
 test-system: $(VENV)/.dev  ## Debian arm64, cameras of real drivers, a real systemd; installs tools with apt
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=bookworm tests/system/arm64/run.sh $(PICTURE)
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=trixie tests/system/arm64/run.sh $(PICTURE)
@@ -134,6 +141,10 @@ $(VENV)/.run: $(VENV)/.made
 $(VENV)/.dev: $(VENV)/.made
 	@$(VENV)/bin/python $(PIP_INSTALL) $(VENV)/constraints.txt -e '.[dev]' >&2
 	@touch $@ $(VENV)/.run
+
+$(VENV)/.fuzz: $(VENV)/.dev
+	@$(VENV)/bin/python $(PIP_INSTALL) $(VENV)/constraints.txt -e '.[dev,fuzz]' >&2
+	@touch $@
 
 $(TFLITE_VENV)/.made: PYTHON = python3.11
 $(TFLITE_VENV)/.dev: $(TFLITE_VENV)/.made

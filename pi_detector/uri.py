@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
-_AUTHORITY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:/*)([^/?#]*)(.*)", re.DOTALL)
+_AUTHORITY = re.compile(r"(\s*([A-Za-z][A-Za-z0-9+.-]*):/*)([^/?#]*)(.*)", re.DOTALL)
+# Kinds of sources that have neither user nor host.
+_LOCAL = frozenset({"auto", "demo", "file", "images", "picamera", "v4l2"})
+_PATH = re.compile(r"\s*[/.~]")
 _HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(:\d*)?")
-_SECRET_PARAMETER = re.compile(
-    r"([?&;][^=&;#]*(?:pass|pwd|psw|user|usr|login|token|key|auth|secret|sig)[^=&;#]*=)[^&;#]*",
-    re.IGNORECASE,
-)
+_PARAMETER = re.compile(r"([?&;])([^=&;#?]*)=[^&;#]*")
+_SECRET_NAME = re.compile("pass|pwd|psw|user|usr|login|token|key|auth|secret|sig", re.IGNORECASE)
 
 
 def split_uri(uri: str) -> tuple[str, str]:
@@ -43,18 +44,28 @@ def redact(uri: str) -> str:
     """The URI without user, password and the values of parameters that look like secrets.
 
     For names, logs and errors. A password with an unescaped ``/``, ``?`` or ``#`` is recognised by
-    what stands before it not being a host and port; in doubt more is hidden.
+    what stands before it not being a host and port; in doubt more is hidden, as of a URI without its
+    scheme.
 
     Example:
         >>> redact("rtsp://admin:pw@cam.local:554/live?token=abc&channel=1")
         'rtsp://cam.local:554/live?token=***&channel=1'
     """
     match = _AUTHORITY.fullmatch(uri)
-    if match and "//" in match[1]:
-        start, authority, rest = match.groups()
+    if match and ("//" in match[1] or match[2].lower() not in _LOCAL):
+        start, _, authority, rest = match.groups()
         if "@" in authority:
             authority = authority.rpartition("@")[2]
-        if not _HOST_AND_PORT.fullmatch(authority):
-            authority, rest = "", rest.rpartition("@")[2]
+        hidden, _, shown = rest.rpartition("@")
+        if ":" in hidden or not _HOST_AND_PORT.fullmatch(authority):
+            authority, rest = "", shown
         uri = start + authority + rest
-    return _SECRET_PARAMETER.sub(r"\1***", uri)
+    elif not match and not _PATH.match(uri):
+        hidden, at, shown = uri.rpartition("@")
+        uri = "***@" + shown if ":" in hidden else hidden + at + shown
+    return _PARAMETER.sub(_without_secret, uri)
+
+
+def _without_secret(parameter: re.Match[str]) -> str:
+    separator, name = parameter.groups()
+    return f"{separator}{name}=***" if _SECRET_NAME.search(name) else parameter[0]

@@ -118,7 +118,10 @@ def _check(kind: Any, value: Any, path: Path) -> Iterator[Problem]:
     else:
         try:
             msgspec.convert(value, kind)
-        except msgspec.ValidationError:
+        except (
+            msgspec.ValidationError,
+            UnicodeEncodeError,
+        ):  # the latter of bytes that are no UTF-8
             expected = describe(inspect.type_info(kind))
             name = dotted(path) or "settings"
             yield path, f"{name}: expected {expected}, got {_quote(value)}"
@@ -174,4 +177,6 @@ def _quote(value: Any) -> str:
             return value.isoformat()
         case _:
             text = json.dumps(value, ensure_ascii=False)
-            return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+            cut = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+            # What is left of control characters would speak to the terminal.
+            return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)

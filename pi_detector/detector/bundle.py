@@ -175,6 +175,8 @@ def _read_manifest(path: Path) -> Manifest:
         raise BadModelError(f"{path}: cannot be read ({error.strerror})") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadModelError(f"{path}: {error}; reinstall the model") from error
+    except RecursionError as error:
+        raise BadModelError(f"{path}: is nested too deeply; reinstall the model") from error
 
 
 def _read_labels(path: Path) -> list[str]:

@@ -80,7 +80,9 @@ def _from_path(target: str, settings: SourceSettings) -> Source:
     if path.is_char_device() if exists else path.is_relative_to("/dev"):
         return V4l2Source(target, settings)
     if not exists:
-        raise SourceNotFoundError(f"no video, image or folder at '{target}'; check the path")
+        raise SourceNotFoundError(
+            f"no video, image or folder at '{redact(target)}'; check the path"
+        )
     if path.is_dir():
         return ImagesSource(target, settings)
     if path.suffix.lower() in IMAGE_SUFFIXES:

@@ -18,7 +18,6 @@ _PICTURES = (
     (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 60]),
     (".jpg", [cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_RST_INTERVAL, 2]),
     (".png", []),
-    (".png", [cv2.IMWRITE_PNG_BILEVEL, 1]),
     (".webp", [cv2.IMWRITE_WEBP_QUALITY, 50]),
     (".webp", [cv2.IMWRITE_WEBP_QUALITY, 101]),
     (".tiff", [cv2.IMWRITE_TIFF_COMPRESSION, 1]),

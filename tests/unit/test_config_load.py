@@ -370,3 +370,15 @@ def test_any_override_or_variable_gives_settings_or_a_config_error(key: str, val
     settings_or_config_error(None, {}, [f"{key}={value}"])
     if "\n" not in key:
         settings_or_config_error(None, {"PI_DETECTOR__" + key.replace(".", "__"): value}, [])
+
+
+def test_a_value_that_is_no_utf8_is_a_mistake_like_others() -> None:
+    message = refused(None, b"log.level=caf\xe9".decode("utf-8", "surrogateescape"))
+    assert message.startswith("command line: log.level: expected one of")
+    assert message.isprintable()
+
+
+def test_control_characters_of_a_value_do_not_reach_the_terminal() -> None:
+    message = refused(None, "log.level=\x7f\x9b2J\u202e")
+    assert message.isprintable()
+    assert r"\x7f\x9b2J\u202e" in message

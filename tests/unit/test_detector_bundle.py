@@ -184,3 +184,10 @@ def test_thresholds(tmp_path, detection, expected):
 def test_a_label_that_the_model_does_not_know(tmp_path, detection, message):
     with pytest.raises(ConfigError, match=message):
         lowest_scores(load_bundle(write(tmp_path, manifest())), detection)
+
+
+def test_a_manifest_that_is_nested_too_deeply(tmp_path):
+    write(tmp_path, manifest())
+    (tmp_path / "manifest.toml").write_text("a = " + "[" * 50_000)
+    with pytest.raises(BadModelError, match="nested too deeply"):
+        load_bundle(tmp_path)

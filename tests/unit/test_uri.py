@@ -136,3 +136,33 @@ def test_file_names_that_are_no_utf8() -> None:
 def test_a_stream_whose_uri_is_no_utf8() -> None:
     with pytest.raises(ConfigError, match="as %XX"):
         make_source(SourceSettings(uri=b"rtsp://cam/caf\xe9".decode("utf-8", "surrogateescape")))
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("rtsp:/admin:secret@cam/live", "rtsp:/cam/live"),
+        ("http:admin:secret@cam/live", "http:cam/live"),
+        (" rtsp://admin:secret@cam/live", " rtsp://cam/live"),
+        ("rtsp://CORP/admin:secret@cam/live", "rtsp://cam/live"),
+        ("rtsp//admin:secret@cam/live", "***@cam/live"),
+        ("admin:secret@cam/live", "admin:cam/live"),
+        ("/data/front:1@2x.mp4", "/data/front:1@2x.mp4"),
+        ("file:front@2x.mp4", "file:front@2x.mp4"),
+    ],
+)
+def test_redact_what_is_nearly_a_uri(uri: str, shown: str) -> None:
+    assert redact(uri) == shown
+
+
+@pytest.mark.parametrize("uri", ["rtsp//admin:hunter2@cam/live", " rtsp://admin:hunter2@cam/live"])
+def test_the_path_of_nothing_hides_the_password(uri: str) -> None:
+    with pytest.raises(SourceNotFoundError) as caught:
+        make_source(SourceSettings(uri=uri))
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("piece", ["?", "?pass", "pass", ":", "a:", "@", "/", " "])
+def test_redact_of_a_long_text_ends(piece: str) -> None:
+    """In a time that grows with its length; with its cube, this would take days."""
+    assert redact("http://a/?" + piece * 200_000).startswith("http://")
