@@ -44,8 +44,8 @@ def redact(uri: str) -> str:
     """The URI without user, password and the values of parameters that look like secrets.
 
     For names, logs and errors. A password with an unescaped ``/``, ``?`` or ``#`` is recognised by
-    what stands before it not being a host and port; in doubt more is hidden, as of a URI without its
-    scheme.
+    what stands before it not being a host and port. In doubt more is hidden, also of what is only
+    nearly a URI.
 
     Example:
         >>> redact("rtsp://admin:pw@cam.local:554/live?token=abc&channel=1")
