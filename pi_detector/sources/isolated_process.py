@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 _MODULE = "pi_detector.sources.worker"
 # A cold start from the SD card of a small board, with OpenCV to load.
-_START_TIMEOUT_S = 30.0
+_START_TIMEOUT_S = 20.0
 _END_TIMEOUT_S = 1.0
 # What the parent was told and the process need not know, or must not use in the parent's name.
 _NOT_INHERITED = ("PI_DETECTOR_", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "CREDENTIALS_")

@@ -86,7 +86,8 @@ def _limit(kind: int, value: int) -> None:
     """Set a limit of this process, unless it is stricter already."""
     soft, hard = resource.getrlimit(kind)
     if soft == resource.RLIM_INFINITY or value < soft:
-        resource.setrlimit(kind, (value, hard))
+        with contextlib.suppress(OSError):  # a sandbox may forbid it
+            resource.setrlimit(kind, (value, hard))
 
 
 class _Forwarder(logging.Handler):

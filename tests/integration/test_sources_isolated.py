@@ -380,7 +380,7 @@ class TestHangs:
     def test_a_source_that_does_not_open(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(isolated, "_OPEN_GRACE_S", 1.0)
+        monkeypatch.setattr(isolated, "_OPEN_LIMIT_S", 4.0)
         os.mkfifo(tmp_path / "clip.mp4")  # opening it waits for a writer, for ever
         source = isolated_source(str(tmp_path / "clip.mp4"), read_timeout_s=0.5)
         with pytest.raises(SourceStalledError, match=r"clip\.mp4: its process did not answer"):
