@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import json
 import re
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ Path = tuple[str, ...]
 Problem = tuple[Path, str]
 """Where in the tree, and what is wrong there."""
 
+# Its types are written as text, which is evaluated at each call.
+_fields = functools.cache(msgspec.structs.fields)
 _LONGEST = 40  # characters of a value that a message quotes
 
 
@@ -103,7 +106,7 @@ def _check(kind: Any, value: Any, path: Path) -> Iterator[Problem]:
     if origin is Annotated and get_origin(get_args(kind)[0]) is tuple:
         yield from _check_outline(kind, value, path)
     elif isinstance(kind, type) and issubclass(kind, msgspec.Struct) and isinstance(value, dict):
-        types = {field.name: field.type for field in msgspec.structs.fields(kind)}
+        types = {field.name: field.type for field in _fields(kind)}
         for name, item in value.items():
             if name in types:
                 yield from _check(types[name], item, (*path, name))

@@ -55,7 +55,7 @@ def run(target: str, arguments: argparse.Namespace) -> bool:
             f"-seed={seed % 2**31}",
             f"-runs={most or -1}",
         ]
-        command += [f"-max_total_time={max(1, int(seconds))}", "-max_len=16384", "-timeout=20"]
+        command += [f"-max_total_time={max(1, int(seconds))}", "-max_len=4096", "-timeout=20"]
         command += [f"-artifact_prefix={arguments.work / target}-", "-print_final_stats=1"]
     print(f"== {target}", flush=True)
     return subprocess.run([sys.executable, *map(str, command)], check=False).returncode != 0
