@@ -61,9 +61,13 @@ def decoder_of(process: subprocess.Popen[str]) -> int:
 
 
 def first_record(process: subprocess.Popen[str]) -> dict[str, object]:
+    """The next record of a frame."""
     assert process.stdout is not None
-    record: dict[str, object] = json.loads(process.stdout.readline())
-    return record
+    for line in process.stdout:
+        record: dict[str, object] = json.loads(line)
+        if record["type"] == "detections":
+            return record
+    pytest.fail("no record")
 
 
 def test_detect_passes_over_a_file_that_crashes_its_decoder(start: Start, tmp_path: Path) -> None:
@@ -95,13 +99,33 @@ def test_detect_says_why_its_only_file_failed(start: Start, tmp_path: Path) -> N
 )
 def test_run_ends_with_an_error(start: Start, tmp_path: Path, source: str, code: int) -> None:
     uri = source if source == "demo:" else str(write_video(tmp_path / source, 5000))
-    process = start("run", "--source", uri, "--set", "source.isolation=on")
+    settings = ["--set", "source.isolation=on", "--set", "recovery.mode=off"]
+    process = start("run", "--source", uri, *settings)
     first_record(process)
     os.kill(decoder_of(process), signal.SIGSEGV)
     _, err = process.communicate(timeout=60)
     assert "the decoder was killed by SIGSEGV" in err
     assert "Traceback" not in err
     assert process.returncode == code
+
+
+def test_run_goes_on_with_a_live_source_that_lost_its_decoder(start: Start) -> None:
+    settings = ["--set", "source.isolation=on", "--set", "recovery.first_delay_s=0.1"]
+    process = start("run", "--source", "demo:", *settings)
+    for _ in range(3):
+        before = first_record(process)["sequence"]
+        decoder = decoder_of(process)
+        os.kill(decoder, signal.SIGSEGV)
+        while Path(f"/proc/{decoder}").exists():
+            first_record(process)
+        assert isinstance(before, int)
+        after = first_record(process)["sequence"]
+        assert isinstance(after, int)
+        assert after > before
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
+    assert err.count("the decoder was killed by SIGSEGV") >= 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
