@@ -97,6 +97,7 @@ class MotionSettings(_Section, frozen=True):
         scene_change: more than this share of the picture at once is a change of the light, which
             becomes the new background and is inferred once.
         open_s: inference goes on for this long after the last motion.
+        hold_s: and for this long while something is followed that does not stand still.
         heartbeat_s: a still scene is inferred once in this time.
         history_s: what stays for about this long becomes background.
         masks: polygons, by name, in which motion is ignored: trees, a clock in the picture.
@@ -107,6 +108,7 @@ class MotionSettings(_Section, frozen=True):
     threshold: Annotated[float, msgspec.Meta(ge=1, le=50)] = 4.0
     scene_change: Share = 0.6
     open_s: Seconds = 3.0
+    hold_s: Seconds = 20.0
     heartbeat_s: Annotated[float, msgspec.Meta(ge=0.1, le=86400)] = 10.0
     history_s: Annotated[float, msgspec.Meta(ge=1, le=86400)] = 30.0
     masks: dict[str, Polygon] = {}

@@ -70,7 +70,7 @@ class MotionGate:
         self._background.setVarMin(_LEAST_DEVIATION)
         self._before_ns: int | None = None
         self._inferred_ns = 0
-        self._open_until_ns = 0
+        self._open_until_ns = self._hold_until_ns = self._moved_ns = 0
 
     def observe(self, staged: ImageArray, now_ns: int) -> Motion:
         """Look at the next frame.
@@ -97,30 +97,39 @@ class MotionGate:
             _, _, statistics, _ = cv2.connectedComponentsWithStats(moving)
             area = float(statistics[1:, cv2.CC_STAT_AREA].max(initial=0)) / moving.size
         if area > 0 and area >= self._settings.min_area:
+            self._moved_ns = now_ns
             self._open_until_ns = now_ns + round(self._settings.open_s * 1e9)
             return self._decide(now_ns, share, area, "motion")
-        if now_ns < self._open_until_ns:
+        held = now_ns < self._hold_until_ns
+        if now_ns < self._open_until_ns or (held and self._may_hold(now_ns)):
             return self._decide(now_ns, share, area, "held")
         if now_ns - self._inferred_ns >= self._settings.heartbeat_s * 1e9:
             return self._decide(now_ns, share, area, "heartbeat")
         return self._decide(now_ns, share, area, "still")
 
     def hold(self, until_ns: int) -> None:
-        """Keep the gate open, as while something is tracked that does not stand still.
+        """Keep the gate open, as while something is followed that does not stand still.
+
+        But no longer than ``hold_s`` after the last motion: where no pixel moves nothing does,
+        however the detector's boxes jump.
 
         Args:
             until_ns: monotonic.
         """
-        self._open_until_ns = max(self._open_until_ns, until_ns)
+        self._hold_until_ns = max(self._hold_until_ns, until_ns)
 
     def reset(self) -> None:
         """Forget the background, as of a source that was reopened: the next frame is the new."""
         self._before_ns = None
 
+    def _may_hold(self, now_ns: int) -> bool:
+        return now_ns - self._moved_ns < self._settings.hold_s * 1e9
+
     def _rate(self, now_ns: int) -> float:
         """How much of the background this frame becomes: by the time since the one before."""
         before, self._before_ns = self._before_ns, now_ns
         if before is None:
+            self._moved_ns = now_ns
             self._inferred_ns = now_ns - round(self._settings.heartbeat_s * 1e9)
             return 1.0
         dt_s = max(0, now_ns - before) / 1e9

@@ -24,6 +24,8 @@ from pi_detector.records import EndReason, EventRecord, Result
 
 T = TypeVar("T")
 
+_LOOK_NS = 1_000_000_000  # a second look takes this long,
+_LOOK_AGAIN_NS = 10_000_000_000  # and comes this often at most
 _JITTER = 0.05  # of a box that stands still, by the square root of its area
 
 
@@ -95,11 +97,19 @@ class EventStage:
         )
         self._objects: dict[int, TrackedObject] = {}
         self._scene: Scene | None = None
+        self._look_until_ns = self._look_again_ns = 0
 
     @property
     def busy(self) -> bool:
-        """Whether something is followed that does not stand still: keeps a motion gate open."""
-        return any(not thing.stationary for thing in self._objects.values())
+        """Whether something is followed that does not stand still: keeps a motion gate open.
+
+        What was not detected often enough yet to be believed is worth a second look, but not all
+        the time: a detector that flickers on a still scene would keep the gate open for ever.
+        """
+        if self._scene is not None and self._scene.now.ns < self._look_until_ns:
+            return True
+        confirmed = self._tracker.confirmed
+        return any(not t.stationary and t.track_id in confirmed for t in self._objects.values())
 
     @property
     def counts(self) -> Counts:
@@ -178,6 +188,7 @@ class EventStage:
         ]
         self._objects.clear()
         self._tracker.clear()
+        self._look_until_ns = self._look_again_ns = 0
         return records
 
     def _changed_size(self, scene: Scene) -> list[EventRecord]:
@@ -217,6 +228,8 @@ class EventStage:
         self._objects = kept
 
     def _new(self, track_id: int, box: BoxPx, now: Moment) -> TrackedObject:
+        if now.ns >= self._look_again_ns:
+            self._look_until_ns, self._look_again_ns = now.ns + _LOOK_NS, now.ns + _LOOK_AGAIN_NS
         path = Path(self._places)
         return TrackedObject(track_id, now, now, box, path, moved_ns=now.ns, place=box)
 

@@ -127,6 +127,18 @@ def test_it_is_held_open() -> None:
     assert why["still"] >= 19
 
 
+def test_it_is_not_held_open_for_ever_where_nothing_moves() -> None:
+    watch = Watch(hold_s=3)
+    watch.still(5)
+    watch.see(watch.with_visitor(100))
+    why: Counter[str] = Counter()
+    for _ in range(90):
+        watch.gate.hold(watch.ns + 200_000_000)
+        why[watch.see().why] += 1
+    assert 28 <= why["held"] + why["motion"] <= 31
+    assert watch.see(watch.with_visitor(100)).why == "motion"
+
+
 def test_the_first_frame_after_a_reset_is_the_background() -> None:
     watch = Watch()
     watch.still(5)
