@@ -27,8 +27,8 @@ UtcTime = Annotated[datetime, msgspec.Meta(tz=True)]
 BoxPx = tuple[float, float, float, float]
 """x1, y1, x2, y2 in pixels of the frame."""
 EndReason = Literal["gone", "source_lost", "source_ended", "reload", "shutdown"]
-"""The object is gone; the camera is; the file or folder is at its end; the settings of events
-change; the program ends."""
+"""The object is gone; the camera is; the file or folder is at its end; settings changed so that it
+cannot be followed further; the program ends."""
 Box = tuple[Score, Score, Score, Score]
 """x1, y1, x2, y2 in 0..1 of the frame's width and height."""
 

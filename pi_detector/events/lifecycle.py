@@ -101,6 +101,20 @@ class LifeCycle:
         self._quiet_until_ns: dict[tuple[str, str], int] = {}
         self._parked: list[tuple[str, BoxPx, str, int]] = []
 
+    def reconfigure(
+        self,
+        settings: EventSettings,
+        filters: Mapping[str, FilterSettings],
+        places: Places,
+        labels: Mapping[int, str],
+        min_scores: Mapping[int, float],
+    ) -> None:
+        """Go on with other settings; counts and open events stay."""
+        self._settings, self._filters, self._places = settings, filters, places
+        self._labels, self._min_scores = labels, min_scores
+        for name in places.lines:
+            self.counts.lines.setdefault(name, {"in": 0, "out": 0})
+
     def label(self, thing: TrackedObject) -> str:
         """The label of an object."""
         return self._labels.get(thing.class_id, str(thing.class_id))
@@ -191,7 +205,7 @@ class LifeCycle:
         return not quiet
 
     def _cooldown_s(self, label: str, zone: str) -> float:
-        if zone:
+        if zone in self._places.zones:
             own = self._places.zones[zone].settings.cooldown_s
             if own is not None:
                 return own

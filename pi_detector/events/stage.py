@@ -77,14 +77,8 @@ class EventStage:
         synchronized: Callable[[], bool] = clock_synchronized,
     ) -> None:
         _check_labels(settings, labels)
-        self._tracking, self._events = settings.tracking, settings.events
-        self._min_scores = min_scores
-        self._tracker = Tracker(
-            settings.tracking,
-            labels,
-            min_hits=settings.events.min_hits,
-            window=settings.events.window,
-        )
+        self._settings, self._labels, self._min_scores = settings, dict(labels), min_scores
+        self._tracker = _tracker_of(settings, labels)
         self._places = Places(settings.zones, settings.lines)
         self._life = LifeCycle(
             settings.events,
@@ -144,7 +138,7 @@ class EventStage:
         records = self._changed_size(scene)
         self._scene = scene
         high = self._thresholds(result.detections)
-        if not self._tracking.enabled:
+        if not self._settings.tracking.enabled:
             strong = result.detections.score >= high
             return replace(result, detections=result.detections[strong]), records
         if not result.inferred:
@@ -166,6 +160,39 @@ class EventStage:
         ]
         strong = found.score >= high
         return replace(result, detections=found[strong], views=tuple(views)), records
+
+    def reconfigure(
+        self, settings: Settings, labels: Mapping[int, str], min_scores: Mapping[int, float]
+    ) -> list[EventRecord]:
+        """Go on with other settings: what is followed goes on being followed, under its ids.
+
+        Args:
+            settings: as of the constructor.
+            labels: class id to label, of the model that is in force from now on.
+            min_scores: class id to the lowest score of a detection.
+
+        Returns:
+            The ends of all open events where these settings cannot go on with them: other labels,
+            or another way of tracking.
+
+        Raises:
+            ConfigError: a label in the settings is unknown to the model. Nothing changed.
+        """
+        _check_labels(settings, labels)
+        records = []
+        if self._labels != labels or _following(self._settings) != _following(settings):
+            if self._scene is not None:
+                records = self._end_all("reloaded", self._scene)
+            numbers = self._tracker.ids
+            self._tracker = _tracker_of(settings, labels)
+            self._tracker.ids = numbers
+        if (settings.zones, settings.lines) != (self._settings.zones, self._settings.lines):
+            self._places = Places(settings.zones, settings.lines)
+            for thing in self._objects.values():
+                thing.path = Path(self._places)
+        self._settings, self._labels, self._min_scores = settings, dict(labels), min_scores
+        self._life.reconfigure(settings.events, settings.filters, self._places, labels, min_scores)
+        return records
 
     def interrupt(self, reason: EndReason, now_ns: int, now_at: datetime) -> list[EventRecord]:
         """End all events: the source is lost, or the program ends.
@@ -235,21 +262,32 @@ class EventStage:
 
     def _settle(self, thing: TrackedObject, now_ns: int) -> None:
         before = thing.stationary
-        thing.settle(now_ns, self._events.stationary_after_s)
+        thing.settle(now_ns, self._settings.events.stationary_after_s)
         if thing.stationary != before:
-            tracking = self._tracking
+            tracking = self._settings.tracking
             patience_s = tracking.stationary_lost_s if thing.stationary else tracking.lost_s
             self._tracker.be_patient(thing.track_id, patience_s)
 
     def _tell(self, scene: Scene) -> list[EventRecord]:
         """The records that are due."""
-        confirmed = self._tracker.confirmed if self._events.enabled else frozenset()
+        confirmed = self._tracker.confirmed if self._settings.events.enabled else frozenset()
         records = []
         for thing in self._objects.values():
             thing.changes += thing.path.linger(scene.now.ns, scene.now.at)
             if thing.track_id in confirmed:
                 records += _some(self._life.advance(thing, scene))
         return records
+
+
+def _tracker_of(settings: Settings, labels: Mapping[int, str]) -> Tracker:
+    events = settings.events
+    return Tracker(settings.tracking, labels, min_hits=events.min_hits, window=events.window)
+
+
+def _following(settings: Settings) -> tuple[object, ...]:
+    """The settings that objects cannot be handed over between."""
+    events = settings.events
+    return settings.tracking, events.min_hits, events.window, events.enabled
 
 
 def _some(value: T | None) -> list[T]:

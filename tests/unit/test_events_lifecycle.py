@@ -10,15 +10,17 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from staged import CAR, HEIGHT, LABELS, START, TRUCK, WIDTH, Scene, car, linear, person
 
+from pi_detector.config.settings import Settings
 from pi_detector.errors import ConfigError
 from pi_detector.records import EventRecord, Record, encode
 
 # A loaded machine is no failure.
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+unhurried = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def test_a_visitor_who_comes_and_goes_is_one_event() -> None:
@@ -378,6 +380,48 @@ def test_without_events_there_are_track_ids_and_without_tracking_neither() -> No
     assert scene.records == []
     assert scene.results[-1].detections.track_id is None
     assert len(scene.results[-1].detections) == 1
+
+
+def reload(scene: Scene, labels: dict[int, str] = LABELS, **tree: Any) -> None:
+    settings = msgspec.convert(tree, Settings)
+    scene.records += scene.stage.reconfigure(settings, labels, dict.fromkeys(labels, 0.5))
+
+
+def test_other_settings_go_on_with_what_is_there() -> None:
+    scene = Scene()
+    scene.steps(15, car(300))
+    zone = {"right": {"polygon": [[0.3, 0.5], [1, 0.5], [1, 1], [0.3, 1]]}}
+    reload(scene, zones=zone, lines={"gate": {"points": [[0, 0], [0, 1]]}})
+    scene.steps(15, car(300))
+    assert len(scene.of("new")) == 1
+    assert scene.of("end") == []
+    assert [t.kind for r in scene.records for t in r.transitions] == ["entered"]
+    assert scene.stage.counts.lines == {"gate": {"in": 0, "out": 0}}
+    before = len(scene.records)
+    with pytest.raises(ConfigError):
+        reload(scene, filters={"dog": {}})
+    scene.steps(5, car(300))
+    assert len(scene.records) == before
+
+
+@pytest.mark.parametrize(
+    ("labels", "tree"),
+    [
+        ({3: "car"}, {}),
+        (LABELS, {"tracking": {"alike": []}}),
+        (LABELS, {"events": {"enabled": False}}),
+    ],
+)
+def test_settings_that_cannot_go_on_end_the_events(
+    labels: dict[int, str], tree: dict[str, Any]
+) -> None:
+    scene = Scene()
+    scene.steps(2, car(300))
+    reload(scene, labels, **tree)
+    assert [(r.phase, r.reason) for r in scene.records] == [("new", None), ("end", "reloaded")]
+    scene.steps(2, car(300))
+    assert scene.results[-1].detections.track_id.tolist() == [2]
+    assert len(scene.of("new")) == (1 if "events" in tree else 2)
 
 
 def test_frames_of_another_size_are_another_scene() -> None:
