@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 # In sizes of the box, the square root of its area; by centre x, centre y, width, height.
-_MEASURED = np.array([0.06, 0.06, 0.1, 0.1])  # standard deviation of a detector's box
+_MEASURED = np.array([0.09, 0.09, 0.1, 0.1])  # standard deviation of a detector's box
 _VELOCITY = np.array([1.0, 1.0, 0.3, 0.3])  # of a new object's velocity, a second
-_ACCELERATION = np.array([1.0, 1.0, 0.2, 0.2])  # density of the noise, a second to the power 1.5
+_ACCELERATION = np.array([2.0, 2.0, 0.2, 0.2])  # density of the noise, a second to the power 1.5
 
 
 class KalmanBoxes:
