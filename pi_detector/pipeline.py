@@ -175,7 +175,10 @@ class Pipeline:
         self._gate = gate
 
     def replace_stage(self, stage: EventStage) -> None:
-        """Follow objects by another stage; open events end. Only where there was a stage before."""
+        """Follow objects by another stage, which takes over what the one before follows.
+
+        Only where there was one before.
+        """
         assert self._feed is not None, "the threads are those of the start"
         self._feed.replace(stage)
 

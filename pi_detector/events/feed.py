@@ -40,7 +40,10 @@ class EventFeed:
     _next: EventStage | None = field(default=None, init=False)
 
     def replace(self, stage: EventStage) -> None:
-        """Go on with another stage from the next item on. May be called from any thread."""
+        """Go on with another stage from the next item on, and with what this one follows.
+
+        May be called from any thread.
+        """
         self._next = stage
 
     def start(self) -> None:
@@ -50,7 +53,7 @@ class EventFeed:
         """Pass on one item, and what it means for the events."""
         stage, self._next = self._next, None
         if stage is not None:
-            self._end_all("reload")
+            self._tell(stage.take_over(self.stage))
             self.stage = stage
         if isinstance(item, Result):
             result, events = self.stage.process(item)

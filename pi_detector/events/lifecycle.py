@@ -101,19 +101,12 @@ class LifeCycle:
         self._quiet_until_ns: dict[tuple[str, str], int] = {}
         self._parked: list[tuple[str, BoxPx, str, int]] = []
 
-    def reconfigure(
-        self,
-        settings: EventSettings,
-        filters: Mapping[str, FilterSettings],
-        places: Places,
-        labels: Mapping[int, str],
-        min_scores: Mapping[int, float],
-    ) -> None:
-        """Go on with other settings; counts and open events stay."""
-        self._settings, self._filters, self._places = settings, filters, places
-        self._labels, self._min_scores = labels, min_scores
-        for name in places.lines:
+    def take_over(self, old: LifeCycle) -> None:
+        """Go on counting and numbering where another one is, and know what it knows."""
+        self.counts, self._run_token = old.counts, old._run_token
+        for name in self._places.lines:
             self.counts.lines.setdefault(name, {"in": 0, "out": 0})
+        self._quiet_until_ns, self._parked = old._quiet_until_ns, old._parked
 
     def label(self, thing: TrackedObject) -> str:
         """The label of an object."""

@@ -94,6 +94,10 @@ class EventStage:
         self._look_until_ns = self._look_again_ns = 0
 
     @property
+    def _places_settings(self) -> tuple[object, ...]:
+        return self._settings.zones, self._settings.lines
+
+    @property
     def busy(self) -> bool:
         """Whether something is followed that does not stand still: keeps a motion gate open.
 
@@ -161,37 +165,28 @@ class EventStage:
         strong = found.score >= high
         return replace(result, detections=found[strong], views=tuple(views)), records
 
-    def reconfigure(
-        self, settings: Settings, labels: Mapping[int, str], min_scores: Mapping[int, float]
-    ) -> list[EventRecord]:
-        """Go on with other settings: what is followed goes on being followed, under its ids.
+    def take_over(self, old: EventStage) -> list[EventRecord]:
+        """Go on where a stage of other settings is: with its objects and events, under their ids.
 
         Args:
-            settings: as of the constructor.
-            labels: class id to label, of the model that is in force from now on.
-            min_scores: class id to the lowest score of a detection.
+            old: not to be used any more.
 
         Returns:
-            The ends of all open events where these settings cannot go on with them: other labels,
+            The ends of its open events where these settings cannot go on with them: other labels,
             or another way of tracking.
-
-        Raises:
-            ConfigError: a label in the settings is unknown to the model. Nothing changed.
         """
-        _check_labels(settings, labels)
         records = []
-        if self._labels != labels or _following(self._settings) != _following(settings):
-            if self._scene is not None:
-                records = self._end_all("reloaded", self._scene)
-            numbers = self._tracker.ids
-            self._tracker = _tracker_of(settings, labels)
-            self._tracker.ids = numbers
-        if (settings.zones, settings.lines) != (self._settings.zones, self._settings.lines):
-            self._places = Places(settings.zones, settings.lines)
-            for thing in self._objects.values():
-                thing.path = Path(self._places)
-        self._settings, self._labels, self._min_scores = settings, dict(labels), min_scores
-        self._life.reconfigure(settings.events, settings.filters, self._places, labels, min_scores)
+        if old._labels == self._labels and _following(old._settings) == _following(self._settings):
+            self._tracker, self._objects = old._tracker, old._objects
+            self._look_until_ns, self._look_again_ns = old._look_until_ns, old._look_again_ns
+            if old._places_settings != self._places_settings:
+                for thing in self._objects.values():
+                    thing.path = Path(self._places)
+        elif old._scene is not None:
+            records = old._end_all("reload", old._scene)
+        self._tracker.ids = old._tracker.ids
+        self._life.take_over(old._life)
+        self._scene = old._scene
         return records
 
     def interrupt(self, reason: EndReason, now_ns: int, now_at: datetime) -> list[EventRecord]:

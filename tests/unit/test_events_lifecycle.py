@@ -17,6 +17,7 @@ from staged import CAR, HEIGHT, LABELS, START, TRUCK, WIDTH, Scene, car, linear,
 
 from pi_detector.config.settings import Settings
 from pi_detector.errors import ConfigError
+from pi_detector.events.stage import EventStage
 from pi_detector.records import EventRecord, Record, encode
 
 # A loaded machine is no failure.
@@ -255,8 +256,6 @@ def test_two_runs_at_the_same_moment_have_different_ids() -> None:
     ids = set()
     for _ in range(2):
         scene = Scene()
-        from pi_detector.events.stage import EventStage
-
         scene.stage = EventStage(scene.settings, LABELS, {})
         scene.walk(1, 100, 150)
         ids.add(scene.records[0].id)
@@ -384,7 +383,9 @@ def test_without_events_there_are_track_ids_and_without_tracking_neither() -> No
 
 def reload(scene: Scene, labels: dict[int, str] = LABELS, **tree: Any) -> None:
     settings = msgspec.convert(tree, Settings)
-    scene.records += scene.stage.reconfigure(settings, labels, dict.fromkeys(labels, 0.5))
+    stage = EventStage(settings, labels, dict.fromkeys(labels, 0.5))
+    scene.records += stage.take_over(scene.stage)
+    scene.stage = stage
 
 
 def test_other_settings_go_on_with_what_is_there() -> None:
@@ -397,11 +398,13 @@ def test_other_settings_go_on_with_what_is_there() -> None:
     assert scene.of("end") == []
     assert [t.kind for r in scene.records for t in r.transitions] == ["entered"]
     assert scene.stage.counts.lines == {"gate": {"in": 0, "out": 0}}
-    before = len(scene.records)
-    with pytest.raises(ConfigError):
-        reload(scene, filters={"dog": {}})
-    scene.steps(5, car(300))
-    assert len(scene.records) == before
+    reload(scene, zones=zone)
+    scene.walk(2, 100, 200)
+    scene.interrupt("shutdown")
+    assert [t.kind for r in scene.records for t in r.transitions] == ["entered"]
+    assert len({r.id for r in scene.records}) == len(scene.of("new")) == 2
+    assert {r.id.split("-")[1] for r in scene.records} == {"token"}
+    assert sorted(r.track_id for r in scene.of("end")) == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -418,7 +421,7 @@ def test_settings_that_cannot_go_on_end_the_events(
     scene = Scene()
     scene.steps(2, car(300))
     reload(scene, labels, **tree)
-    assert [(r.phase, r.reason) for r in scene.records] == [("new", None), ("end", "reloaded")]
+    assert [(r.phase, r.reason) for r in scene.records] == [("new", None), ("end", "reload")]
     scene.steps(2, car(300))
     assert scene.results[-1].detections.track_id.tolist() == [2]
     assert len(scene.of("new")) == (1 if "events" in tree else 2)
