@@ -105,6 +105,18 @@ class BadImageError(PiDetectorError, ValueError):
     exit_code = os.EX_DATAERR
 
 
+class RecordingNotFoundError(PiDetectorError, FileNotFoundError):
+    """A recorded event, or a folder of recordings, that does not exist."""
+
+    exit_code = os.EX_NOINPUT
+
+
+class RecordingInUseError(PiDetectorError, BlockingIOError):
+    """A recorded event that still goes on, or a folder that another process records to."""
+
+    exit_code = os.EX_TEMPFAIL
+
+
 class SinkError(PiDetectorError, OSError):
     """An output that cannot be written."""
 

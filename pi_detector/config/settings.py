@@ -261,6 +261,47 @@ class RecoverySettings(_Section, frozen=True):
     longest_delay_s: Annotated[float, msgspec.Meta(ge=0.01, le=86400)] = 30.0
 
 
+class RecordingSettings(_Section, frozen=True):
+    """Recordings of events: clips and pictures in a folder that tidies itself.
+
+    Attributes:
+        enabled: record events.
+        path: folder of the recordings; empty takes `$STATE_DIRECTORY/recordings`, else
+            `~/.local/share/pi-detector/recordings`.
+        clips: record a video clip of each event; needs PyAV.
+        snapshots: keep each event's best view as a picture, with and without its box.
+        pre_s: a clip starts this long before its event.
+        post_s: and goes on this long after its end.
+        fps: at most this many frames a second in a clip.
+        max_kbps: at most this many kilobits a second in a clip.
+        width: clips are scaled down to this width in pixels; 0 keeps the frame's size.
+        encoder: `auto` takes the hardware's (`h264_v4l2m2m`) where it works, else `libx264`.
+        longest_clip_s: a clip that gets longer goes on in a further file, without a gap.
+        longest_event_s: an event that lasts longer is no longer filmed.
+        max_age_days: events older than this are deleted; 0 for never.
+        keep_days: by label, overrides `max_age_days`.
+        max_gb: the oldest events are deleted above this size in all; 0 for no limit.
+        min_free_mb: the oldest events are deleted where less than this is free on the disk.
+    """
+
+    enabled: bool = False
+    path: str = ""
+    clips: bool = True
+    snapshots: bool = True
+    pre_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 5.0
+    post_s: Annotated[float, msgspec.Meta(ge=0, le=120)] = 5.0
+    fps: Annotated[float, msgspec.Meta(ge=1, le=60)] = 10.0
+    max_kbps: Annotated[int, msgspec.Meta(ge=100, le=50000)] = 2000
+    width: Annotated[int, msgspec.Meta(ge=0, le=8192)] = 0
+    encoder: Literal["auto", "libx264", "h264_v4l2m2m"] = "auto"
+    longest_clip_s: Annotated[float, msgspec.Meta(ge=10, le=3600)] = 300.0
+    longest_event_s: Annotated[float, msgspec.Meta(ge=10, le=86400)] = 900.0
+    max_age_days: Annotated[float, msgspec.Meta(ge=0, le=36500)] = 30.0
+    keep_days: dict[str, Annotated[float, msgspec.Meta(gt=0, le=36500)]] = {}
+    max_gb: Annotated[float, msgspec.Meta(ge=0, le=100000)] = 8.0
+    min_free_mb: Annotated[int, msgspec.Meta(ge=0, le=10000000)] = 1000
+
+
 class LogSettings(_Section, frozen=True):
     """Log messages, on standard error.
 
@@ -285,4 +326,5 @@ class Settings(_Section, frozen=True):
     lines: dict[str, LineSettings] = {}
     output: OutputSettings = OutputSettings()
     recovery: RecoverySettings = RecoverySettings()
+    recording: RecordingSettings = RecordingSettings()
     log: LogSettings = LogSettings()

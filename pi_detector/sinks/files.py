@@ -64,16 +64,40 @@ def write_jpeg(path: Path, image: ImageArray) -> None:
     Raises:
         SinkError: it cannot be written.
     """
+    write_whole(path, jpeg_of(image, path))
+
+
+def jpeg_of(image: ImageArray, name: object) -> bytes:
+    """An RGB picture as JPEG. Raises SinkError, with ``name``, for one that JPEG cannot hold."""
     import cv2
 
     done, data = cv2.imencode(
         ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     )
     if not done:
-        raise SinkError(f"{path}: a picture of shape {image.shape} does not fit into a JPEG file")
-    aside = path.with_name(f".{path.name}{_PART_SUFFIX}")
+        raise SinkError(f"{name}: a picture of shape {image.shape} does not fit into a JPEG file")
+    return data.tobytes()
+
+
+def write_whole(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Write a file; it appears complete or not at all, in place of one of that name.
+
+    Args:
+        path: of the file.
+        data: its content.
+        durable: the content is on the disk before the name is; without it, a power cut may leave
+            an empty file of that name.
+
+    Raises:
+        SinkError: it cannot be written.
+    """
+    aside = unfinished_path(path)
     try:
-        aside.write_bytes(data.tobytes())
+        with aside.open("wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         aside.replace(path)
     except OSError as error:
         with suppress(OSError):  # the error above is the one to tell
@@ -81,8 +105,13 @@ def write_jpeg(path: Path, image: ImageArray) -> None:
         raise unwritable(path.parent, error) from error
 
 
+def unfinished_path(path: Path) -> Path:
+    """Where a file is written until it is complete: in the same folder, hidden."""
+    return path.with_name(f".{path.name}{_PART_SUFFIX}")
+
+
 def finished_name(name: str) -> str | None:
-    """The name that a file which ``write_jpeg`` has not finished would get; None for others."""
+    """The name that an unfinished file would get; None for others."""
     if name.startswith(".") and name.endswith(_PART_SUFFIX):
         return name[1 : -len(_PART_SUFFIX)]
     return None

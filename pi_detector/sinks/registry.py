@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from pi_detector.config.settings import OutputSettings
+from collections.abc import Mapping
+
+from pi_detector.config.settings import OutputSettings, RecordingSettings
 from pi_detector.sinks.base import Sink
 from pi_detector.sinks.files import output_path
 from pi_detector.sinks.log import RecordLogSink
+from pi_detector.sinks.recordings.layout import recordings_folder
+from pi_detector.sinks.recordings.sink import RecordingSink
 from pi_detector.sinks.snapshots import SnapshotSink
 from pi_detector.sinks.stdout import JsonLinesSink
 from pi_detector.sinks.video import VideoSink
@@ -40,3 +44,18 @@ def make_sinks(settings: OutputSettings) -> list[Sink]:
     if settings.video:
         sinks.append(VideoSink(output_path(settings.video)))
     return sinks
+
+
+def make_recording_sink(settings: RecordingSettings, environ: Mapping[str, str]) -> Sink | None:
+    """The sink that records events, not started; None where the settings ask for none.
+
+    Args:
+        settings: of the recordings.
+        environ: environment variables, which name the folder where the settings don't.
+
+    Raises:
+        SinkError: a path that makes no sense.
+    """
+    if not settings.enabled:
+        return None
+    return RecordingSink(recordings_folder(settings.path, environ), settings)

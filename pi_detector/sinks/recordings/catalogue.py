@@ -1,0 +1,144 @@
+"""The folder of the recordings and its index, kept together."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from pi_detector.errors import RecordingInUseError
+from pi_detector.sinks.files import prepare_folder, unwritable
+from pi_detector.sinks.recordings.index import Index, IndexDamagedError
+from pi_detector.sinks.recordings.layout import (
+    INDEX_NAME,
+    KEEP,
+    SIDECAR,
+    Entry,
+    is_event_path,
+    is_media_path,
+    parent,
+)
+
+log = logging.getLogger(__name__)
+
+_LOCK_NAME = ".lock"
+_DAMAGED_NAME = "index.damaged.sqlite"
+
+
+class Catalogue:
+    """What is recorded in a folder. One process at a time may have it to record.
+
+    Args:
+        root: the folder; made where it does not exist.
+
+    Raises:
+        RecordingInUseError: another process records there.
+        SinkError: it cannot be written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        prepare_folder(root)
+        self._lock = _locked(root)
+        try:
+            self.index = self._opened()
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def reopen(self) -> None:
+        """Open the index again; one that is damaged is set aside. Raises SinkError."""
+        self.index.close()
+        self.index = self._opened()
+
+    def close(self) -> None:
+        """Close the index, and let another process record."""
+        self.index.close()
+        os.close(self._lock)
+
+    def add(self, entry: Entry, keep: bool | None = None) -> None:
+        """Write the row of an event whose sidecar is in place. Raises SinkError."""
+        sizes = {}
+        for media in entry.files:
+            with suppress(FileNotFoundError):
+                sizes[media.path] = (self.root / media.path).stat().st_size
+        self.index.put(entry, sizes, keep)
+
+    def delete(self, path: str) -> None:
+        """Delete an event and its files. Raises SinkError."""
+        delete_event(self.root, self.index, path)
+
+    def _opened(self) -> Index:
+        try:
+            return Index(self.root, write=True)
+        except IndexDamagedError as error:
+            log.warning("%s; set aside as %s", error, _DAMAGED_NAME)
+        path = self.root / INDEX_NAME
+        try:
+            path.replace(self.root / _DAMAGED_NAME)
+            for suffix in ("-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+        except OSError as error:
+            raise unwritable(self.root, error) from error
+        return Index(self.root, write=True)
+
+
+def delete_event(root: Path, index: Index, path: str) -> None:
+    """Delete an event: its row first, so that no reader is shown files that are gone.
+
+    Files that another event has stay. Only paths that this program makes are ever deleted.
+
+    Raises:
+        SinkError: the index or a file cannot be changed.
+    """
+    orphans = index.delete(path)
+    paths = [name for name in orphans if is_media_path(name)]
+    if is_event_path(path):
+        paths += [f"{path}{KEEP}", f"{path}{SIDECAR}"]  # the sidecar last: it knows the others
+    try:
+        for name in paths:
+            (root / name).unlink(missing_ok=True)
+        for folder in {parent(name) for name in paths}:
+            _remove_empty(root, folder)
+    except OSError as error:
+        raise unwritable(root, error) from error
+
+
+def keep_event(root: Path, index: Index, path: str, keep: bool) -> None:
+    """Protect an event from being deleted by itself, or no longer. Raises SinkError."""
+    marker = root / f"{path}{KEEP}"
+    try:
+        if keep:
+            marker.touch()
+        else:
+            marker.unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(marker.parent, error) from error
+    index.keep(path, keep)
+
+
+def _locked(root: Path) -> int:
+    try:
+        handle = os.open(root / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise unwritable(root, error) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise RecordingInUseError(
+            f"{root}: another pi-detector records there; stop it, or set another recording.path"
+        ) from error
+    return handle
+
+
+def _remove_empty(root: Path, folder: str) -> None:
+    """Remove a day's folder and those above it where nothing is left in them."""
+    while folder != ".":
+        try:
+            (root / folder).rmdir()
+        except OSError:  # something is in it
+            return
+        folder = parent(folder)

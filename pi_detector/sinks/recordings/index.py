@@ -1,0 +1,353 @@
+"""The index of the recordings: SQLite, made from the sidecars, and made anew when it is lost.
+
+Its rows follow the files: a row is written once the files of it are in place, and is deleted
+before they are. ``synchronous=NORMAL`` in WAL mode may lose the last rows in a power cut, never
+the database; since those rows come back from the sidecars at the next start, the syncs of
+``FULL`` would buy nothing. Readers in other processes are never blocked by the writer.
+Source: https://www.sqlite.org/wal.html
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from pi_detector.errors import RecordingNotFoundError, SinkError
+from pi_detector.sinks.recordings.layout import INDEX_NAME, Entry, parent
+
+SCHEMA_VERSION = 1
+
+_BUSY_TIMEOUT_S = 5.0
+# "No such table" is SQLITE_ERROR: another program's database.
+_DAMAGES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+_SCHEMA = """
+CREATE TABLE events (
+    number INTEGER PRIMARY KEY,
+    path TEXT NOT NULL UNIQUE,
+    folder TEXT NOT NULL,
+    id TEXT NOT NULL,
+    label TEXT NOT NULL,
+    zones TEXT NOT NULL,
+    started_ms INTEGER NOT NULL,
+    ended_ms INTEGER NOT NULL,
+    aged_ms INTEGER NOT NULL,
+    synchronized INTEGER NOT NULL,
+    complete INTEGER NOT NULL,
+    keep INTEGER NOT NULL,
+    entry BLOB NOT NULL
+);
+CREATE INDEX events_by_id ON events (id);
+CREATE INDEX events_by_folder ON events (folder);
+CREATE INDEX events_by_start ON events (started_ms);
+CREATE INDEX events_by_label ON events (label, keep, number);
+CREATE TABLE files (path TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE event_files (
+    number INTEGER NOT NULL, path TEXT NOT NULL, PRIMARY KEY (number, path)
+) WITHOUT ROWID;
+CREATE INDEX event_files_by_path ON event_files (path);
+"""
+_BYTES_BESIDE = 4096  # a sidecar occupies a block
+
+
+class IndexDamagedError(SinkError):
+    """The database is not one, or not of this version: to be made anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An event in the index.
+
+    Attributes:
+        entry: what its sidecar said, with those of its files that exist.
+        keep: it is protected from being deleted by itself.
+        size: bytes of its files, those that it shares included.
+    """
+
+    entry: Entry
+    keep: bool
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events. Each that is set must hold; ``keys`` are ids, or the starts of ids or paths."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    labels: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    kept: bool = False
+    limit: int | None = None
+
+
+def milliseconds(at: datetime) -> int:
+    """A moment as the index holds it."""
+    return round(at.timestamp() * 1000)
+
+
+class Index:
+    """The database. Its methods may be called from several threads, one at a time.
+
+    Args:
+        root: the folder of the recordings.
+        write: also make it where it does not exist; else it must, and is only read.
+
+    Raises:
+        IndexDamagedError: it is damaged, or of another version.
+        RecordingNotFoundError: it does not exist, and is only to be read.
+        SinkError: the disk or the permissions do not allow it.
+    """
+
+    def __init__(self, root: Path, *, write: bool = False) -> None:
+        self.path = root / INDEX_NAME
+        if not write and not self.path.exists():
+            raise RecordingNotFoundError(
+                f"{root}: no recordings here; set recording.path, or name the folder with --folder"
+            )
+        mode = "rwc" if write else "ro"
+        try:
+            self._database = sqlite3.connect(
+                f"file:{quote(str(self.path))}?mode={mode}",
+                uri=True,
+                timeout=_BUSY_TIMEOUT_S,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+        except sqlite3.Error as error:
+            raise self._told(error) from error
+        try:
+            self._open(write)
+        except sqlite3.Error as error:
+            self._database.close()
+            raise self._told(error) from error
+        except IndexDamagedError:
+            self._database.close()
+            raise
+
+    def _open(self, write: bool) -> None:
+        version = self._one("PRAGMA user_version")
+        if write and version == 0 and not self._one("SELECT count(*) FROM sqlite_master"):
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.executescript(
+                f"BEGIN; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
+            )
+        elif version != SCHEMA_VERSION:
+            raise self._damaged(f"version {version}, not {SCHEMA_VERSION}")
+        if write:
+            self._database.execute("PRAGMA synchronous=NORMAL")
+            if (found := self._one("PRAGMA quick_check(1)")) != "ok":
+                raise self._damaged(found)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def put(self, entry: Entry, sizes: dict[str, int], keep: bool | None = None) -> None:
+        """Add an event, or change it.
+
+        Args:
+            entry: whose files all exist.
+            sizes: path of each of its files to its bytes.
+            keep: protect it; None leaves that as it is.
+        """
+        event = entry.event
+        started_ms, ended_ms = milliseconds(event.started), milliseconds(event.time)
+        with self._transaction() as database:
+            number = self._number_of(entry)
+            kept = database.execute("SELECT keep FROM events WHERE number = ?", [number]).fetchone()
+            if keep is None:
+                keep = bool(kept and kept[0])
+            if event.clock_synchronized:
+                # What was recorded before the clock was set is not older than that allows.
+                database.execute(
+                    "UPDATE events SET aged_ms = ?, synchronized = 1"
+                    " WHERE synchronized = 0 AND number < ? AND aged_ms < ?",
+                    [started_ms, number, started_ms],
+                )
+            aged_ms, synchronized = self._age(number, started_ms, event.clock_synchronized)
+            database.execute(
+                "INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    number,
+                    entry.path,
+                    parent(entry.path),
+                    event.id,
+                    event.label,
+                    json.dumps(event.entered),
+                    started_ms,
+                    max(started_ms, ended_ms),
+                    aged_ms,
+                    synchronized,
+                    entry.complete,
+                    keep,
+                    msgspec.json.encode(msgspec.structs.replace(entry, number=number)),
+                ],
+            )
+            self._link(number, sizes)
+
+    def _age(self, number: int, started_ms: int, synchronized: bool) -> tuple[int, bool]:
+        """What counts as the start of an event for its age; a later clock may have told it."""
+        row = self._database.execute(
+            "SELECT aged_ms, synchronized FROM events WHERE number = ?", [number]
+        ).fetchone()
+        if row is not None and row[1] and not synchronized:
+            return int(row[0]), True
+        return started_ms, synchronized
+
+    def _number_of(self, entry: Entry) -> int:
+        """The number of an event: the one that it has, else the one it wants where it is free."""
+        row = self._database.execute(
+            "SELECT number FROM events WHERE path = ?", [entry.path]
+        ).fetchone()
+        if row is not None:
+            return int(row[0])
+        taken = self._database.execute("SELECT 1 FROM events WHERE number = ?", [entry.number])
+        return self.next_number() if taken.fetchone() else entry.number
+
+    def _link(self, number: int, sizes: dict[str, int]) -> None:
+        self._unlink(number, keeping=sizes)
+        self._database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?)", sizes.items())
+        self._database.executemany(
+            "INSERT OR IGNORE INTO event_files VALUES (?, ?)", [(number, path) for path in sizes]
+        )
+
+    def _unlink(self, number: int, keeping: Iterable[str] = ()) -> list[str]:
+        """Take an event's files off it. Returns those that no other event has."""
+        held = {
+            path
+            for (path,) in self._database.execute(
+                "SELECT path FROM event_files WHERE number = ?", [number]
+            )
+        }
+        gone = sorted(held - set(keeping))
+        orphans = []
+        for path in gone:
+            self._database.execute(
+                "DELETE FROM event_files WHERE number = ? AND path = ?", [number, path]
+            )
+            shared = self._database.execute("SELECT 1 FROM event_files WHERE path = ?", [path])
+            if shared.fetchone() is None:
+                self._database.execute("DELETE FROM files WHERE path = ?", [path])
+                orphans.append(path)
+        return orphans
+
+    def delete(self, path: str) -> list[str]:
+        """Delete an event. Returns the paths of its files that no other event has."""
+        with self._transaction() as database:
+            row = database.execute("SELECT number FROM events WHERE path = ?", [path]).fetchone()
+            if row is None:
+                return []
+            orphans = self._unlink(row[0])
+            database.execute("DELETE FROM events WHERE number = ?", row)
+        return orphans
+
+    def keep(self, path: str, keep: bool) -> None:
+        """Protect an event, or no longer."""
+        with self._transaction() as database:
+            database.execute("UPDATE events SET keep = ? WHERE path = ?", [keep, path])
+
+    def next_number(self) -> int:
+        """The number of the next event."""
+        return int(self._one("SELECT coalesce(max(number), 0) + 1 FROM events"))
+
+    def total_bytes(self) -> int:
+        """What all recordings occupy."""
+        return int(self._one("SELECT coalesce(sum(bytes), 0) FROM files")) + _BYTES_BESIDE * int(
+            self._one("SELECT count(*) FROM events")
+        )
+
+    def select(self, wanted: Filter) -> Iterator[Row]:
+        """The events that a filter lets through, the latest start first."""
+        where, values = _conditions(wanted)
+        query = (
+            "SELECT entry, keep, number, (SELECT coalesce(sum(bytes), 0) FROM event_files"
+            " JOIN files USING (path) WHERE event_files.number = events.number)"
+            f" FROM events WHERE {' AND '.join(where)} ORDER BY started_ms DESC, number DESC"
+        )
+        if wanted.limit is not None:
+            query += f" LIMIT {int(wanted.limit)}"
+        for encoded, keep, number, size in self.rows(query, values):
+            entry = msgspec.json.decode(encoded, type=Entry)
+            paths = {
+                path
+                for (path,) in self.rows("SELECT path FROM event_files WHERE number = ?", [number])
+            }
+            files = tuple(media for media in entry.files if media.path in paths)
+            yield Row(msgspec.structs.replace(entry, files=files), bool(keep), size)
+
+    def rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a query. Raises SinkError or IndexDamagedError."""
+        try:
+            with closing(self._database.execute(query, values)) as cursor:
+                return cursor.fetchall()
+        except sqlite3.Error as error:
+            raise self._told(error) from error
+
+    def _one(self, query: str) -> Any:
+        (row,) = self._database.execute(query)
+        return row[0]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing. Raises SinkError or IndexDamagedError."""
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._told(error) from error
+
+    def _damaged(self, why: object) -> IndexDamagedError:
+        return IndexDamagedError(
+            f"{self.path}: damaged: {why}; it is made anew when 'pi-detector run' starts to record"
+        )
+
+    def _told(self, error: sqlite3.Error) -> SinkError:
+        if getattr(error, "sqlite_errorcode", None) in _DAMAGES:
+            return self._damaged(error)
+        return SinkError(
+            f"{self.path}: {error}; make room there, or give this user the right to read and write"
+        )
+
+
+def _conditions(wanted: Filter) -> tuple[list[str], list[object]]:
+    where, values = ["1"], list[object]()
+    if wanted.since is not None:
+        where.append("ended_ms >= ?")
+        values.append(milliseconds(wanted.since))
+    if wanted.until is not None:
+        where.append("started_ms <= ?")
+        values.append(milliseconds(wanted.until))
+    if wanted.labels:
+        where.append(f"label IN ({_marks(wanted.labels)})")
+        values += wanted.labels
+    if wanted.zones:
+        where.append(
+            f"EXISTS (SELECT 1 FROM json_each(zones) WHERE value IN ({_marks(wanted.zones)}))"
+        )
+        values += wanted.zones
+    if wanted.keys:
+        same = "id = ? OR path = ? OR substr(id, 1, length(?)) = ?"
+        where.append("(" + " OR ".join([same] * len(wanted.keys)) + ")")
+        values += [key for key in wanted.keys for _ in range(4)]
+    if wanted.kept:
+        where.append("keep")
+    return where, values
+
+
+def _marks(values: tuple[str, ...]) -> str:
+    return ", ".join("?" * len(values))

@@ -1,0 +1,74 @@
+"""Shots to fragmented MP4, which plays however early it is cut off."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+from typing import Any
+
+from pi_detector.sinks.recordings.encoder import TICKS, Shot, load_av
+
+# Each fragment describes itself, so that a file without its end plays; its offsets are from its
+# own start, so that players need no more than it.
+_OPTIONS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+
+
+class _Written:
+    """The file that PyAV writes to: memory, so that a disk's errors are not PyAV's."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def write(self, data: Any) -> int:
+        self._bytes += data
+        return len(data)
+
+    def taken(self) -> bytes:
+        data = bytes(self._bytes)
+        self._bytes.clear()
+        return data
+
+
+class Muxer:
+    """Turns shots into the bytes of an MP4 file; a fragment is a keyframe and what follows it.
+
+    The time of a shot in the file is that of its capture: the speed is that of life, at whatever
+    rate frames came.
+
+    Args:
+        headers: see ``Encoder``.
+    """
+
+    def __init__(self, headers: bytes) -> None:
+        self._av = load_av()
+        self._written = _Written()
+        self._first_ns: int | None = None
+        template = self._av.open(io.BytesIO(headers), format="h264")
+        try:
+            self._output = self._av.open(self._written, "w", format="mp4", options=_OPTIONS)
+            if hasattr(self._output, "add_stream_from_template"):  # PyAV 14 and later
+                self._stream = self._output.add_stream_from_template(template.streams.video[0])
+            else:
+                self._stream = self._output.add_stream(template=template.streams.video[0])
+        finally:
+            template.close()
+
+    def add(self, shot: Shot) -> bytes:
+        """Add a shot; the first must be a keyframe.
+
+        Returns:
+            The bytes that became ready, in whole fragments; most often none.
+        """
+        if self._first_ns is None:
+            self._first_ns = shot.captured_ns
+        packet = shot.packet
+        packet.stream = self._stream
+        packet.pts = packet.dts = (shot.captured_ns - self._first_ns) * TICKS // 10**9
+        packet.time_base = Fraction(1, TICKS)
+        self._output.mux(packet)
+        return self._written.taken()
+
+    def finish(self) -> bytes:
+        """The rest of the file."""
+        self._output.close()
+        return self._written.taken()

@@ -1,0 +1,206 @@
+"""What a start puts right: files and index agree again, whatever ended the last run."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from pi_detector.errors import SinkError
+from pi_detector.sinks.files import finished_name, unwritable
+from pi_detector.sinks.recordings.catalogue import Catalogue
+from pi_detector.sinks.recordings.layout import (
+    CLIP,
+    KEEP,
+    SIDECAR,
+    Entry,
+    Media,
+    is_event_path,
+    is_media_path,
+    read_sidecar,
+    write_sidecar,
+)
+from pi_detector.sinks.recordings.salvage import can_salvage, played_s, salvage
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was put right.
+
+    Attributes:
+        salvaged: clips that were cut off and play again.
+        lost: clips of which nothing played.
+        indexed: events that came back into the index, or into the state they were left in.
+        dropped: events of which no file is left.
+    """
+
+    salvaged: int = 0
+    lost: int = 0
+    indexed: int = 0
+    dropped: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.salvaged} clips salvaged, {self.lost} clips lost, {self.indexed} events "
+            f"brought back into the index, {self.dropped} without files dropped"
+        )
+
+
+def reconcile(catalogue: Catalogue) -> Findings:
+    """Salvage unfinished clips, and make the index agree with the files.
+
+    Raises:
+        SinkError: the disk does not allow it.
+    """
+    return _Reconciliation(catalogue).run()
+
+
+@dataclass
+class _Reconciliation:
+    catalogue: Catalogue
+    found: Findings = field(default_factory=Findings)
+
+    def run(self) -> Findings:
+        try:
+            folders = list(_day_folders(self.catalogue.root))
+            for folder in folders:
+                self._clear_unfinished(folder)
+            for folder in folders:
+                self._agree(folder)
+        except OSError as error:
+            if isinstance(error, SinkError):
+                raise
+            raise unwritable(self.catalogue.root, error) from error
+        known = set(folders)
+        for path, folder in self.catalogue.index.rows("SELECT path, folder FROM events"):
+            if folder not in known:
+                self._drop(str(path))
+        return self.found
+
+    def _clear_unfinished(self, folder: str) -> None:
+        """Salvage clips; delete other files that were being written."""
+        root = self.catalogue.root
+        for name in _names(root / folder):
+            finished = finished_name(name)
+            if finished is None:
+                continue
+            part, path = root / folder / name, f"{folder}/{finished}"
+            if is_media_path(path) and path.endswith(CLIP):
+                self._salvage(part, root / path)
+            elif is_media_path(path) or is_event_path(path.removesuffix(SIDECAR)):
+                part.unlink()
+
+    def _salvage(self, part: Path, path: Path) -> None:
+        if not can_salvage():
+            log.warning("%s: a clip without its end; it takes PyAV to salvage it", part)
+        elif path.exists():  # cannot come from a power cut; both are somebody's
+            log.warning("%s: left alone, since %s exists", part, path.name)
+        elif salvage(part, path) is None:
+            self.found.lost += 1
+        else:
+            self.found.salvaged += 1
+
+    def _agree(self, folder: str) -> None:
+        root, index = self.catalogue.root, self.catalogue.index
+        names = set(_names(root / folder))
+        rows = {
+            str(path): bool(complete)
+            for path, complete in index.rows(
+                "SELECT path, complete FROM events WHERE folder = ?", [folder]
+            )
+        }
+        sidecars = {
+            path
+            for name in names
+            if name.endswith(SIDECAR)
+            and is_event_path(path := f"{folder}/{name.removesuffix(SIDECAR)}")
+        }
+        for path in sorted(sidecars - rows.keys()):
+            self._index(path)
+        for path, complete in rows.items():
+            if not complete or path not in sidecars or self._lacks_files(path, names):
+                self._index(path)
+
+    def _lacks_files(self, path: str, names: set[str]) -> bool:
+        files = self.catalogue.index.rows(
+            "SELECT event_files.path FROM event_files JOIN events USING (number)"
+            " WHERE events.path = ?",
+            [path],
+        )
+        own = path.rpartition("/")[0]
+        for (file,) in files:
+            folder, _, name = str(file).rpartition("/")
+            there = name in names if folder == own else (self.catalogue.root / str(file)).exists()
+            if not there:
+                return True
+        return False
+
+    def _index(self, path: str) -> None:
+        """Bring an event's sidecar and row into agreement with its files."""
+        root, index = self.catalogue.root, self.catalogue.index
+        entry = read_sidecar(root, path)
+        if entry is None:  # the row knows what the sidecar said
+            encoded = index.rows("SELECT entry FROM events WHERE path = ?", [path])
+            if not encoded:
+                log.warning("%s%s: not readable; the event is not listed", root / path, SIDECAR)
+                return
+            entry = msgspec.json.decode(encoded[0][0], type=Entry)
+        files = tuple(
+            self._measured(media) for media in entry.files if (root / media.path).exists()
+        )
+        if not files:
+            self._drop(path)
+            return
+        settled = msgspec.structs.replace(
+            entry,
+            files=files,
+            complete=True,
+            interrupted=entry.interrupted or entry.event.phase != "end",
+        )
+        if settled != entry or not (root / f"{path}{SIDECAR}").exists():
+            write_sidecar(root, settled)
+        self.catalogue.add(settled, keep=(root / f"{path}{KEEP}").exists())
+        self.found.indexed += 1
+
+    def _measured(self, media: Media) -> Media:
+        """A clip whose duration nobody wrote down, with its duration."""
+        if media.kind != "clip" or media.duration_s is not None or not can_salvage():
+            return media
+        seconds = played_s(self.catalogue.root / media.path)
+        return msgspec.structs.replace(media, duration_s=seconds)
+
+    def _drop(self, path: str) -> None:
+        self.catalogue.delete(path)
+        self.found.dropped += 1
+
+
+def _day_folders(root: Path) -> Iterator[str]:
+    """The folders ``YYYY/MM/DD``, relative to the folder of the recordings, in order."""
+    for year in _numbered(root, 4):
+        for month in _numbered(root / year, 2):
+            for day in _numbered(root / year / month, 2):
+                yield f"{year}/{month}/{day}"
+
+
+def _numbered(folder: Path, digits: int) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(
+            entry.name
+            for entry in entries
+            if re.fullmatch(rf"\d{{{digits}}}", entry.name, re.ASCII)
+            and entry.is_dir(follow_symlinks=False)
+        )
+
+
+def _names(folder: Path) -> list[str]:
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries)
+    return []

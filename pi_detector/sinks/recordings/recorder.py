@@ -1,0 +1,245 @@
+"""From frames to clips: each frame is encoded once, whichever events it is kept for.
+
+The packets of the last seconds wait in memory. A clip begins with those of before its event, and
+goes on while any event holds it; events that overlap share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from pi_detector.config.settings import RecordingSettings
+from pi_detector.errors import SinkError
+from pi_detector.frame import Frame
+from pi_detector.sinks.draw import preview
+from pi_detector.sinks.recordings.clipfile import ClipFile
+from pi_detector.sinks.recordings.encoder import KEYFRAME_INTERVAL_S, Encoder, Shot, make_encoder
+from pi_detector.sinks.recordings.muxer import Muxer
+from pi_detector.sinks.recordings.ring import Ring
+
+CONFIRM_S = 3.0
+"""An event is told some frames after it began; the ring goes back this much further."""
+LONGEST_STILL_S = 5.0
+"""Where no frame came for longer, the clip ends: a cut rather than a still picture."""
+
+
+@dataclass(eq=False)
+class Clip:
+    """A clip that is recorded, or was.
+
+    Attributes:
+        path: relative to the folder of the recordings.
+        started_ns: when its first frame was captured, monotonic.
+        started_at: the same moment as UTC wall time.
+        ended_ns: when its last frame was captured, so far.
+        finished: it is closed; ``duration_s`` is known.
+        events: keys of the events that it shows.
+    """
+
+    path: str
+    started_ns: int
+    started_at: datetime
+    ended_ns: int = 0
+    last_interval_ns: int = 0
+    finished: bool = False
+    events: set[str] = field(default_factory=set)
+
+    @property
+    def duration_s(self) -> float:
+        """From the first frame to the end of the last, which lasts as long as the one before."""
+        return round((self.ended_ns - self.started_ns + self.last_interval_ns) / 1e9, 3)
+
+
+class Recorder:
+    """Encodes frames and writes the clips of the events that hold it.
+
+    Args:
+        settings: of the recordings.
+        root: the folder of the recordings.
+        submit: takes a job for the disk, and the bytes that it holds.
+        make_room: called before something is written; raises SinkError where there is none.
+        next_path: the path, relative to ``root``, of the next clip that starts with an event.
+        on_show: called with a clip, and the key of an event that it is going to show, before
+            anything of it is written.
+        on_done: called with a clip that is finished, after its last job.
+    """
+
+    def __init__(
+        self,
+        settings: RecordingSettings,
+        root: Path,
+        *,
+        submit: Callable[[Callable[[], None], int], None],
+        make_room: Callable[[], None],
+        next_path: Callable[[str], str],
+        on_show: Callable[[Clip, str], None],
+        on_done: Callable[[Clip], None],
+    ) -> None:
+        self._settings = settings
+        self._root = root
+        self._submit = submit
+        self._make_room = make_room
+        self._next_path = next_path
+        self._on_show = on_show
+        self._on_done = on_done
+        self._interval_ns = round(1e9 / settings.fps)
+        span_s = settings.pre_s + CONFIRM_S
+        # Twice what the encoder's limit allows over the span and one group of pictures.
+        most_bytes = 2 * settings.max_kbps * 125 * (span_s + KEYFRAME_INTERVAL_S)
+        self._ring = Ring(span_s, round(most_bytes))
+        self._encoder: Encoder | None = None
+        self._due_ns: int | None = None
+        self._holds: dict[str, int] = {}
+        self._clip: Clip | None = None
+        self._previous: Clip | None = None
+        self._muxer: Muxer | None = None
+        self._file: ClipFile | None = None
+        self.paused = False
+
+    def see(self, frame: Frame) -> None:
+        """Take a frame, unless it comes too soon after the one before. Raises SinkError."""
+        at_ns, half_ns = frame.captured_ns, self._interval_ns // 2
+        if self._due_ns is not None:
+            if at_ns < self._due_ns - half_ns:
+                return
+            self._due_ns = max(self._due_ns + self._interval_ns, at_ns + half_ns + 1)
+        else:
+            self._due_ns = at_ns + self._interval_ns
+        image = preview(frame.image, self._settings.width)
+        size = (image.shape[1], image.shape[0])
+        try:
+            if self._encoder is None or self._encoder.size != size:
+                self._renew(size)
+            assert self._encoder is not None
+            shots = self._encoder.encode(frame, image)
+        except SinkError:
+            self._encoder = None  # the next frame gets a new one
+            self.finish()
+            self._ring.clear()
+            raise
+        for shot in shots:
+            self._take(shot)
+
+    def hold(self, key: str, begin_ns: int, until_ns: int) -> None:
+        """Record for an event.
+
+        Args:
+            key: of the event.
+            begin_ns: the clip is to show what was seen from here on, as far back as there is.
+            until_ns: it is released then, at the latest.
+        """
+        self._holds[key] = until_ns
+        if self._clip is None:
+            shots = self._ring.since(begin_ns)
+            if shots and not self.paused:
+                self._begin(shots)
+            return
+        earlier = self._previous
+        if earlier is not None and earlier.ended_ns > begin_ns and self._clip.started_ns > begin_ns:
+            self._show(earlier, key)
+        self._show(self._clip, key)
+
+    def release(self, key: str, until_ns: int) -> None:
+        """Record for an event until then, and no longer; at most as long as it was to be held."""
+        if key in self._holds:
+            self._holds[key] = min(self._holds[key], until_ns)
+
+    def expire(self, now_ns: int) -> None:
+        """Finish the clip that no event holds any more."""
+        self._holds = {key: until for key, until in self._holds.items() if until >= now_ns}
+        if not self._holds:
+            self.finish()
+
+    def finish(self) -> None:
+        """Finish the clip. Events that hold on are recorded further with the next keyframe."""
+        if self._clip is None:
+            return
+        clip, muxer, file = self._clip, self._muxer, self._file
+        assert muxer is not None
+        assert file is not None
+        self._clip = self._muxer = self._file = None
+        self._previous = clip
+        clip.finished = True
+        self._write(file, muxer.finish())
+        self._submit(file.finish, 0)
+        self._on_done(clip)
+
+    def close(self) -> None:
+        """Take what the encoder still keeps, and finish the clip. Raises SinkError."""
+        try:
+            self._flush()
+        finally:
+            self._holds.clear()
+            self.finish()
+
+    def _renew(self, size: tuple[int, int]) -> None:
+        """An encoder for frames of another size; a clip has frames of one size."""
+        self._flush()
+        self.finish()
+        self._ring.clear()
+        self._previous = None
+        settings = self._settings
+        self._encoder = make_encoder(settings.encoder, size, settings.fps, settings.max_kbps)
+
+    def _flush(self) -> None:
+        if self._encoder is not None:
+            for shot in self._encoder.flush():
+                self._take(shot)
+        self._encoder = None
+
+    def _take(self, shot: Shot) -> None:
+        self._ring.add(shot)
+        self.expire(shot.captured_ns)
+        clip = self._clip
+        if clip is not None:
+            still_s = (shot.captured_ns - clip.ended_ns) / 1e9
+            length_s = (shot.captured_ns - clip.started_ns) / 1e9
+            too_long = shot.keyframe and length_s >= self._settings.longest_clip_s
+            if still_s > LONGEST_STILL_S or too_long:
+                self.finish()
+        if self._clip is not None:
+            self._add([shot])
+        elif self._holds and shot.keyframe and not self.paused:
+            self._begin([shot])
+
+    def _begin(self, shots: Sequence[Shot]) -> None:
+        """Begin a clip, named after the event that has held on for longest."""
+        assert self._encoder is not None
+        path = self._next_path(next(iter(self._holds)))
+        first = shots[0]
+        self._clip = Clip(path, first.captured_ns, first.captured_at, first.captured_ns)
+        self._muxer = Muxer(self._encoder.headers)
+        self._file = ClipFile(self._root / path)
+        for key in self._holds:
+            self._show(self._clip, key)
+        self._add(shots)
+
+    def _show(self, clip: Clip, key: str) -> None:
+        clip.events.add(key)
+        self._on_show(clip, key)
+
+    def _add(self, shots: Sequence[Shot]) -> None:
+        assert self._clip is not None
+        assert self._muxer is not None
+        assert self._file is not None
+        for shot in shots:
+            if shot.captured_ns > self._clip.ended_ns:
+                self._clip.last_interval_ns = shot.captured_ns - self._clip.ended_ns
+            self._clip.ended_ns = shot.captured_ns
+        data = b"".join(map(self._muxer.add, shots))
+        if data:
+            self._write(self._file, data)
+
+    def _write(self, file: ClipFile, data: bytes) -> None:
+        def write() -> None:
+            try:
+                self._make_room()
+            except SinkError:
+                file.give_up()
+                raise
+            file.write(data)
+
+        self._submit(write, len(data))

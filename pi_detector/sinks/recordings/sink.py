@@ -1,0 +1,282 @@
+"""The sink that records events: clips, best views, sidecars, index."""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import partial
+from pathlib import Path
+
+from pi_detector.config.settings import RecordingSettings
+from pi_detector.errors import SinkError
+from pi_detector.records import BoxPx, EventRecord, Publication, Result, StatusRecord, rounded_px
+from pi_detector.sinks.recordings.disk import DiskThread
+from pi_detector.sinks.recordings.encoder import load_av
+from pi_detector.sinks.recordings.layout import (
+    CLEAN,
+    CLIP,
+    SIDECAR,
+    SNAPSHOT,
+    THUMBNAIL,
+    Media,
+    day_folder,
+    safe_stem,
+)
+from pi_detector.sinks.recordings.recorder import Clip, Recorder
+from pi_detector.sinks.recordings.storage import Storage
+from pi_detector.sinks.recordings.tracked import TrackedEvent
+from pi_detector.sinks.recordings.views import better_view
+
+log = logging.getLogger(__name__)
+
+MOST_OPEN = 32
+"""Events at a time; of more, the one that was silent for longest is taken to have ended."""
+CLOSE_S = 4.0
+RETRY_S = 2.0
+TIDY_S = 3600.0
+
+_SUFFIXES = (SIDECAR, CLIP, SNAPSHOT, CLEAN, THUMBNAIL)
+
+
+class RecordingSink:
+    """Records events in a folder.
+
+    What waits for the disk is done in a thread of its own. While the disk is full or fails,
+    nothing is recorded and ``handle`` raises; it looks every two seconds whether that is over.
+
+    Args:
+        folder: of the recordings; made where it does not exist.
+        settings: of the recordings.
+    """
+
+    name = "recordings"
+    lossless = False
+
+    def __init__(self, folder: Path, settings: RecordingSettings) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._started = False
+
+    def start(self) -> None:
+        """Take the folder, put right what the last run left, and tidy up.
+
+        Raises:
+            SinkError: the folder cannot be written.
+            RecordingInUseError: another process records there.
+            DependencyMissingError: clips are asked for, and PyAV is not installed.
+        """
+        if self._settings.clips:
+            load_av()
+        self._storage = Storage(self._folder, self._settings)
+        self._number = self._storage.next_number()
+        self._disk = DiskThread()
+        self._recorder = self._make_recorder() if self._settings.clips else None
+        self._events: dict[str, TrackedEvent] = {}
+        self._by_track: dict[int, TrackedEvent] = {}
+        self._last: Result | None = None
+        self._broken: str | None = None
+        self._recovered = False
+        self._retry_s = 0.0
+        self._tidy_s = time.monotonic() + TIDY_S
+        self._started = True
+
+    def handle(self, item: Publication) -> None:
+        """Take a frame, or what is told of an event.
+
+        Raises:
+            SinkError: the disk is full or fails, or the encoder does.
+        """
+        if isinstance(item, Result):
+            self._see(item)
+        elif isinstance(item, EventRecord):
+            self._hear(item)
+        elif isinstance(item, StatusRecord):
+            self._notice(item)
+        if time.monotonic() >= self._tidy_s:
+            self._tidy_s = time.monotonic() + TIDY_S
+            self._disk.submit(self._storage.tidy)
+        self._check_disk()
+
+    def close(self) -> None:
+        """Finish the clips and the events. Raises SinkError where that is not possible."""
+        if not self._started:
+            return
+        self._started = False
+        try:
+            if self._recorder is not None:
+                self._recorder.close()
+            for event in list(self._events.values()):
+                if not event.ended:
+                    self._end(event, interrupted=event.record.phase != "end")
+        finally:
+            if self._disk.close(CLOSE_S):
+                self._storage.close()
+            else:
+                log.warning("recordings: the disk did not take all within %.0f s", CLOSE_S)
+        error = self._disk.take_error()
+        if error is not None:
+            raise _told(error) from error
+
+    def _make_recorder(self) -> Recorder:
+        return Recorder(
+            self._settings,
+            self._folder,
+            submit=self._disk.submit,
+            make_room=self._storage.make_room,
+            next_path=self._next_clip_path,
+            on_show=self._show,
+            on_done=self._clip_done,
+        )
+
+    def _see(self, result: Result) -> None:
+        self._last = result
+        tracks = result.detections.track_id
+        if result.inferred and tracks is not None and self._by_track:
+            for row, track in enumerate(tracks.tolist()):
+                event = self._by_track.get(track)
+                if event is not None:
+                    box = rounded_px(result.detections.xyxy[row].tolist())
+                    self._view(event, result, box, float(result.detections.score[row]))
+        if self._recorder is not None:
+            self._recorder.see(result.frame)
+
+    def _view(self, event: TrackedEvent, result: Result, box: BoxPx, score: float) -> None:
+        event.view = better_view(event.view, result, event.record, box, score) or event.view
+
+    def _hear(self, record: EventRecord) -> None:
+        event = self._events.get(record.id)
+        if event is None or event.ended:
+            event = self._begin(record)
+        event.record = record
+        last = self._last
+        if record.phase == "end":
+            self._let_go(event)
+            self._end(event)
+        elif last is not None and last.frame.sequence == record.sequence:
+            self._view(event, last, record.box_px, record.score)
+
+    def _begin(self, record: EventRecord) -> TrackedEvent:
+        open_events = [event for event in self._events.values() if not event.ended]
+        if len(open_events) >= MOST_OPEN:
+            silent = min(open_events, key=lambda event: event.record.monotonic_ns)
+            log.warning("recordings: more than %d events at a time", MOST_OPEN)
+            self._let_go(silent)
+            self._end(silent, interrupted=True)
+        event = TrackedEvent(record, self._number, self._free_path(record))
+        self._number += 1
+        self._events[record.id] = event
+        self._by_track[record.track_id] = event
+        if self._recorder is not None:
+            settings = self._settings
+            begin_ns = record.monotonic_ns - round((record.duration_s + settings.pre_s) * 1e9)
+            until_ns = record.monotonic_ns + round(settings.longest_event_s * 1e9)
+            self._recorder.hold(record.id, begin_ns, until_ns)
+        return event
+
+    def _let_go(self, event: TrackedEvent) -> None:
+        """Stop recording for an event that ended, after the time that follows it."""
+        if self._recorder is None:
+            return
+        record = event.record
+        if record.reason in ("source_lost", "shutdown"):
+            self._recorder.release(record.id, record.monotonic_ns)
+            self._recorder.expire(record.monotonic_ns + 1)
+        else:
+            until_ns = record.monotonic_ns + round(self._settings.post_s * 1e9)
+            self._recorder.release(record.id, until_ns)
+
+    def _end(self, event: TrackedEvent, *, interrupted: bool = False) -> None:
+        event.ended, event.interrupted = True, interrupted
+        self._by_track.pop(event.record.track_id, None)
+        view, event.view = event.view, None
+        if view is not None:
+            event.pictures = (Media(f"{event.path}{THUMBNAIL}", "thumbnail"),)
+            if self._settings.snapshots:
+                event.pictures += (
+                    Media(f"{event.path}{SNAPSHOT}", "snapshot"),
+                    Media(f"{event.path}{CLEAN}", "clean"),
+                )
+        if event.pictures or event.clips:  # else there was no frame of it
+            size = 0 if view is None else len(view.jpeg)
+            self._disk.submit(partial(self._storage.store, event.entry(), view), size)
+        if event.complete:
+            del self._events[event.record.id]
+
+    def _notice(self, record: StatusRecord) -> None:
+        """Where the source is gone, no frame will come to end a clip with."""
+        if record.part == "source" and record.state != "live" and self._recorder is not None:
+            self._recorder.finish()
+
+    def _show(self, clip: Clip, key: str) -> None:
+        """A clip is going to show an event: its sidecar names the clip before there is one."""
+        event = self._events.get(key)
+        if event is not None and clip not in event.clips:
+            event.clips.append(clip)
+            self._disk.submit(partial(self._storage.note, event.entry()))
+
+    def _clip_done(self, clip: Clip) -> None:
+        for key in clip.events:
+            event = self._events.get(key)
+            if event is None or clip not in event.clips:
+                continue
+            self._disk.submit(partial(self._storage.store, event.entry(), None))
+            if event.complete:
+                del self._events[key]
+
+    def _next_clip_path(self, key: str) -> str:
+        event = self._events[key]
+        while True:
+            event.named += 1
+            number = f".{event.named}" if event.named > 1 else ""
+            path = f"{event.path}{number}{CLIP}"
+            if not (self._folder / path).exists():
+                return path
+
+    def _free_path(self, record: EventRecord) -> str:
+        """Where an event's files go: named after its id, beside none that are there already."""
+        taken = {event.path for event in self._events.values()}
+        wanted = f"{day_folder(record.started)}/{safe_stem(record.id)}"
+        path, number = wanted, 1
+        while path in taken or any((self._folder / f"{path}{end}").exists() for end in _SUFFIXES):
+            number += 1
+            path = f"{wanted}-{number}"
+        return path
+
+    def _check_disk(self) -> None:
+        """Raise what the disk's thread met, until it can go on."""
+        error = self._disk.take_error()
+        if self._broken is None and error is not None:
+            self._broken = str(_told(error))
+            if self._recorder is not None:
+                self._recorder.paused = True
+                self._recorder.finish()
+            self._retry_s = time.monotonic() + RETRY_S
+        elif self._broken is not None:
+            self._try_again()
+        if self._broken is not None:
+            raise SinkError(self._broken)
+
+    def _recover(self) -> None:
+        self._storage.recover()
+        self._recovered = True
+
+    def _try_again(self) -> None:
+        if time.monotonic() < self._retry_s:
+            return
+        self._retry_s = time.monotonic() + RETRY_S
+        self._recovered = False
+        self._disk.submit(self._recover)
+        self._disk.drain(RETRY_S)
+        error = self._disk.take_error()
+        if self._recovered:
+            self._broken = None
+            if self._recorder is not None:
+                self._recorder.paused = False
+        elif error is not None:
+            self._broken = str(_told(error))
+
+
+def _told(error: Exception) -> Exception:
+    if isinstance(error, SinkError):
+        return error
+    return SinkError(f"recordings: {error}")

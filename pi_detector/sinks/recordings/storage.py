@@ -1,0 +1,99 @@
+"""What the disk's thread does for the sink: files, index and limits, in the right order."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from pi_detector.config.settings import RecordingSettings
+from pi_detector.sinks.files import unwritable, write_whole
+from pi_detector.sinks.recordings.catalogue import Catalogue
+from pi_detector.sinks.recordings.layout import Entry, write_sidecar
+from pi_detector.sinks.recordings.reconcile import reconcile
+from pi_detector.sinks.recordings.retention import Retention
+from pi_detector.sinks.recordings.views import View, pictures
+
+log = logging.getLogger(__name__)
+
+
+class Storage:
+    """The recordings of a folder, while this process records there.
+
+    Puts right what the last run left, and tidies up.
+
+    Args:
+        root: the folder; made where it does not exist.
+        settings: of the recordings.
+
+    Raises:
+        SinkError: the folder cannot be written.
+        RecordingInUseError: another process records there.
+    """
+
+    def __init__(self, root: Path, settings: RecordingSettings) -> None:
+        self._root = root
+        self._catalogue = Catalogue(root)
+        self._retention = Retention(self._catalogue, settings)
+        try:
+            self._reconcile()
+            self._retention.tidy()
+        except BaseException:
+            self._catalogue.close()
+            raise
+
+    def next_number(self) -> int:
+        """The number of the next event, in the order of recording."""
+        return self._catalogue.index.next_number()
+
+    def make_room(self) -> None:
+        """See that something can be written. Raises SinkError."""
+        self._retention.make_room()
+
+    def tidy(self) -> None:
+        """Delete what the limits ask for. Raises SinkError."""
+        self._retention.tidy()
+
+    def note(self, entry: Entry) -> None:
+        """Write an event's sidecar, before there is anything else of it. Raises SinkError."""
+        self._retention.make_room()
+        folder = (self._root / entry.path).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable(folder, error) from error
+        write_sidecar(self._root, entry)
+
+    def store(self, entry: Entry, view: View | None) -> None:
+        """Write an event's sidecar, its pictures, and then its row.
+
+        Args:
+            entry: names the pictures.
+            view: the best view of the event, where its pictures are to be written.
+
+        Raises:
+            SinkError: they cannot be written.
+        """
+        self.note(entry)
+        if view is not None:
+            annotated, thumbnail = pictures(view)
+            data = {"snapshot": annotated, "clean": view.jpeg, "thumbnail": thumbnail}
+            for media in entry.files:
+                if media.kind in data:
+                    write_whole(self._root / media.path, data[media.kind], durable=True)
+        self._catalogue.add(entry)
+        self._retention.tidy()
+
+    def recover(self) -> None:
+        """Go on after an error. Raises SinkError where that is still not possible."""
+        self._catalogue.reopen()
+        self._retention.make_room()
+        self._reconcile()
+
+    def close(self) -> None:
+        """Let another process record in the folder."""
+        self._catalogue.close()
+
+    def _reconcile(self) -> None:
+        found = reconcile(self._catalogue)
+        if found.salvaged or found.lost or found.indexed or found.dropped:
+            log.info("recordings: %s", found)

@@ -1,0 +1,57 @@
+"""An event while it is being recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pi_detector.records import EventRecord
+from pi_detector.sinks.recordings.layout import Entry, Media
+from pi_detector.sinks.recordings.recorder import Clip
+from pi_detector.sinks.recordings.views import View
+
+
+@dataclass(eq=False)
+class TrackedEvent:
+    """An event that goes on, or whose clip does.
+
+    Attributes:
+        record: the latest.
+        number: in the order of recording.
+        path: of its files without their suffixes, relative to the folder of the recordings.
+        view: the best so far.
+        clips: those that show it.
+        named: how many clips are named after it.
+        ended: nothing further will be told of it.
+        interrupted: and its end was not told either.
+        pictures: of its best view, once it ended.
+    """
+
+    record: EventRecord
+    number: int
+    path: str
+    view: View | None = None
+    clips: list[Clip] = field(default_factory=list)
+    named: int = 0
+    ended: bool = False
+    interrupted: bool = False
+    pictures: tuple[Media, ...] = ()
+
+    def entry(self) -> Entry:
+        """What is to be written of it now."""
+        clips = tuple(
+            Media(clip.path, "clip", clip.started_at, clip.duration_s if clip.finished else None)
+            for clip in self.clips
+        )
+        return Entry(
+            event=self.record,
+            number=self.number,
+            path=self.path,
+            files=clips + self.pictures,
+            complete=self.complete,
+            interrupted=self.interrupted,
+        )
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing of it is still to come."""
+        return self.ended and all(clip.finished for clip in self.clips)
