@@ -45,9 +45,7 @@ def number_of(image: np.ndarray) -> int:
     """The number that ``drawn`` put into a picture."""
     height, width = image.shape[:2]
     row = image[height * 12 // 120].mean(axis=1)
-    return sum(
-        1 << bit for bit in range(BITS) if row[(2 * bit + 1) * width // (2 * BITS)] > 128
-    )
+    return sum(1 << bit for bit in range(BITS) if row[(2 * bit + 1) * width // (2 * BITS)] > 128)
 
 
 def shows_object(image: np.ndarray) -> bool:
@@ -67,6 +65,7 @@ class Camera:
     objects: dict[int, tuple[int, int, int, int]] = field(default_factory=dict)
     scores: dict[int, float] = field(default_factory=dict)
     taken: list[float] = field(default_factory=list)
+    begun: dict[str, EventRecord] = field(default_factory=dict)
     size: tuple[int, int] = (WIDTH, HEIGHT)
     source: str = "demo"
 
@@ -130,7 +129,10 @@ class Camera:
             box_px=box,  # type: ignore[arg-type]
             box=normalized(box, WIDTH, HEIGHT),
         )
-        return msgspec.structs.replace(record, **changes)
+        first = self.begun.setdefault(event_id, record)
+        lasted_s = (record.monotonic_ns - first.monotonic_ns) / 1e9
+        since = {"started": first.started, "duration_s": lasted_s}
+        return msgspec.structs.replace(record, **{**since, **changes})
 
 
 def started_sink(folder: Path, **changes: Any) -> RecordingSink:
@@ -149,12 +151,11 @@ def short_event(
     """An object that appears, stays, and is gone."""
     camera.objects[track] = (40, 50, 80, 100)
     camera.frame()
-    first = camera.tell(event_id, "new", track, **changes)
+    camera.tell(event_id, "new", track, **changes)
     camera.frames(seconds - 0.1)
     del camera.objects[track]
     camera.frame()
-    fields = {"started": first.started, "duration_s": seconds, "reason": "gone", **changes}
-    camera.tell(event_id, "end", track, **fields)
+    camera.tell(event_id, "end", track, **{"reason": "gone", **changes})
 
 
 def rows(folder: Path, **wanted: Any) -> list[Row]:
@@ -194,5 +195,3 @@ def everything(folder: Path) -> Iterator[str]:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             yield str(path.relative_to(folder))
-
-

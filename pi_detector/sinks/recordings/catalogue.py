@@ -72,7 +72,7 @@ class Catalogue:
 
     def _opened(self) -> Index:
         try:
-            return Index(self.root, write=True)
+            return Index(self.root, write=True, create=True)
         except IndexDamagedError as error:
             log.warning("%s; set aside as %s", error, _DAMAGED_NAME)
         path = self.root / INDEX_NAME
@@ -82,7 +82,7 @@ class Catalogue:
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
         except OSError as error:
             raise unwritable(self.root, error) from error
-        return Index(self.root, write=True)
+        return Index(self.root, write=True, create=True)
 
 
 def delete_event(root: Path, index: Index, path: str) -> None:

@@ -77,7 +77,7 @@ class ClipFile:
         if self._handle < 0:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._handle = os.open(
-                self._aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640
+                self._aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666
             )
             sync_folder(self.path.parent)
         rest = memoryview(self._batch)

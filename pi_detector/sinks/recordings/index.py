@@ -100,21 +100,22 @@ class Index:
 
     Args:
         root: the folder of the recordings.
-        write: also make it where it does not exist; else it must, and is only read.
+        write: change it; else it is only read.
+        create: make it where it does not exist.
 
     Raises:
         IndexDamagedError: it is damaged, or of another version.
-        RecordingNotFoundError: it does not exist, and is only to be read.
+        RecordingNotFoundError: it does not exist, and is not to be made.
         SinkError: the disk or the permissions do not allow it.
     """
 
-    def __init__(self, root: Path, *, write: bool = False) -> None:
+    def __init__(self, root: Path, *, write: bool = False, create: bool = False) -> None:
         self.path = root / INDEX_NAME
-        if not write and not self.path.exists():
+        if not create and not _exists(self.path):
             raise RecordingNotFoundError(
                 f"{root}: no recordings here; set recording.path, or name the folder with --folder"
             )
-        mode = "rwc" if write else "ro"
+        mode = "rwc" if create else "rw" if write else "ro"
         try:
             self._database = sqlite3.connect(
                 f"file:{quote(str(self.path))}?mode={mode}",
@@ -126,7 +127,7 @@ class Index:
         except sqlite3.Error as error:
             raise self._told(error) from error
         try:
-            self._open(write)
+            self._open(write, create)
         except sqlite3.Error as error:
             self._database.close()
             raise self._told(error) from error
@@ -134,9 +135,9 @@ class Index:
             self._database.close()
             raise
 
-    def _open(self, write: bool) -> None:
+    def _open(self, write: bool, create: bool) -> None:
         version = self._one("PRAGMA user_version")
-        if write and version == 0 and not self._one("SELECT count(*) FROM sqlite_master"):
+        if create and version == 0 and not self._one("SELECT count(*) FROM sqlite_master"):
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.executescript(
                 f"BEGIN; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
@@ -145,8 +146,8 @@ class Index:
             raise self._damaged(f"version {version}, not {SCHEMA_VERSION}")
         if write:
             self._database.execute("PRAGMA synchronous=NORMAL")
-            if (found := self._one("PRAGMA quick_check(1)")) != "ok":
-                raise self._damaged(found)
+        if create and (found := self._one("PRAGMA quick_check(1)")) != "ok":
+            raise self._damaged(found)
 
     def close(self) -> None:
         """Close the database."""
@@ -322,6 +323,13 @@ class Index:
         return SinkError(
             f"{self.path}: {error}; make room there, or give this user the right to read and write"
         )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise SinkError(f"{path}: {error.strerror}; read it as a user who may") from error
 
 
 def _conditions(wanted: Filter) -> tuple[list[str], list[object]]:

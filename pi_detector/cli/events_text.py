@@ -1,0 +1,104 @@
+"""Recorded events as text: a table, a list of facts, JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pi_detector.sinks.recordings.index import Row
+
+HEADER = ("event", "started", "lasted", "label", "score", "zones", "clips", "MB", "state")
+_RIGHT = ("lasted", "score", "clips", "MB")
+
+
+def table(rows: Sequence[Row]) -> Iterator[str]:
+    """Lines of a table, its header first; times are local."""
+    cells = [HEADER, *(tuple(map(printable, _cells(row))) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        padded = (
+            cell.rjust(width) if name in _RIGHT else cell.ljust(width)
+            for name, cell, width in zip(HEADER, line, widths, strict=True)
+        )
+        yield "  ".join(padded).rstrip()
+
+
+def facts(folder: Path, row: Row) -> Iterator[str]:
+    """Lines with all that is known of an event."""
+    event = row.entry.event
+    known = {
+        "event": event.id,
+        "label": event.label,
+        "started": _local(event.started),
+        "lasted": f"{event.duration_s:.1f} s",
+        "score": f"{event.score:.0%}, best {event.best_score:.0%}",
+        "source": event.source,
+        "zones": ", ".join(event.entered),
+        "ended": event.reason or "",
+        "state": state(row),
+        "clock": "synchronized" if event.clock_synchronized else "not synchronized",
+        "size": f"{row.size / 1e6:.1f} MB",
+    }
+    for name, value in known.items():
+        yield f"{name:<9}  {printable(value)}".rstrip()
+    for media in row.entry.files:
+        seconds = "" if media.duration_s is None else f"  {media.duration_s:.1f} s"
+        yield f"{media.kind:<9}  {folder / media.path}{seconds}"
+
+
+def json_line(folder: Path, row: Row) -> str:
+    """An event as JSON on one line."""
+    return msgspec.json.encode(plain(row, folder)).decode()
+
+
+def plain(row: Row, folder: Path) -> dict[str, Any]:
+    """An event as plain values; the paths of its files begin with ``folder``."""
+    files = [
+        {**msgspec.to_builtins(media), "path": str(folder / media.path)}
+        for media in row.entry.files
+    ]
+    return {
+        "event": msgspec.to_builtins(row.entry.event),
+        "state": state(row),
+        "keep": row.keep,
+        "size_bytes": row.size,
+        "files": files,
+    }
+
+
+def state(row: Row) -> str:
+    """How the recording of an event stands, in a word; and whether it is kept."""
+    if not row.entry.complete:
+        word = "recording"
+    elif row.entry.interrupted:
+        word = "interrupted"
+    else:
+        word = "complete"
+    return f"{word}, kept" if row.keep else word
+
+
+def printable(text: str) -> str:
+    """A text that does nothing to a terminal: labels and zones may hold anything."""
+    return "".join(each if each.isprintable() else "?" for each in text)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    event = row.entry.event
+    return (
+        event.id,
+        _local(event.started),
+        f"{event.duration_s:.0f} s",
+        event.label,
+        f"{event.best_score:.0%}",
+        ", ".join(event.entered),
+        str(sum(media.kind == "clip" for media in row.entry.files)),
+        f"{row.size / 1e6:.1f}",
+        state(row),
+    )
+
+
+def _local(at: Any) -> str:
+    return f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
