@@ -271,19 +271,17 @@ class Index:
         """The events that a filter lets through, the latest start first."""
         where, values = _conditions(wanted)
         query = (
-            "SELECT entry, keep, number, (SELECT coalesce(sum(bytes), 0) FROM event_files"
-            " JOIN files USING (path) WHERE event_files.number = events.number)"
+            "SELECT entry, keep, (SELECT json_group_array(path) FROM event_files"
+            " WHERE event_files.number = events.number), (SELECT coalesce(sum(bytes), 0) FROM"
+            " event_files JOIN files USING (path) WHERE event_files.number = events.number)"
             f" FROM events WHERE {' AND '.join(where)} ORDER BY started_ms DESC, number DESC"
         )
         if wanted.limit is not None:
             query += f" LIMIT {int(wanted.limit)}"
-        for encoded, keep, number, size in self.rows(query, values):
+        for encoded, keep, paths, size in self.rows(query, values):
             entry = msgspec.json.decode(encoded, type=Entry)
-            paths = {
-                path
-                for (path,) in self.rows("SELECT path FROM event_files WHERE number = ?", [number])
-            }
-            files = tuple(media for media in entry.files if media.path in paths)
+            there = set(json.loads(paths))
+            files = tuple(media for media in entry.files if media.path in there)
             yield Row(msgspec.structs.replace(entry, files=files), bool(keep), size)
 
     def rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:

@@ -71,7 +71,8 @@ class RecordingSink:
         self._number = self._storage.next_number()
         self._disk = DiskThread()
         self._recorder = self._make_recorder() if self._settings.clips else None
-        self._events: dict[str, TrackedEvent] = {}
+        self._events: dict[str, TrackedEvent] = {}  # by path, also those whose clip goes on
+        self._open: dict[str, TrackedEvent] = {}  # by id
         self._by_track: dict[int, TrackedEvent] = {}
         self._last: Result | None = None
         self._broken: str | None = None
@@ -105,9 +106,8 @@ class RecordingSink:
         try:
             if self._recorder is not None:
                 self._recorder.close()
-            for event in list(self._events.values()):
-                if not event.ended:
-                    self._end(event, interrupted=event.record.phase != "end")
+            for event in list(self._open.values()):
+                self._end(event, interrupted=True)
         finally:
             if self._disk.close(CLOSE_S):
                 self._storage.close()
@@ -144,9 +144,7 @@ class RecordingSink:
         event.view = better_view(event.view, result, event.record, box, score) or event.view
 
     def _hear(self, record: EventRecord) -> None:
-        event = self._events.get(record.id)
-        if event is None or event.ended:
-            event = self._begin(record)
+        event = self._open.get(record.id) or self._begin(record)
         event.record = record
         last = self._last
         if record.phase == "end":
@@ -156,21 +154,20 @@ class RecordingSink:
             self._view(event, last, record.box_px, record.score)
 
     def _begin(self, record: EventRecord) -> TrackedEvent:
-        open_events = [event for event in self._events.values() if not event.ended]
-        if len(open_events) >= MOST_OPEN:
-            silent = min(open_events, key=lambda event: event.record.monotonic_ns)
+        if len(self._open) >= MOST_OPEN:
+            silent = min(self._open.values(), key=lambda event: event.record.monotonic_ns)
             log.warning("recordings: more than %d events at a time", MOST_OPEN)
             self._let_go(silent)
             self._end(silent, interrupted=True)
         event = TrackedEvent(record, self._number, self._free_path(record))
         self._number += 1
-        self._events[record.id] = event
+        self._events[event.path] = self._open[record.id] = event
         self._by_track[record.track_id] = event
         if self._recorder is not None:
             settings = self._settings
             begin_ns = record.monotonic_ns - round((record.duration_s + settings.pre_s) * 1e9)
             until_ns = record.monotonic_ns + round(settings.longest_event_s * 1e9)
-            self._recorder.hold(record.id, begin_ns, until_ns)
+            self._recorder.hold(event.path, begin_ns, until_ns)
         return event
 
     def _let_go(self, event: TrackedEvent) -> None:
@@ -179,14 +176,15 @@ class RecordingSink:
             return
         record = event.record
         if record.reason in ("source_lost", "shutdown"):
-            self._recorder.release(record.id, record.monotonic_ns)
+            self._recorder.release(event.path, record.monotonic_ns)
             self._recorder.expire(record.monotonic_ns + 1)
         else:
             until_ns = record.monotonic_ns + round(self._settings.post_s * 1e9)
-            self._recorder.release(record.id, until_ns)
+            self._recorder.release(event.path, until_ns)
 
     def _end(self, event: TrackedEvent, *, interrupted: bool = False) -> None:
         event.ended, event.interrupted = True, interrupted
+        del self._open[event.record.id]
         self._by_track.pop(event.record.track_id, None)
         view, event.view = event.view, None
         if view is not None:
@@ -200,7 +198,7 @@ class RecordingSink:
             size = 0 if view is None else len(view.jpeg)
             self._disk.submit(partial(self._storage.store, event.entry(), view), size)
         if event.complete:
-            del self._events[event.record.id]
+            del self._events[event.path]
 
     def _notice(self, record: StatusRecord) -> None:
         """Where the source is gone, no frame will come to end a clip with."""
@@ -234,10 +232,9 @@ class RecordingSink:
 
     def _free_path(self, record: EventRecord) -> str:
         """Where an event's files go: named after its id, beside none that are there already."""
-        taken = {event.path for event in self._events.values()}
         wanted = f"{day_folder(record.started)}/{safe_stem(record.id)}"
         path, number = wanted, 1
-        while path in taken or any((self._folder / f"{path}{end}").exists() for end in _SUFFIXES):
+        while path in self._events or any((self._folder / f"{path}{end}").exists() for end in _SUFFIXES):
             number += 1
             path = f"{wanted}-{number}"
         return path
