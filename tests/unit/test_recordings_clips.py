@@ -337,3 +337,21 @@ def test_frames_without_detections_or_tracks_are_filmed_too(tmp_path: Path) -> N
     sink.close()
     (row,) = rows(tmp_path)
     assert len(play(tmp_path / clips(row)[0]).numbers) == 30
+
+
+def test_an_event_that_ends_as_the_file_changes_has_both(tmp_path: Path) -> None:
+    for ends_before_s in (0.05, 0.5, 0.95):
+        folder = tmp_path / str(ends_before_s)
+        sink = started_sink(folder, longest_clip_s=10, pre_s=1, post_s=1)
+        camera = Camera(sink)
+        camera.frames(3)
+        camera.tell("a", "new")
+        camera.frames(9 - ends_before_s)
+        camera.tell("a", "end", reason="gone")
+        camera.frames(4)
+        sink.close()
+        (row,) = rows(folder)
+        shown = [play(folder / path) for path in clips(row)]
+        last = camera.begun["a"].sequence + round((9 - ends_before_s) * 10) + 10
+        assert shown[-1].numbers[-1] in (last - 1, last)
+        assert row.entry.complete

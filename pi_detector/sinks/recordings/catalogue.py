@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pi_detector.errors import RecordingInUseError
 from pi_detector.sinks.files import prepare_folder, unwritable
-from pi_detector.sinks.recordings.index import Index, IndexDamagedError
+from pi_detector.sinks.recordings.index import Index, IndexDamagedError, IndexFullError
 from pi_detector.sinks.recordings.layout import (
     INDEX_NAME,
     KEEP,
@@ -93,17 +93,17 @@ def delete_event(root: Path, index: Index, path: str) -> None:
     Raises:
         SinkError: the index or a file cannot be changed.
     """
-    orphans = index.delete(path)
+    try:
+        orphans = index.delete(path)
+    except IndexFullError:  # not even room for that: the files first, to make it
+        _unlink(root, [name for name in index.only_of(path) if is_media_path(name)])
+        orphans = index.delete(path)
     paths = [name for name in orphans if is_media_path(name)]
     if is_event_path(path):
         paths += [f"{path}{KEEP}", f"{path}{SIDECAR}"]  # the sidecar last: it knows the others
-    try:
-        for name in paths:
-            (root / name).unlink(missing_ok=True)
-        for folder in {parent(name) for name in paths}:
-            _remove_empty(root, folder)
-    except OSError as error:
-        raise unwritable(root, error) from error
+    _unlink(root, paths)
+    for folder in {parent(name) for name in paths}:
+        _remove_empty(root, folder)
 
 
 def keep_event(root: Path, index: Index, path: str, keep: bool) -> None:
@@ -132,6 +132,14 @@ def _locked(root: Path) -> int:
             f"{root}: another pi-detector records there; stop it, or set another recording.path"
         ) from error
     return handle
+
+
+def _unlink(root: Path, paths: list[str]) -> None:
+    try:
+        for path in paths:
+            (root / path).unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(root, error) from error
 
 
 def _remove_empty(root: Path, folder: str) -> None:

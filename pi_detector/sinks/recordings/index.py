@@ -27,6 +27,7 @@ from pi_detector.sinks.recordings.layout import INDEX_NAME, Entry, parent
 SCHEMA_VERSION = 1
 
 _BUSY_TIMEOUT_S = 5.0
+_WAL_PAGES = 256  # of 4 KiB: SQLite's default of 1000 is much beside a small index
 # "No such table" is SQLITE_ERROR: another program's database.
 _DAMAGES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 _SCHEMA = """
@@ -60,6 +61,10 @@ _BYTES_BESIDE = 4096  # a sidecar occupies a block
 
 class IndexDamagedError(SinkError):
     """The database is not one, or not of this version: to be made anew."""
+
+
+class IndexFullError(SinkError):
+    """The disk has no room for a change of the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +151,7 @@ class Index:
             raise self._damaged(f"version {version}, not {SCHEMA_VERSION}")
         if write:
             self._database.execute("PRAGMA synchronous=NORMAL")
+            self._database.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
         if create and (found := self._one("PRAGMA quick_check(1)")) != "ok":
             raise self._damaged(found)
 
@@ -252,6 +258,15 @@ class Index:
             database.execute("DELETE FROM events WHERE number = ?", row)
         return orphans
 
+    def only_of(self, path: str) -> list[str]:
+        """The paths of an event's files that no other event has."""
+        query = (
+            "SELECT event_files.path FROM event_files JOIN events USING (number)"
+            " WHERE events.path = ? AND NOT EXISTS (SELECT 1 FROM event_files AS other WHERE"
+            " other.path = event_files.path AND other.number != event_files.number)"
+        )
+        return [name for (name,) in self.rows(query, [path])]
+
     def keep(self, path: str, keep: bool) -> None:
         """Protect an event, or no longer."""
         with self._transaction() as database:
@@ -318,6 +333,8 @@ class Index:
     def _told(self, error: sqlite3.Error) -> SinkError:
         if getattr(error, "sqlite_errorcode", None) in _DAMAGES:
             return self._damaged(error)
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            return IndexFullError(f"{self.path}: {error}; make room there")
         return SinkError(
             f"{self.path}: {error}; make room there, or give this user the right to read and write"
         )

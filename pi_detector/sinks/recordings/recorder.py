@@ -153,19 +153,15 @@ class Recorder:
         if not self._holds:
             self.finish()
 
+    def forget(self, key: str) -> None:
+        """Record no longer for an event."""
+        self._holds.pop(key, None)
+
     def finish(self) -> None:
         """Finish the clip. Events that hold on are recorded further with the next keyframe."""
-        if self._clip is None:
-            return
-        clip, muxer, file = self._clip, self._muxer, self._file
-        assert muxer is not None
-        assert file is not None
-        self._clip = self._muxer = self._file = None
-        self._previous = clip
-        clip.finished = True
-        self._write(file, muxer.finish())
-        self._submit(file.finish, 0)
-        self._on_done(clip)
+        finished = self._detach()
+        if finished is not None:
+            self._on_done(finished)
 
     def close(self) -> None:
         """Take what the encoder still keeps, and finish the clip. Raises SinkError."""
@@ -193,17 +189,23 @@ class Recorder:
     def _take(self, shot: Shot) -> None:
         self._ring.add(shot)
         self.expire(shot.captured_ns)
-        clip = self._clip
-        if clip is not None:
-            still_s = (shot.captured_ns - clip.ended_ns) / 1e9
-            length_s = (shot.captured_ns - clip.started_ns) / 1e9
-            too_long = shot.keyframe and length_s >= self._settings.longest_clip_s
-            if still_s > LONGEST_STILL_S or too_long:
-                self.finish()
+        finished = self._detach() if self._is_due(shot) else None
         if self._clip is not None:
             self._add([shot])
         elif self._holds and shot.keyframe and not self.paused:
             self._begin([shot])
+        # After the next clip has begun, so that an event that is in both is not taken to be over.
+        if finished is not None:
+            self._on_done(finished)
+
+    def _is_due(self, shot: Shot) -> bool:
+        """Whether the clip ends before this shot, for its length or for a gap."""
+        if self._clip is None:
+            return False
+        still_s = (shot.captured_ns - self._clip.ended_ns) / 1e9
+        length_s = (shot.captured_ns - self._clip.started_ns) / 1e9
+        too_long = shot.keyframe and length_s >= self._settings.longest_clip_s
+        return too_long or still_s > LONGEST_STILL_S
 
     def _begin(self, shots: Sequence[Shot]) -> None:
         """Begin a clip, named after the event that has held on for longest."""
@@ -216,6 +218,20 @@ class Recorder:
         for key in self._holds:
             self._show(self._clip, key)
         self._add(shots)
+
+    def _detach(self) -> Clip | None:
+        """Hand the end of the clip to the disk."""
+        if self._clip is None:
+            return None
+        clip, muxer, file = self._clip, self._muxer, self._file
+        assert muxer is not None
+        assert file is not None
+        self._clip = self._muxer = self._file = None
+        self._previous = clip
+        clip.finished = True
+        self._write(file, muxer.finish())
+        self._submit(file.finish, 0)
+        return clip
 
     def _show(self, clip: Clip, key: str) -> None:
         clip.events.add(key)

@@ -80,6 +80,7 @@ def _good_end(path: Path, starts: list[int], end: int) -> tuple[int, float] | No
     try:
         with av.open(str(path)) as clip:
             stream = clip.streams.video[0]
+            stream.codec_context.options = {"err_detect": "explode"}  # else it makes do
             for packet in clip.demux(stream):
                 if packet.pts is None or packet.pos is None:  # the end
                     continue

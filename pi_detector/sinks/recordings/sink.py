@@ -198,7 +198,12 @@ class RecordingSink:
             size = 0 if view is None else len(view.jpeg)
             self._disk.submit(partial(self._storage.store, event.entry(), view), size)
         if event.complete:
-            del self._events[event.path]
+            self._forget(event)
+
+    def _forget(self, event: TrackedEvent) -> None:
+        del self._events[event.path]
+        if self._recorder is not None:
+            self._recorder.forget(event.path)
 
     def _notice(self, record: StatusRecord) -> None:
         """Where the source is gone, no frame will come to end a clip with."""
@@ -219,7 +224,7 @@ class RecordingSink:
                 continue
             self._disk.submit(partial(self._storage.store, event.entry(), None))
             if event.complete:
-                del self._events[key]
+                self._forget(event)
 
     def _next_clip_path(self, key: str) -> str:
         event = self._events[key]
@@ -234,7 +239,9 @@ class RecordingSink:
         """Where an event's files go: named after its id, beside none that are there already."""
         wanted = f"{day_folder(record.started)}/{safe_stem(record.id)}"
         path, number = wanted, 1
-        while path in self._events or any((self._folder / f"{path}{end}").exists() for end in _SUFFIXES):
+        while path in self._events or any(
+            (self._folder / f"{path}{end}").exists() for end in _SUFFIXES
+        ):
             number += 1
             path = f"{wanted}-{number}"
         return path
