@@ -17,7 +17,8 @@ from pi_detector.config.settings import RecordingSettings
 from pi_detector.frame import Frame
 from pi_detector.geometry import Detections
 from pi_detector.records import EventRecord, FrameSize, Result, Timings, normalized
-from pi_detector.sinks.recordings.index import Filter, Index, Row
+from pi_detector.sinks.recordings.filters import Filter
+from pi_detector.sinks.recordings.index import Index, Row
 from pi_detector.sinks.recordings.sink import RecordingSink
 
 START = datetime(2026, 11, 24, 2, 3, 4, 123456, UTC)

@@ -16,7 +16,8 @@ from pi_detector.clock import utc_now
 from pi_detector.errors import RecordingInUseError, RecordingNotFoundError, UsageError
 
 if TYPE_CHECKING:
-    from pi_detector.sinks.recordings.index import Filter, Index, Row
+    from pi_detector.sinks.recordings.filters import Filter
+from pi_detector.sinks.recordings.index import Index, Row
 
 _SERVICE_FOLDER = Path("/var/lib/pi-detector/recordings")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -246,7 +247,7 @@ def _index(folder: Path, *, write: bool = False) -> Iterator[Index]:
 
 
 def _filter(args: argparse.Namespace) -> Filter:
-    from pi_detector.sinks.recordings.index import Filter
+    from pi_detector.sinks.recordings.filters import Filter
 
     return Filter(
         since=getattr(args, "since", None),
@@ -261,7 +262,7 @@ def _filter(args: argparse.Namespace) -> Filter:
 
 def _selected(index: Index, args: argparse.Namespace) -> list[Row]:
     """The events that are meant; each id must name one, and only one."""
-    from pi_detector.sinks.recordings.index import Filter
+    from pi_detector.sinks.recordings.filters import Filter
 
     for key in args.ids:
         same = list(index.select(Filter(keys=(key,))))

@@ -30,7 +30,8 @@ from recorded import (
 from pi_detector.errors import RecordingInUseError, SinkError
 from pi_detector.sinks.recordings import retention as retention_module
 from pi_detector.sinks.recordings.catalogue import Catalogue, keep_event
-from pi_detector.sinks.recordings.index import Filter, Index
+from pi_detector.sinks.recordings.filters import Filter
+from pi_detector.sinks.recordings.index import Index
 from pi_detector.sinks.recordings.layout import (
     Entry,
     is_event_path,

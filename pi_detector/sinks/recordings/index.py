@@ -14,7 +14,6 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +21,7 @@ from urllib.parse import quote
 import msgspec
 
 from pi_detector.errors import RecordingNotFoundError, SinkError
+from pi_detector.sinks.recordings.filters import Filter, conditions, milliseconds
 from pi_detector.sinks.recordings.layout import INDEX_NAME, Entry, parent
 
 SCHEMA_VERSION = 1
@@ -82,24 +82,6 @@ class Row:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which events. Each that is set must hold; ``keys`` are ids, or the starts of ids or paths."""
-
-    since: datetime | None = None
-    until: datetime | None = None
-    labels: tuple[str, ...] = ()
-    zones: tuple[str, ...] = ()
-    keys: tuple[str, ...] = ()
-    kept: bool = False
-    limit: int | None = None
-
-
-def milliseconds(at: datetime) -> int:
-    """A moment as the index holds it."""
-    return round(at.timestamp() * 1000)
-
-
 class Index:
     """The database. Its methods may be called from several threads, one at a time.
 
@@ -120,10 +102,23 @@ class Index:
             raise RecordingNotFoundError(
                 f"{root}: no recordings here; set recording.path, or name the folder with --folder"
             )
-        mode = "rwc" if create else "rw" if write else "ro"
+        mode = "mode=rwc" if create else "mode=rw" if write else "mode=ro"
+        try:
+            self._connect(mode, write, create)
+        except IndexDamagedError:
+            raise
+        except SinkError:
+            # Who may not write there cannot open a database that nobody has open, unless as one
+            # that does not change.
+            if write or self.path.with_name(f"{INDEX_NAME}-wal").exists():
+                raise
+            self._connect("immutable=1", write, create)
+
+    def _connect(self, mode: str, write: bool, create: bool) -> None:
+        uri = f"file:{quote(str(self.path))}?{mode}"
         try:
             self._database = sqlite3.connect(
-                f"file:{quote(str(self.path))}?mode={mode}",
+                uri,
                 uri=True,
                 timeout=_BUSY_TIMEOUT_S,
                 isolation_level=None,
@@ -284,7 +279,7 @@ class Index:
 
     def select(self, wanted: Filter) -> Iterator[Row]:
         """The events that a filter lets through, the latest start first."""
-        where, values = _conditions(wanted)
+        where, values = conditions(wanted)
         query = (
             "SELECT entry, keep, (SELECT json_group_array(path) FROM event_files"
             " WHERE event_files.number = events.number), (SELECT coalesce(sum(bytes), 0) FROM"
@@ -345,32 +340,3 @@ def _exists(path: Path) -> bool:
         return path.exists()
     except OSError as error:
         raise SinkError(f"{path}: {error.strerror}; read it as a user who may") from error
-
-
-def _conditions(wanted: Filter) -> tuple[list[str], list[object]]:
-    where, values = ["1"], list[object]()
-    if wanted.since is not None:
-        where.append("ended_ms >= ?")
-        values.append(milliseconds(wanted.since))
-    if wanted.until is not None:
-        where.append("started_ms <= ?")
-        values.append(milliseconds(wanted.until))
-    if wanted.labels:
-        where.append(f"label IN ({_marks(wanted.labels)})")
-        values += wanted.labels
-    if wanted.zones:
-        where.append(
-            f"EXISTS (SELECT 1 FROM json_each(zones) WHERE value IN ({_marks(wanted.zones)}))"
-        )
-        values += wanted.zones
-    if wanted.keys:
-        same = "id = ? OR path = ? OR substr(id, 1, length(?)) = ?"
-        where.append("(" + " OR ".join([same] * len(wanted.keys)) + ")")
-        values += [key for key in wanted.keys for _ in range(4)]
-    if wanted.kept:
-        where.append("keep")
-    return where, values
-
-
-def _marks(values: tuple[str, ...]) -> str:
-    return ", ".join("?" * len(values))

@@ -13,7 +13,7 @@ from pi_detector.config.settings import RecordingSettings
 from pi_detector.errors import SinkError
 from pi_detector.sinks.files import unwritable
 from pi_detector.sinks.recordings.catalogue import Catalogue
-from pi_detector.sinks.recordings.index import milliseconds
+from pi_detector.sinks.recordings.filters import milliseconds
 
 log = logging.getLogger(__name__)
 

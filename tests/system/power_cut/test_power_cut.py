@@ -74,25 +74,41 @@ def test_after_a_power_cut_what_is_listed_is_whole(tmp_path: Path) -> None:
                 print(folder / "r", disk, PACE, file=loop.stdin, flush=True)
                 recorder = int(loop.stdout.readline())
                 assert loop.stdout.readline() == "recording\n"
-                os.set_blocking(loop.stdout.fileno(), False)
-                done: set[str] = set()
-                for _ in range(CUTS_A_DISK):
-                    time.sleep(chance.uniform(0, 1.5))
-                    os.kill(recorder, signal.SIGSTOP)
-                    done |= {line.split()[1] for line in lines_so_far(loop)}
-                    copy_at_one_moment(image, copy)
-                    os.kill(recorder, signal.SIGCONT)
-                    with mounted(copy, tmp_path / "after") as after:
-                        salvaged += any(after.rglob("*.mp4.part"))
-                        recorded += len(check(after / "r", done, {}))
-                os.kill(recorder, signal.SIGKILL)
-                os.set_blocking(loop.stdout.fileno(), True)
-                while loop.stdout.readline() != "gone\n":
-                    pass
+                try:
+                    for found in cuts(loop, recorder, chance, image, copy):
+                        salvaged += found[0]
+                        recorded += found[1]
+                finally:
+                    os.kill(recorder, signal.SIGKILL)
+                    os.set_blocking(loop.stdout.fileno(), True)
+                    while loop.stdout.readline() != "gone\n":
+                        pass
         loop.stdin.close()
     print(f"{CUTS} cuts, {recorded} listed events, {salvaged} clips to salvage")
     assert recorded > CUTS
     assert salvaged > CUTS / 8
+
+
+def cuts(
+    loop: subprocess.Popen[str], recorder: int, chance: random.Random, image: Path, copy: Path
+) -> Iterator[tuple[bool, int]]:
+    """Cut the power of a recorder some times.
+
+    Yields:
+        Whether there was a clip to salvage, and how many events are listed.
+    """
+    assert loop.stdout is not None
+    os.set_blocking(loop.stdout.fileno(), False)
+    done: set[str] = set()
+    for _ in range(CUTS_A_DISK):
+        time.sleep(chance.uniform(0, 1.5))
+        os.kill(recorder, signal.SIGSTOP)
+        done |= {line.split()[1] for line in lines_so_far(loop)}
+        copy_at_one_moment(image, copy)
+        os.kill(recorder, signal.SIGCONT)
+        with mounted(copy, copy.with_name("after")) as after:
+            unfinished = any(after.rglob("*.mp4.part"))
+            yield unfinished, len(check(after / "r", done, {}))
 
 
 def lines_so_far(loop: subprocess.Popen[str]) -> list[str]:
