@@ -17,6 +17,8 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .PHONY: help run install deb test lint format pytest test-tflite test-deploy model fuzz \
 	test-system test-v4l2 test-picamera2 test-vm test-service test-rtsp soak clean
+.PHONY: help run test lint format pytest kill-test test-tflite test-deploy model \
+	test-system clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -47,6 +49,13 @@ format: $(VENV)/.dev  ## put the code in its format
 
 pytest: $(VENV)/.dev  ## unit and integration tests; ARGS are pytest's
 	$(VENV)/bin/python -m pytest $(ARGS)
+
+KILL_ROUNDS ?= 10000
+POWER_CUTS ?= 200
+
+kill-test: $(VENV)/.dev  ## recordings: SIGKILL and power cuts at any moment, for hours; root for all
+	KILL_ROUNDS=$(KILL_ROUNDS) POWER_CUTS=$(POWER_CUTS) $(VENV)/bin/python -m pytest -s --timeout 0 \
+		tests/integration/test_recordings_kill.py tests/system/power_cut $(ARGS)
 
 test-tflite: $(TFLITE_VENV)/.dev  ## the tests beside tflite-runtime (Python 3.11 only)
 	$(TFLITE_VENV)/bin/python -m pytest $(ARGS)

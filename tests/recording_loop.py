@@ -32,7 +32,7 @@ def record(folder: Path, seed: int, pace: float) -> None:
     going: dict[int, str] = {}
     ended: list[str] = []
     count = 0
-    print("recording", flush=True)
+    say("recording")
     while True:
         camera.frame()
         time.sleep(0.1 * pace)
@@ -51,8 +51,13 @@ def record(folder: Path, seed: int, pace: float) -> None:
         if ended and chance.random() < 0.05:
             sink._disk.drain(60)
             for event_id in ended:
-                print("done", event_id, flush=True)
+                say(f"done {event_id}")
             ended.clear()
+
+
+def say(line: str) -> None:
+    """Print a line in one piece, whoever prints besides."""
+    os.write(sys.stdout.fileno(), f"{line}\n".encode())
 
 
 def main() -> None:
@@ -61,10 +66,10 @@ def main() -> None:
         folder, seed, pace = line.split()
         child = os.fork()
         if child == 0:
+            say(str(os.getpid()))
             record(Path(folder), int(seed), float(pace))
-        print(child, flush=True)
         os.waitpid(child, 0)
-        print("gone", flush=True)
+        say("gone")
 
 
 if __name__ == "__main__":

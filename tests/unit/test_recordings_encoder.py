@@ -1,0 +1,110 @@
+"""The encoder: which one, what it costs in bits, and what is said when none works."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from recorded import Camera, drawn, settings, short_event
+
+from pi_detector.errors import DependencyMissingError, SinkError
+from pi_detector.frame import Frame
+from pi_detector.sinks.recordings import encoder as encoder_module
+from pi_detector.sinks.recordings.encoder import Encoder, has_hardware_encoder, make_encoder
+from pi_detector.sinks.recordings.sink import RecordingSink
+
+AT = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+def frame(number: int, image: np.ndarray) -> Frame:
+    return Frame(image, number, 10**12 + number * 10**8, AT, "demo")
+
+
+def test_a_frame_is_a_packet_at_once_and_each_second_has_a_keyframe() -> None:
+    encoder = Encoder("libx264", (160, 120), 10, 2000)
+    shots = []
+    for number in range(35):
+        image = drawn(number)
+        made = encoder.encode(frame(number, image), image)
+        assert [shot.captured_ns for shot in made] == [10**12 + number * 10**8]
+        shots += made
+    assert [number for number, shot in enumerate(shots) if shot.keyframe] == [0, 10, 20, 30]
+    assert encoder.flush() == []
+    assert encoder.headers[:4] in (b"\0\0\0\1", b"\0\0\1\x67")
+
+
+def test_the_bits_are_bounded_whatever_is_seen() -> None:
+    encoder = Encoder("libx264", (320, 240), 10, 500)
+    rng = np.random.default_rng(1)
+    size = 0
+    for number in range(100):
+        image = rng.integers(0, 255, (240, 320, 3), np.uint8)
+        size += sum(shot.size for shot in encoder.encode(frame(number, image), image))
+    assert size * 8 / 1000 / 10 < 500 * 1.3
+
+
+def test_an_encoder_that_does_not_exist_or_work_is_an_error() -> None:
+    for name in ("h264_v4l2m2m", "no-such-encoder"):
+        with pytest.raises(SinkError, match=f"^{name}: the encoder does not work.*libx264"):
+            make_encoder(name, (160, 120), 10, 2000)
+
+
+def test_where_the_hardware_does_not_work_software_takes_its_place(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(encoder_module, "has_hardware_encoder", lambda: True)
+    encoder = make_encoder("auto", (160, 120), 10, 2000)
+    image = drawn(0)
+    assert encoder.encode(frame(0, image), image)
+    assert "h264_v4l2m2m: the encoder does not work" in caplog.text
+    assert "libx264 takes its place" in caplog.text
+
+
+def test_the_hardware_is_found_by_its_name(tmp_path: Path) -> None:
+    assert not has_hardware_encoder(tmp_path)
+    for number, name in enumerate(("unicam-image", "bcm2835-codec-decode")):
+        (tmp_path / f"video{number}").mkdir()
+        (tmp_path / f"video{number}" / "name").write_text(f"{name}\n")
+    assert not has_hardware_encoder(tmp_path)
+    (tmp_path / "video11").mkdir()
+    (tmp_path / "video11" / "name").write_text("bcm2835-codec-encode\n")
+    assert has_hardware_encoder(tmp_path)
+
+
+def test_clips_without_pyav_are_an_error_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    sink = RecordingSink(tmp_path, settings())
+    with pytest.raises(DependencyMissingError, match=r"PyAV.*python3-av.*recording\.clips"):
+        sink.start()
+    pictures = RecordingSink(tmp_path, settings(clips=False))
+    pictures.start()
+    short_event(Camera(pictures), "a")
+    pictures.close()
+
+
+def test_an_encoder_that_fails_is_told_and_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = RecordingSink(tmp_path, settings())
+    sink.start()
+    camera = Camera(sink)
+    camera.frames(1)
+    camera.tell("a", "new")
+    camera.frames(1)
+
+    def fail(*_: object) -> None:
+        raise SinkError("libx264: the encoder does not work")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Encoder, "encode", fail)
+        with pytest.raises(SinkError, match="does not work"):
+            camera.frame()
+    camera.frames(2)
+    camera.tell("a", "end", reason="gone")
+    sink.close()
+    assert sorted(path.name for path in tmp_path.rglob("*.mp4")) == ["a.2.mp4", "a.mp4"]
