@@ -6,9 +6,10 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
-from recorded import Camera, drawn, settings, short_event
+from recorded import Camera, drawn, play, settings, short_event
 
 from pi_detector.errors import DependencyMissingError, SinkError
 from pi_detector.frame import Frame
@@ -48,7 +49,7 @@ def test_the_bits_are_bounded_whatever_is_seen() -> None:
 
 def test_an_encoder_that_does_not_exist_or_work_is_an_error() -> None:
     for name in ("h264_v4l2m2m", "no-such-encoder"):
-        with pytest.raises(SinkError, match=f"^{name}: the encoder does not work.*libx264"):
+        with pytest.raises(SinkError, match=f"^encoder {name} does not work.*libx264"):
             make_encoder(name, (160, 120), 10, 2000)
 
 
@@ -59,7 +60,7 @@ def test_where_the_hardware_does_not_work_software_takes_its_place(
     encoder = make_encoder("auto", (160, 120), 10, 2000)
     image = drawn(0)
     assert encoder.encode(frame(0, image), image)
-    assert "h264_v4l2m2m: the encoder does not work" in caplog.text
+    assert "encoder h264_v4l2m2m does not work" in caplog.text
     assert "libx264 takes its place" in caplog.text
 
 
@@ -98,7 +99,7 @@ def test_an_encoder_that_fails_is_told_and_replaced(
     camera.frames(1)
 
     def fail(*_: object) -> None:
-        raise SinkError("libx264: the encoder does not work")
+        raise SinkError("encoder libx264 does not work")
 
     with monkeypatch.context() as broken:
         broken.setattr(Encoder, "encode", fail)
@@ -108,3 +109,32 @@ def test_an_encoder_that_fails_is_told_and_replaced(
     camera.tell("a", "end", reason="gone")
     sink.close()
     assert sorted(path.name for path in tmp_path.rglob("*.mp4")) == ["a.2.mp4", "a.mp4"]
+
+
+class BrokenOutput:
+    def mux(self, packet: object) -> None:
+        raise av.error.InvalidDataError(1094995529, "no data")
+
+    def close(self) -> None:
+        raise av.error.InvalidDataError(1094995529, "no data")
+
+
+def test_writing_that_fails_is_told_and_the_clip_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = RecordingSink(tmp_path, settings())
+    sink.start()
+    camera = Camera(sink)
+    camera.frames(2)
+    camera.tell("a", "new")
+    camera.frames(1)
+    assert sink._recorder is not None
+    assert sink._recorder._muxer is not None
+    sink._recorder._muxer._output = BrokenOutput()
+    with pytest.raises(SinkError, match="writing MP4 does not work"):
+        camera.frames(1)
+    camera.frames(2)
+    camera.tell("a", "end", reason="gone")
+    sink.close()
+    last = play(tmp_path / "2026/11/24/a.2.mp4")
+    assert last.numbers[-1] == camera.number - 1

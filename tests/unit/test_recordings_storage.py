@@ -284,6 +284,19 @@ def test_a_kept_event_is_not_deleted_until_it_is_no_longer_kept(tmp_path: Path) 
     assert not (tmp_path / "2026").exists(), "folders of days go with their last event"
 
 
+def test_a_mark_made_by_hand_counts(tmp_path: Path) -> None:
+    record_many(tmp_path, ["car"] * 3)
+    (tmp_path / DAY / "e0.keep").touch()
+    assert tidied(tmp_path, START, max_gb=1e-9) == 2
+    assert ids(tmp_path) == ["e0"]
+    (tmp_path / DAY / "e0.keep").unlink()
+    started_sink(tmp_path).close()
+    assert not rows(tmp_path)[0].keep
+    (tmp_path / DAY / "e0.keep").touch()
+    started_sink(tmp_path).close()
+    assert rows(tmp_path)[0].keep
+
+
 def test_above_the_size_the_oldest_go(tmp_path: Path) -> None:
     record_many(tmp_path, ["car"] * 6)
     limit = size_of(tmp_path, ["e3", "e4", "e5"])

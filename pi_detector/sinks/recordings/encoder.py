@@ -89,7 +89,7 @@ class Encoder:
         self._base_ns: int | None = None
         self._keyframe_ns: int | None = None
         self._pending: dict[int, tuple[int, datetime]] = {}
-        with _told(self._av, name):
+        with av_errors(self._av, f"encoder {name}"):
             self._context = self._av.CodecContext.create(name, "w")
             self._context.width, self._context.height = (side & ~1 for side in size)
             self._context.pix_fmt = "yuv420p"
@@ -138,13 +138,13 @@ class Encoder:
             self._keyframe_ns = frame.captured_ns
         self._pending[picture.pts] = (frame.captured_ns, frame.captured_at)
         if len(self._pending) > _MOST_PENDING:
-            raise SinkError(f"{self._name}: the encoder takes frames and gives none back")
-        with _told(self._av, self._name):
+            raise SinkError(f"encoder {self._name} takes frames and gives none back")
+        with av_errors(self._av, f"encoder {self._name}"):
             return list(self._shots(self._context.encode(picture)))
 
     def flush(self) -> list[Shot]:
         """The shots of the frames that the encoder still keeps. It takes none after that."""
-        with _told(self._av, self._name):
+        with av_errors(self._av, f"encoder {self._name}"):
             return list(self._shots(self._context.encode(None)))
 
     def _shots(self, packets: list[Any]) -> Iterator[Shot]:
@@ -194,12 +194,12 @@ def has_hardware_encoder(devices: Path = _VIDEO_DEVICES) -> bool:
 
 
 @contextmanager
-def _told(av: Any, name: str) -> Iterator[None]:
-    """Turns FFmpeg's errors into one that names the encoder."""
+def av_errors(av: Any, what: str) -> Iterator[None]:
+    """Turns errors of PyAV into one that says what does not work."""
     try:
         yield
     except (av.error.FFmpegError, ValueError) as error:
         raise SinkError(
-            f"{name}: the encoder does not work: {error}; set recording.encoder to "
-            f"{_SOFTWARE}, or recording.clips to false"
+            f"{what} does not work: {error}; set recording.encoder to {_SOFTWARE}, or "
+            "recording.clips to false"
         ) from error

@@ -6,7 +6,7 @@ import io
 from fractions import Fraction
 from typing import Any
 
-from pi_detector.sinks.recordings.encoder import TICKS, Shot, load_av
+from pi_detector.sinks.recordings.encoder import TICKS, Shot, av_errors, load_av
 
 # Each fragment describes itself, so that a file without its end plays; its offsets are from its
 # own start, so that players need no more than it.
@@ -43,15 +43,16 @@ class Muxer:
         self._av = load_av()
         self._written = _Written()
         self._first_ns: int | None = None
-        template = self._av.open(io.BytesIO(headers), format="h264")
-        try:
+        with (
+            av_errors(self._av, "writing MP4"),
+            self._av.open(io.BytesIO(headers), format="h264") as template,
+        ):
+            like = template.streams.video[0]
             self._output = self._av.open(self._written, "w", format="mp4", options=_OPTIONS)
             if hasattr(self._output, "add_stream_from_template"):  # PyAV 14 and later
-                self._stream = self._output.add_stream_from_template(template.streams.video[0])
+                self._stream = self._output.add_stream_from_template(like)
             else:
-                self._stream = self._output.add_stream(template=template.streams.video[0])
-        finally:
-            template.close()
+                self._stream = self._output.add_stream(template=like)
 
     def add(self, shot: Shot) -> bytes:
         """Add a shot; the first must be a keyframe.
@@ -65,10 +66,12 @@ class Muxer:
         packet.stream = self._stream
         packet.pts = packet.dts = (shot.captured_ns - self._first_ns) * TICKS // 10**9
         packet.time_base = Fraction(1, TICKS)
-        self._output.mux(packet)
+        with av_errors(self._av, "writing MP4"):
+            self._output.mux(packet)
         return self._written.taken()
 
     def finish(self) -> bytes:
         """The rest of the file."""
-        self._output.close()
+        with av_errors(self._av, "writing MP4"):
+            self._output.close()
         return self._written.taken()

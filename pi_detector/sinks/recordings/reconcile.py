@@ -109,12 +109,12 @@ class _Reconciliation:
             self.found.salvaged += 1
 
     def _agree(self, folder: str) -> None:
-        root, index = self.catalogue.root, self.catalogue.index
-        names = set(_names(root / folder))
+        index = self.catalogue.index
+        names = set(_names(self.catalogue.root / folder))
         rows = {
-            str(path): bool(complete)
-            for path, complete in index.rows(
-                "SELECT path, complete FROM events WHERE folder = ?", [folder]
+            str(path): (bool(complete), bool(keep))
+            for path, complete, keep in index.rows(
+                "SELECT path, complete, keep FROM events WHERE folder = ?", [folder]
             )
         }
         sidecars = {
@@ -125,9 +125,11 @@ class _Reconciliation:
         }
         for path in sorted(sidecars - rows.keys()):
             self._index(path)
-        for path, complete in rows.items():
+        for path, (complete, keep) in rows.items():
             if not complete or path not in sidecars or self._lacks_files(path, names):
                 self._index(path)
+            elif (marked := f"{path.rpartition('/')[2]}{KEEP}" in names) != keep:
+                index.keep(path, marked)
 
     def _lacks_files(self, path: str, names: set[str]) -> bool:
         files = self.catalogue.index.rows(

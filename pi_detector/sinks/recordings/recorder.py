@@ -7,6 +7,7 @@ goes on while any event holds it; events that overlap share it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -114,14 +115,14 @@ class Recorder:
             if self._encoder is None or self._encoder.size != size:
                 self._renew(size)
             assert self._encoder is not None
-            shots = self._encoder.encode(frame, image)
+            for shot in self._encoder.encode(frame, image):
+                self._take(shot)
         except SinkError:
             self._encoder = None  # the next frame gets a new one
-            self.finish()
             self._ring.clear()
+            with suppress(SinkError):  # the error that led here is the one to tell
+                self.finish()
             raise
-        for shot in shots:
-            self._take(shot)
 
     def hold(self, key: str, begin_ns: int, until_ns: int) -> None:
         """Record for an event.
@@ -229,8 +230,10 @@ class Recorder:
         self._clip = self._muxer = self._file = None
         self._previous = clip
         clip.finished = True
-        self._write(file, muxer.finish())
-        self._submit(file.finish, 0)
+        try:
+            self._write(file, muxer.finish())
+        finally:
+            self._submit(file.finish, 0)
         return clip
 
     def _show(self, clip: Clip, key: str) -> None:

@@ -14,6 +14,7 @@ from pi_detector.errors import SinkError
 from pi_detector.sinks.files import unwritable
 from pi_detector.sinks.recordings.catalogue import Catalogue
 from pi_detector.sinks.recordings.filters import milliseconds
+from pi_detector.sinks.recordings.layout import KEEP
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +59,7 @@ class Retention:
             path = self._next_to_go(now_ms)
             if path is None:
                 break
-            self._catalogue.delete(path)
-            deleted += 1
+            deleted += self._delete(path)
         if deleted:
             log.debug("%d recordings deleted by age, size or free space", deleted)
         return deleted
@@ -100,9 +100,16 @@ class Retention:
                 [label, now_ms - round(days * _DAY_MS), trusted, most - deleted],
             )
             for (path,) in rows:
-                self._catalogue.delete(path)
-                deleted += 1
+                deleted += self._delete(path)
         return deleted
+
+    def _delete(self, path: str) -> bool:
+        """Delete an event, unless somebody has protected it by hand."""
+        if (self._catalogue.root / f"{path}{KEEP}").exists():
+            self._catalogue.index.keep(path, True)
+            return False
+        self._catalogue.delete(path)
+        return True
 
     def _labels(self) -> Iterator[tuple[str, float]]:
         """The labels that occur, and for how many days each is kept; 0 for ever."""
