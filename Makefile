@@ -16,9 +16,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help run install deb test lint format pytest test-tflite test-deploy model fuzz \
-	test-system test-v4l2 test-picamera2 test-vm test-service test-rtsp soak clean
-.PHONY: help run test lint format pytest kill-test test-tflite test-deploy model \
-	test-system clean
+	test-system test-v4l2 test-picamera2 test-vm test-service test-rtsp soak kill-test clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22

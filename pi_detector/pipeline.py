@@ -86,6 +86,7 @@ class Pipeline:
         source: not open.
         detector: finds the objects.
         sinks: not started.
+        lasting: further sinks, which ``replace_sinks`` leaves as they are.
         supervision: of a live source and its sinks; None ends the run at the first failure.
         stage: makes events of detections; None publishes detections alone.
         gate: says which frames are worth detection; None takes all.
@@ -105,6 +106,7 @@ class Pipeline:
         detector: Detector,
         sinks: Sequence[Sink],
         *,
+        lasting: Sequence[Sink] = (),
         supervision: Supervision | None = None,
         stage: EventStage | None = None,
         gate: MotionGate | None = None,
@@ -118,7 +120,8 @@ class Pipeline:
         self._source = self._supervisor or source
         self._detector = detector
         self._gate = gate
-        self._outlets = self._outlets_of(sinks)
+        self._lasting = self._outlets_of(lasting)
+        self._outlets = self._outlets_of(sinks) + self._lasting
         self._feed = EventFeed(stage, self._to_sinks) if stage else None
         self._events = Outlet(self._feed, lossless=not source.live) if self._feed else None
         self._frames: Handoff[tuple[Detector, Prepared]] = Handoff(1, lossless=not source.live)
@@ -185,17 +188,20 @@ class Pipeline:
     def replace_sinks(self, sinks: Sequence[Sink]) -> None:
         """Publish to other sinks. The old ones are given what was meant for them, then closed.
 
+        Those that last for the whole run stay.
+
         Raises:
             SinkError: a new sink cannot be started; the old ones go on.
         """
         outlets = self._outlets_of(sinks)
         for outlet in outlets:
             outlet.start()
-        old, self._outlets = self._outlets, outlets
+        old, self._outlets = self._outlets, outlets + self._lasting
         deadline = time.monotonic() + STOP_DEADLINE_S
         try:
             for outlet in old:
-                outlet.finish(deadline)
+                if outlet not in self._lasting:
+                    outlet.finish(deadline)
         finally:
             for outlet in outlets:
                 outlet.run()

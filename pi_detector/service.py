@@ -19,7 +19,7 @@ from pi_detector.events.stage import EventStage
 from pi_detector.notify import Notifier
 from pi_detector.pipeline import Counters, Pipeline, Supervision
 from pi_detector.records import status_record
-from pi_detector.sinks.registry import make_sinks
+from pi_detector.sinks.registry import make_recording_sinks, make_sinks
 from pi_detector.sources.registry import make_source
 from pi_detector.threads import Worker
 
@@ -31,8 +31,8 @@ STATUS_INTERVAL_S = 5.0
 _FEED_SHARE = 0.25
 _GRACE_SHARE = 0.5
 _GRACE_S = 10.0
-# What these sections say is asked of a camera when it is opened.
-_AT_START_ONLY = ("source", "recovery")
+# What these sections say is asked of a camera when it is opened, or goes on over many frames.
+_AT_START_ONLY = ("source", "recovery", "recording")
 _OF_DETECTOR = {"model", "detection", "tracking"}
 _OF_EVENTS = {"tracking", "events", "filters", "zones", "lines"}
 
@@ -73,6 +73,7 @@ class Service:
             source,
             self._detector,
             make_sinks(settings.output),
+            lasting=make_recording_sinks(settings.recording, environ),
             supervision=self._supervision(),
             stage=make_stage(settings, self._detector),
             gate=make_gate(settings),

@@ -16,7 +16,7 @@ import numpy as np
 from pi_detector.config.settings import RecordingSettings
 from pi_detector.frame import Frame
 from pi_detector.geometry import Detections
-from pi_detector.records import EventRecord, FrameSize, Result, Timings, normalized
+from pi_detector.records import BestView, EventRecord, FrameSize, Result, Timings, normalized
 from pi_detector.sinks.recordings.filters import Filter
 from pi_detector.sinks.recordings.index import Index, Row
 from pi_detector.sinks.recordings.sink import RecordingSink
@@ -118,11 +118,19 @@ class Camera:
             class_id=0,
             track_id=track,
             score=0.8,
-            best_score=0.9,
+            hits=1,
+            best=BestView(
+                sequence=self.number - 1,
+                time=at,
+                score=0.9,
+                box_px=box,  # type: ignore[arg-type]
+                box=normalized(box, WIDTH, HEIGHT),
+            ),
             source=self.source,
             sequence=self.number - 1,
             time=at,
             started=at,
+            last_seen=at,
             clock_synchronized=True,
             monotonic_ns=START_NS + round(self.at_s * 1e9),
             duration_s=0.0,

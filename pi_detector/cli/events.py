@@ -17,7 +17,7 @@ from pi_detector.errors import RecordingInUseError, RecordingNotFoundError, Usag
 
 if TYPE_CHECKING:
     from pi_detector.sinks.recordings.filters import Filter
-from pi_detector.sinks.recordings.index import Index, Row
+    from pi_detector.sinks.recordings.index import Index, Row
 
 _SERVICE_FOLDER = Path("/var/lib/pi-detector/recordings")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

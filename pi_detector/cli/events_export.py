@@ -138,7 +138,7 @@ def _csv(rows: Sequence[Row]) -> str:
         event = row.entry.event
         cells = (
             event.id, event.label, event.started.isoformat(), event.duration_s, event.score,
-            event.best_score, event.source, " ".join(event.entered), state(row),
+            event.best.score, event.source, " ".join(event.entered), state(row),
             " ".join(media.path for media in row.entry.files),
         )  # fmt: skip
         writer.writerow([_harmless(cell) for cell in cells])

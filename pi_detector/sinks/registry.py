@@ -46,8 +46,8 @@ def make_sinks(settings: OutputSettings) -> list[Sink]:
     return sinks
 
 
-def make_recording_sink(settings: RecordingSettings, environ: Mapping[str, str]) -> Sink | None:
-    """The sink that records events, not started; None where the settings ask for none.
+def make_recording_sinks(settings: RecordingSettings, environ: Mapping[str, str]) -> list[Sink]:
+    """The sink that records events, not started; none where the settings ask for none.
 
     Args:
         settings: of the recordings.
@@ -57,5 +57,5 @@ def make_recording_sink(settings: RecordingSettings, environ: Mapping[str, str])
         SinkError: a path that makes no sense.
     """
     if not settings.enabled:
-        return None
-    return RecordingSink(recordings_folder(settings.path, environ), settings)
+        return []
+    return [RecordingSink(recordings_folder(settings.path, environ), settings)]

@@ -67,8 +67,8 @@ def test_version() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "detect", "replay", "doctor", "models", "config", "schema", "completion"]
-    "command", ["run", "detect", "events", "doctor", "models", "config", "schema", "completion"]
+    "command",
+    ["run", "detect", "replay", "events", "doctor", "models", "config", "schema", "completion"],
 )
 def test_every_command_has_help_with_examples(command: str) -> None:
     text = output_of(command, "--help")

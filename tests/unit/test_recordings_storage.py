@@ -42,7 +42,7 @@ from pi_detector.sinks.recordings.layout import (
 )
 from pi_detector.sinks.recordings.retention import Retention
 from pi_detector.sinks.recordings.sink import MOST_OPEN
-from pi_detector.sinks.registry import make_recording_sink
+from pi_detector.sinks.registry import make_recording_sinks
 
 DAY = "2026/11/24"
 
@@ -198,8 +198,8 @@ def test_the_folder_of_the_recordings(tmp_path: Path) -> None:
 
 
 def test_the_settings_make_the_sink(tmp_path: Path) -> None:
-    assert make_recording_sink(settings(enabled=False), {}) is None
-    sink = make_recording_sink(settings(path=str(tmp_path / "new")), {})
+    assert make_recording_sinks(settings(enabled=False), {}) == []
+    (sink,) = make_recording_sinks(settings(path=str(tmp_path / "new")), {})
     assert sink is not None
     sink.start()
     sink.close()

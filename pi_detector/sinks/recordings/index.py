@@ -50,6 +50,7 @@ CREATE INDEX events_by_id ON events (id);
 CREATE INDEX events_by_folder ON events (folder);
 CREATE INDEX events_by_start ON events (started_ms);
 CREATE INDEX events_by_label ON events (label, keep, number);
+CREATE INDEX events_undated ON events (number) WHERE synchronized = 0;
 CREATE TABLE files (path TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE event_files (
     number INTEGER NOT NULL, path TEXT NOT NULL, PRIMARY KEY (number, path)

@@ -95,7 +95,7 @@ class Retention:
             if not days:
                 continue
             rows = self._catalogue.index.rows(
-                "SELECT path FROM events WHERE label = ? AND NOT keep AND complete"
+                "SELECT path FROM events WHERE label = ? AND keep = 0 AND complete"
                 " AND aged_ms < ? AND (? OR NOT synchronized) ORDER BY number LIMIT ?",
                 [label, now_ms - round(days * _DAY_MS), trusted, most - deleted],
             )
@@ -120,7 +120,7 @@ class Retention:
         candidates = []
         for label, days in self._labels():
             oldest = self._catalogue.index.rows(
-                "SELECT path, aged_ms FROM events WHERE label = ? AND NOT keep AND complete"
+                "SELECT path, aged_ms FROM events WHERE label = ? AND keep = 0 AND complete"
                 " ORDER BY number LIMIT 1",
                 [label],
             )
