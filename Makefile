@@ -16,7 +16,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help run install deb test lint format pytest test-tflite test-deploy model fuzz \
-	test-system test-v4l2 test-picamera2 test-vm test-service test-rtsp soak kill-test clean
+	test-system test-v4l2 test-uvc test-picamera2 test-vm test-service test-rtsp soak kill-test clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -96,12 +96,14 @@ fuzz: $(VENV)/.fuzz  ## damaged settings, manifests, pictures, videos, models; F
 test-system: $(VENV)/.dev  ## Debian arm64, cameras of real drivers, a real systemd; installs tools with apt
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=bookworm tests/system/arm64/run.sh $(PICTURE)
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=trixie tests/system/arm64/run.sh $(PICTURE)
-	$(MAKE) test-v4l2 test-picamera2 test-vm
+	$(MAKE) test-rtsp test-v4l2 test-uvc test-picamera2 test-vm
 	$(MAKE) test-service SUITE=bookworm
 	$(MAKE) test-service SUITE=trixie
 
-test-v4l2: $(VENV)/.run  ## a camera and a USB webcam with the kernel's own drivers, and their faults
+test-v4l2: $(VENV)/.run  ## a camera with a driver of the kernel, and its faults; five minutes
 	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/v4l2/run.sh
+
+test-uvc: $(VENV)/.run  ## a USB webcam with the kernel's driver, unplugged and plugged in; five minutes
 	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/uvc/run.sh
 
 test-picamera2: $(VENV)/.run  ## the true picamera2 and libcamera; makes a Debian, once
