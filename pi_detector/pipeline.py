@@ -136,6 +136,12 @@ class Pipeline:
         """State of a supervised source; else ``live``."""
         return self._supervisor.state if self._supervisor else "live"
 
+    @property
+    def sink_dropped(self) -> dict[str, int]:
+        """Items that a slow sink did not see so far, by its name; from 0 after a replacement."""
+        outlets = (*self._event_outlet(), *self._outlets)
+        return {outlet.name: outlet.dropped for outlet in outlets}
+
     def run(self, stop: threading.Event, max_frames: int | None = None) -> Counters:
         """Run until the source ends, ``stop`` is set, or ``max_frames`` are processed.
 
@@ -299,9 +305,7 @@ class Pipeline:
         counters = self.counters
         counters.dropped = self._frames.dropped
         counters.abandoned = counters.captured - counters.processed - counters.dropped
-        counters.sink_dropped = {
-            outlet.name: outlet.dropped for outlet in (*self._event_outlet(), *self._outlets)
-        }
+        counters.sink_dropped = self.sink_dropped
 
 
 def look(detector: Detector, prepared: Prepared, gate: MotionGate | None, *, busy: bool) -> Result:

@@ -17,11 +17,17 @@ import msgspec
 from pi_detector.clock import clock_synchronized, utc_now
 from pi_detector.frame import Frame
 from pi_detector.geometry import Detections
+from pi_detector.readings import (
+    FrameFlow,
+    HostReadings,
+    Milliseconds,
+    ProcessReadings,
+    StageLatencies,
+)
 
 SCHEMA_VERSION = 1
 
 Score = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Milliseconds = Annotated[float, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 UtcTime = Annotated[datetime, msgspec.Meta(tz=True)]
 BoxPx = tuple[float, float, float, float]
@@ -218,10 +224,33 @@ class StatusRecord(msgspec.Struct, frozen=True, tag="status", tag_field="type", 
     version: Literal[1] = 1
 
 
-Record = DetectionsRecord | EventRecord | StatusRecord
+class PerformanceRecord(
+    msgspec.Struct, frozen=True, tag="performance", tag_field="type", kw_only=True
+):
+    """How fast the machine was in the last ``interval_s`` seconds, and how it was then.
+
+    ``reason`` is ``throttling`` for a record that was made at once because that changed.
+    """
+
+    reason: Literal["interval", "throttling"]
+    source: str
+    time: UtcTime
+    clock_synchronized: bool
+    monotonic_ns: int
+    interval_s: Seconds
+    fps_in: float
+    fps_out: float
+    frames: FrameFlow
+    stages_ms: StageLatencies
+    host: HostReadings
+    process: ProcessReadings
+    version: Literal[1] = 1
+
+
+Record = DetectionsRecord | EventRecord | StatusRecord | PerformanceRecord
 """Every record that this version publishes."""
 
-Publication = Result | EventRecord | StatusRecord
+Publication = Result | EventRecord | StatusRecord | PerformanceRecord
 """What the sinks are handed: a processed frame, or a record about something else."""
 
 _encoder = msgspec.json.Encoder()

@@ -18,9 +18,11 @@ from pi_detector.events.motion import MotionGate
 from pi_detector.events.stage import EventStage
 from pi_detector.notify import Notifier
 from pi_detector.pipeline import Counters, Pipeline, Supervision
-from pi_detector.records import status_record
+from pi_detector.records import PerformanceRecord, status_record
+from pi_detector.sinks.base import Sink
 from pi_detector.sinks.registry import make_recording_sinks, make_sinks
 from pi_detector.sources.registry import make_source
+from pi_detector.telemetry.monitor import FlowTotals, PerformanceMonitor
 from pi_detector.threads import Worker
 
 log = logging.getLogger(__name__)
@@ -35,6 +37,7 @@ _GRACE_S = 10.0
 _AT_START_ONLY = ("source", "recovery", "recording")
 _OF_DETECTOR = {"model", "detection", "tracking"}
 _OF_EVENTS = {"tracking", "events", "filters", "zones", "lines"}
+_OF_SINKS = {"output", "telemetry"}
 
 
 @dataclass(slots=True)
@@ -69,10 +72,13 @@ class Service:
         source = make_source(settings.source, wait=settings.recovery.mode == "always")
         self._bundle = load_model(settings.model)
         self._detector = make_detector(settings, self._bundle)
+        self._monitor = PerformanceMonitor(
+            settings.telemetry, lambda: self._pipeline.source_name, self._flow, self._publish
+        )
         self._pipeline = Pipeline(
             source,
             self._detector,
-            make_sinks(settings.output),
+            self._make_sinks(settings),
             lasting=make_recording_sinks(settings.recording, environ),
             supervision=self._supervision(),
             stage=make_stage(settings, self._detector),
@@ -113,15 +119,31 @@ class Service:
         )
         self._tell_model()
         caretaker = Worker("service", self._take_care)
+        self._monitor.start()
         try:
             return self._pipeline.run(stop, max_frames)
         finally:
             self._notifier.stopping()
             self._ended.set()
             self._woken.set()
-            caretaker.join(time.monotonic() + TICK_S)
+            deadline = time.monotonic() + TICK_S
+            self._monitor.stop(deadline)
+            caretaker.join(deadline)
             if caretaker.error is not None:
                 raise caretaker.error
+
+    def _make_sinks(self, settings: Settings) -> list[Sink]:
+        sinks = make_sinks(settings.output)
+        return [*sinks, self._monitor.meter] if settings.telemetry.interval_s else sinks
+
+    def _flow(self) -> FlowTotals:
+        counters = self._pipeline.counters
+        return FlowTotals(
+            counters.captured, counters.processed, counters.dropped, self._pipeline.sink_dropped
+        )
+
+    def _publish(self, record: PerformanceRecord) -> None:
+        self._pipeline.publish(record)
 
     def _supervision(self) -> Supervision | None:
         recovery = self._settings.recovery
@@ -204,8 +226,9 @@ class Service:
         if changed & _OF_EVENTS or detector is not self._detector:
             stage = make_stage(new, detector)
         gate = make_gate(new) if "motion" in changed else None
-        if "output" in changed:
-            self._pipeline.replace_sinks(make_sinks(new.output))
+        if changed & _OF_SINKS:
+            self._pipeline.replace_sinks(self._make_sinks(new))
+        self._monitor.apply(new.telemetry)
         self._pipeline.replace_detector(detector)
         if stage is not None:
             self._pipeline.replace_stage(stage)

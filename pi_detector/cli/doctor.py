@@ -73,6 +73,7 @@ def examine(args: argparse.Namespace) -> Iterator[Finding]:
     from pi_detector.config.load import find_config
     from pi_detector.config.settings import Settings
     from pi_detector.sources.discover import find_cameras
+    from pi_detector.telemetry.sensors import pi_model
 
     try:
         settings = settings_of(args, model_overrides(args))
@@ -83,7 +84,7 @@ def examine(args: argparse.Namespace) -> Iterator[Finding]:
             yield Finding(Level.FAIL, "settings", line)
     yield doctor_software.runtimes()
     yield doctor_software.model(settings)
-    yield doctor_software.picamera2(doctor_host.pi_model())
+    yield doctor_software.picamera2(pi_model())
     yield from doctor_software.cameras(find_cameras())
 
 

@@ -302,6 +302,16 @@ class RecordingSettings(_Section, frozen=True):
     min_free_mb: Annotated[int, msgspec.Meta(ge=0, le=10000000)] = 1000
 
 
+class TelemetrySettings(_Section, frozen=True):
+    """Records about speed, heat and memory (type `performance`).
+
+    Attributes:
+        interval_s: a record in this time, and at once when throttling changes; 0 for none.
+    """
+
+    interval_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 60.0
+
+
 class LogSettings(_Section, frozen=True):
     """Log messages, on standard error.
 
@@ -327,4 +337,5 @@ class Settings(_Section, frozen=True):
     output: OutputSettings = OutputSettings()
     recovery: RecoverySettings = RecoverySettings()
     recording: RecordingSettings = RecordingSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     log: LogSettings = LogSettings()

@@ -6,6 +6,7 @@ import pytest
 
 from pi_detector.cli import doctor_host
 from pi_detector.cli.findings import Level, fail, ok
+from pi_detector.telemetry import sensors
 
 
 def put(root: Path, name: str, text: str) -> None:
@@ -55,7 +56,7 @@ def test_throttling_word(word: str | None, level: Level, said: str) -> None:
 
 def test_throttling_word_of_the_firmware_driver(tmp_path: Path) -> None:
     put(tmp_path, "sys/devices/platform/soc/soc:firmware/get_throttled", "50000\n")
-    assert doctor_host.read_throttled(tmp_path) == "50000"
+    assert sensors.throttled_word(tmp_path) == "50000"
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_governor(tmp_path: Path, name: str, level: Level) -> None:
 
 
 def test_board(tmp_path: Path) -> None:
-    assert doctor_host.pi_model(tmp_path) is None
+    assert sensors.pi_model(tmp_path) is None
     put(tmp_path, "proc/device-tree/model", "Raspberry Pi 4 Model B Rev 1.4\0")
     assert doctor_host.board(tmp_path).finding == "Raspberry Pi 4 Model B Rev 1.4"
 
@@ -95,4 +96,4 @@ def test_disk_of_a_folder_that_does_not_exist_yet(tmp_path: Path) -> None:
 
 def test_state_folder_prefers_what_systemd_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/one:/var/lib/two")
-    assert doctor_host.state_folder() == Path("/var/lib/one")
+    assert sensors.state_folder() == Path("/var/lib/one")

@@ -1,0 +1,66 @@
+"""The sensors of the machine as the performance record has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from pi_detector.readings import HostReadings, ThrottlingFlags
+from pi_detector.telemetry import sensors
+from pi_detector.telemetry.sensors import ROOT
+
+_UNKNOWN = ThrottlingFlags()
+
+
+def read_host(root: Path = ROOT, folder: Path | None = None) -> HostReadings:
+    """All sensors that are read once for a record.
+
+    Args:
+        root: the folder that stands for ``/``.
+        folder: whose file system's free space matters; ``state_folder()`` by default.
+    """
+    now, ever = read_throttling(root)
+    return HostReadings(
+        temperature_celsius=sensors.cpu_celsius(root),
+        cpu_mhz=sensors.cpu_mhz(root),
+        cpu_governor=sensors.cpu_governor(root),
+        throttling=now,
+        throttling_ever=ever,
+        load_1m=sensors.first_number(root / "proc/loadavg"),
+        memory_available_mb=sensors.available_mb(root),
+        disk_free_mb=sensors.free_mb(folder or sensors.state_folder()),
+        wifi_dbm=sensors.wifi_dbm(root),
+        uptime_s=sensors.first_number(root / "proc/uptime"),
+    )
+
+
+def read_throttling(root: Path = ROOT) -> tuple[ThrottlingFlags, ThrottlingFlags]:
+    """What slows the processor now, and what did earlier, as far as /sys tells.
+
+    The kernel's file holds the answer that its voltage driver got when it last asked the firmware,
+    every 2 s, and has the firmware forget the earlier conditions each time: "earlier" is since
+    then. Kernels without that file (Debian's own) tell of under-voltage alone.
+    Source: drivers/firmware/raspberrypi.c and drivers/hwmon/raspberrypi-hwmon.c of the kernel.
+    """
+    word = sensors.throttled_word_of_kernel(root)
+    bits = None if word is None else sensors.parse_word(word)
+    if bits is not None:
+        return decode(bits), decode(bits >> sensors.SINCE_BOOT_SHIFT)
+    for chip in sorted((root / "sys/class/hwmon").glob("hwmon*")):
+        if sensors.read_text(chip / "name") == "rpi_volt":
+            alarm = sensors.whole_number(chip / "in0_lcrit_alarm")
+            low = ThrottlingFlags(under_voltage=None if alarm is None else alarm != 0)
+            return low, low
+    return _UNKNOWN, _UNKNOWN
+
+
+def decode(bits: int) -> ThrottlingFlags:
+    """The conditions in the lower half of a throttling word."""
+    return ThrottlingFlags(*(bool(bits & bit) for bit in sensors.CONDITIONS))
+
+
+def names_of(flags: ThrottlingFlags) -> list[str]:
+    """The conditions that are met, in words."""
+    met = msgspec.structs.astuple(flags)
+    return [name for name, is_met in zip(sensors.CONDITIONS.values(), met, strict=True) if is_met]

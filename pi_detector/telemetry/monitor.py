@@ -1,0 +1,220 @@
+"""The performance record: made every so often, and at once when throttling changes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from pi_detector.clock import clock_synchronized, utc_now
+from pi_detector.config.settings import TelemetrySettings
+from pi_detector.readings import FrameFlow, ThrottlingFlags
+from pi_detector.records import PerformanceRecord
+from pi_detector.telemetry.host import names_of, read_host, read_throttling
+from pi_detector.telemetry.meter import Meter
+from pi_detector.telemetry.process import CpuTimes, cpu_times, read_process
+from pi_detector.telemetry.sensors import ROOT
+from pi_detector.threads import Worker
+
+log = logging.getLogger(__name__)
+
+THROTTLING_POLL_S = 2.0
+"""The kernel asks the firmware this often."""
+THROTTLING_PAUSE_S = 10.0
+"""Between records that are made at once: a limit that is just reached comes and goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowTotals:
+    """Frames since the start of the run.
+
+    Attributes:
+        captured: read from the source.
+        processed: published.
+        replaced: by a newer one, before detection.
+        unseen: by a slow sink, by its name; may begin at 0 again.
+    """
+
+    captured: int = 0
+    processed: int = 0
+    replaced: int = 0
+    unseen: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begin:
+    """Where the last record left off."""
+
+    at_s: float
+    flow: FlowTotals
+    cpu: CpuTimes
+
+
+class PerformanceMonitor:
+    """Makes performance records, on a thread of its own: a sensor may hang.
+
+    Args:
+        settings: how often.
+        source: tells the name of the source.
+        flow: tells the totals of the run; called from the monitor's thread.
+        publish: takes the records; called from the monitor's thread.
+        root: the folder that stands for ``/``.
+
+    Attributes:
+        meter: the sink whose timings the records summarize.
+    """
+
+    def __init__(
+        self,
+        settings: TelemetrySettings,
+        source: Callable[[], str],
+        flow: Callable[[], FlowTotals],
+        publish: Callable[[PerformanceRecord], None],
+        root: Path = ROOT,
+    ) -> None:
+        self.meter = Meter()
+        self._interval_s = settings.interval_s
+        self._source = source
+        self._flow = flow
+        self._publish = publish
+        self._root = root
+        self._woken = threading.Event()
+        self._stopping = False
+        self._ever = ThrottlingFlags()
+        self._worker: Worker | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._worker = Worker("telemetry", self._run)
+
+    def apply(self, settings: TelemetrySettings) -> None:
+        """Make records as often as these settings say, from now on."""
+        self._interval_s = settings.interval_s
+        self._woken.set()
+
+    def stop(self, deadline: float) -> None:
+        """End.
+
+        Args:
+            deadline: monotonic seconds; a sensor that hangs for longer is left alone.
+
+        Raises what ended the thread before.
+        """
+        self._stopping = True
+        self._woken.set()
+        if self._worker is None:
+            return
+        if not self._worker.join(deadline):
+            log.warning("a sensor of this machine does not answer")
+        elif self._worker.error is not None:
+            raise self._worker.error
+
+    def _run(self) -> None:
+        begin = self._begin()
+        known, _ = self._throttling()
+        told_s = -THROTTLING_PAUSE_S
+        while self._wait(begin):
+            now, _ = self._throttling()
+            now_s = time.monotonic()
+            if self._interval_s == 0:
+                begin = self._begin()
+                self.meter.take()
+            elif now != known and now_s - told_s >= THROTTLING_PAUSE_S:
+                log.warning(
+                    "throttling now: %s",
+                    ", ".join(names_of(now)) or "none",
+                    extra={"DETECTOR_EVENT": "throttling"},
+                )
+                told_s = now_s
+                begin = self._tell("throttling", begin)
+            elif now_s - begin.at_s >= self._interval_s:
+                begin = self._tell("interval", begin)
+            else:
+                continue
+            known = now
+
+    def _wait(self, begin: _Begin) -> bool:
+        """Until there may be something to do. Returns False at the end."""
+        left_s = None
+        if self._interval_s:
+            due_s = begin.at_s + self._interval_s - time.monotonic()
+            left_s = min(THROTTLING_POLL_S, max(0.0, due_s))
+        self._woken.wait(left_s)
+        self._woken.clear()
+        return not self._stopping
+
+    def _begin(self) -> _Begin:
+        return _Begin(time.monotonic(), self._flow(), cpu_times(self._root))
+
+    def _throttling(self) -> tuple[ThrottlingFlags, ThrottlingFlags]:
+        """What slows the processor now, and what ever did."""
+        now, lately = read_throttling(self._root)
+        self._ever = either(self._ever, either(now, lately))
+        return now, self._ever
+
+    def _tell(self, reason: Literal["interval", "throttling"], begin: _Begin) -> _Begin:
+        end = self._begin()
+        seconds = max(end.at_s - begin.at_s, 1e-3)
+        stages = self.meter.take()
+        flow = difference(begin.flow, end.flow, stages.invoke.count if stages.invoke else 0)
+        host = read_host(self._root)
+        self._publish(
+            PerformanceRecord(
+                reason=reason,
+                source=self._source(),
+                time=utc_now(),
+                clock_synchronized=clock_synchronized(),
+                monotonic_ns=time.monotonic_ns(),
+                interval_s=round(seconds, 3),
+                fps_in=round(flow.captured / seconds, 2),
+                fps_out=round(flow.processed / seconds, 2),
+                frames=flow,
+                stages_ms=stages,
+                host=msgspec.structs.replace(
+                    host, throttling_ever=either(self._ever, host.throttling_ever)
+                ),
+                process=read_process(begin.cpu, end.cpu, seconds, self._root),
+            )
+        )
+        return end
+
+
+def difference(before: FlowTotals, now: FlowTotals, inferred: int) -> FrameFlow:
+    """The frames of an interval.
+
+    Args:
+        before: totals at its begin.
+        now: totals at its end.
+        inferred: frames of it that went through the model.
+    """
+    unseen = {}
+    for sink, total in now.unseen.items():
+        earlier = before.unseen.get(sink, 0)
+        unseen[sink] = total - earlier if total >= earlier else total
+    return FrameFlow(
+        captured=now.captured - before.captured,
+        processed=now.processed - before.processed,
+        inferred=inferred,
+        replaced=now.replaced - before.replaced,
+        unseen=unseen,
+    )
+
+
+def either(one: ThrottlingFlags, other: ThrottlingFlags) -> ThrottlingFlags:
+    """What is met in one of two; None where neither tells."""
+
+    def met(first: bool | None, second: bool | None) -> bool | None:
+        return second if first is None else first or bool(second)
+
+    return ThrottlingFlags(
+        under_voltage=met(one.under_voltage, other.under_voltage),
+        frequency_capped=met(one.frequency_capped, other.frequency_capped),
+        throttled=met(one.throttled, other.throttled),
+        soft_temperature_limit=met(one.soft_temperature_limit, other.soft_temperature_limit),
+    )
