@@ -117,6 +117,12 @@ class RecordingInUseError(PiDetectorError, BlockingIOError):
     exit_code = os.EX_TEMPFAIL
 
 
+class BadBenchmarkError(PiDetectorError, ValueError):
+    """A file that is not the result of a benchmark."""
+
+    exit_code = os.EX_DATAERR
+
+
 class SinkError(PiDetectorError, OSError):
     """An output that cannot be written."""
 

@@ -10,13 +10,24 @@ import sys
 from collections.abc import Sequence
 
 from pi_detector import __version__
-from pi_detector.cli import completion, config, detect, doctor, events, models, replay, run, schema
+from pi_detector.cli import (
+    bench,
+    completion,
+    config,
+    detect,
+    doctor,
+    events,
+    models,
+    replay,
+    run,
+    schema,
+)
 from pi_detector.cli.common import PROGRAM, Parser, add_global_options, print_error, set_up_logging
 from pi_detector.errors import PiDetectorError
 
 logger = logging.getLogger(__name__)
 
-_COMMANDS = (run, detect, replay, events, doctor, models, config, schema, completion)
+_COMMANDS = (run, detect, replay, events, doctor, models, config, bench, schema, completion)
 _EXIT_SIGINT = 130
 
 _EPILOG = """\

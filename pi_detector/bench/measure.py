@@ -1,0 +1,189 @@
+"""Rounds of a benchmark: one case after the other, again and again.
+
+What else the machine does meanwhile, and how warm it gets, falls on all cases alike.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from pi_detector.bench.frames import MemorySource
+from pi_detector.bench.results import Case, Figure, figure_of
+from pi_detector.config.settings import DetectionSettings, ModelSettings
+from pi_detector.detector.bundle import Bundle
+from pi_detector.detector.detector import Detector
+from pi_detector.detector.runtime import Interpreter
+from pi_detector.frame import ImageArray
+from pi_detector.pipeline import Pipeline
+from pi_detector.records import Result, Timings, detections_record, encode
+from pi_detector.sinks.base import Sink
+from pi_detector.sinks.stdout import JsonLinesSink
+from pi_detector.telemetry.meter import Meter
+
+Figures = dict[str, float]
+
+
+class _MeteredInterpreter:
+    """An interpreter that sums the processor time of the process during ``invoke``."""
+
+    def __init__(self, interpreter: Interpreter) -> None:
+        self.cpu_s = 0.0
+        self._interpreter = interpreter
+
+    def allocate_tensors(self) -> None:
+        self._interpreter.allocate_tensors()
+
+    def get_input_details(self) -> list[dict[str, Any]]:
+        return self._interpreter.get_input_details()
+
+    def get_output_details(self) -> list[dict[str, Any]]:
+        return self._interpreter.get_output_details()
+
+    def tensor(self, tensor_index: int) -> Callable[[], NDArray[Any]]:
+        return self._interpreter.tensor(tensor_index)
+
+    def invoke(self) -> None:
+        before_s = time.process_time()
+        self._interpreter.invoke()
+        self.cpu_s += time.process_time() - before_s
+
+
+class _MeteredDetector(Detector):
+    """A detector that tells what its invokes used.
+
+    Attributes:
+        metered: its interpreter.
+    """
+
+    def __init__(self, bundle: Bundle, model: ModelSettings, detection: DetectionSettings) -> None:
+        super().__init__(bundle, model, detection)
+        self.metered = _MeteredInterpreter(self._interpreter)
+        self._interpreter = self.metered
+
+
+class Subject:
+    """A case that can be measured.
+
+    Args:
+        bundle: the model.
+        model: its settings: runtime, threads.
+        detection: thresholds.
+        images: (H, W, 3) uint8 RGB, all of one size, at least one.
+
+    Raises:
+        PiDetectorError: the runtime is not installed, or cannot run the model.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        model: ModelSettings,
+        detection: DetectionSettings,
+        images: Sequence[ImageArray],
+    ) -> None:
+        self.model = model
+        self._bundle = bundle
+        self._images = images
+        self._detector = _MeteredDetector(bundle, model, detection)
+        self._rounds: dict[str, list[float]] = defaultdict(list)
+
+    def round(self, frames: int) -> None:
+        """Measure all stages, then the pipeline, over so many frames each."""
+        figures = self.stages(frames)
+        figures |= self.pipeline(frames, figures["invoke_cpu_ms"])
+        for name, value in figures.items():
+            self._rounds[name].append(value)
+
+    def forget(self) -> None:
+        """The rounds so far warmed the machine up."""
+        self._rounds.clear()
+
+    def add(self, name: str, value: float) -> None:
+        """Add the value of another figure's round."""
+        self._rounds[name].append(value)
+
+    def case(self) -> Case:
+        """The case, with the figures of all rounds so far."""
+        detector = self._detector
+        figures: dict[str, Figure] = {
+            name: figure_of(values) for name, values in self._rounds.items()
+        }
+        height, width = self._images[0].shape[:2]
+        return Case(
+            detector.name,
+            self._bundle.sha256,
+            detector.runtime,
+            detector.threads,
+            width,
+            height,
+            figures,
+        )
+
+    def stages(self, frames: int) -> Figures:
+        """Medians of the stages, one after the other on one thread; the CPU time of an invoke."""
+        detector, source = self._detector, MemorySource(self._images)
+        times_ms: dict[str, list[float]] = defaultdict(list)
+        detector.metered.cpu_s = 0.0
+        for _ in range(frames):
+            prepared = detector.prepare(source.read())
+            detections, invoke_ms, decode_ms = detector.detect(prepared)
+            timings = Timings(prepared.preprocess_ms, invoke_ms, decode_ms, 0.0)
+            result = Result(prepared.frame, detections, detector.labels, timings)
+            started = time.perf_counter()
+            encode(detections_record(result))
+            times_ms["preprocess_ms"].append(prepared.preprocess_ms)
+            times_ms["invoke_ms"].append(invoke_ms)
+            times_ms["decode_ms"].append(decode_ms)
+            times_ms["encode_ms"].append((time.perf_counter() - started) * 1000)
+        medians = {name: statistics.median(values) for name, values in times_ms.items()}
+        return medians | {"invoke_cpu_ms": detector.metered.cpu_s / frames * 1000}
+
+    def pipeline(self, frames: int, invoke_cpu_ms: float) -> Figures:
+        """Throughput, latency and CPU time of the real pipeline, records to /dev/null included."""
+        meter = Meter()
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+            sinks: list[Sink] = [JsonLinesSink(nowhere), meter]
+            pipeline = Pipeline(MemorySource(self._images), self._detector, sinks)
+            cpu_s, started_s = time.process_time(), time.monotonic()
+            counters = pipeline.run(threading.Event(), max_frames=frames)
+            seconds = time.monotonic() - started_s
+            cpu_ms = (time.process_time() - cpu_s) / counters.processed * 1000
+        latency = meter.take().latency
+        figures = {
+            "pipeline_fps": counters.processed / seconds,
+            "pipeline_cpu_ms": cpu_ms,
+            "outside_invoke_cpu_ms": max(0.0, cpu_ms - invoke_cpu_ms),
+        }
+        if latency is not None:
+            figures["pipeline_latency_ms"] = latency.p50
+        return figures
+
+
+def run_rounds(
+    subjects: Sequence[Subject],
+    rounds: int,
+    frames: int,
+    progress: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Measure all subjects in turn, after a round that warms up; every second round backwards.
+
+    Args:
+        subjects: the cases.
+        rounds: that count, at least one.
+        frames: of a stage, and of a pipeline, a round.
+        progress: told the number of the round that begins; 0 warms up.
+    """
+    for number in range(rounds + 1):
+        progress(number)
+        for subject in subjects if number % 2 else reversed(subjects):
+            subject.round(frames)
+            if number == 0:
+                subject.forget()
