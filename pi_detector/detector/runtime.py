@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -109,14 +109,22 @@ def tensor_info(details: Mapping[str, Any]) -> TensorInfo:
     )
 
 
+def installed_runtimes() -> list[RuntimeName]:
+    """The installed runtimes, preferred first. Imports nothing of them."""
+    return [name for name, module in _MODULES.items() if find_spec(module.partition(".")[0])]
+
+
 def available_runtimes() -> dict[RuntimeName, str]:
     """The installed runtimes, preferred first, with their versions. Imports nothing of them."""
+    # Not at the top: it brings zipfile, email and more, which a start need not pay for.
+    from importlib import metadata
+
     found: dict[RuntimeName, str] = {}
-    for name, package in _PACKAGES.items():
+    for name in installed_runtimes():
         try:
-            found[name] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
+            found[name] = metadata.version(_PACKAGES[name])
+        except metadata.PackageNotFoundError:  # a build under another name
+            found[name] = "unknown"
     return found
 
 
@@ -126,14 +134,14 @@ def choose_runtime(wanted: Literal["auto", "litert", "tflite"]) -> RuntimeName:
     Raises:
         RuntimeMissingError: it, or any, is not installed.
     """
-    found = available_runtimes()
+    found = installed_runtimes()
     if wanted == "auto":
         if not found:
             raise RuntimeMissingError(
                 "no runtime for .tflite models is installed: `pip install ai-edge-litert` "
                 "(or, with Python 3.11, `pip install tflite-runtime`)"
             )
-        return next(iter(found))
+        return found[0]
     if wanted not in found:
         package = _PACKAGES[wanted]
         raise RuntimeMissingError(

@@ -54,7 +54,7 @@ def test_auto_takes_the_preferred_one_that_is_installed():
     ],
 )
 def test_a_missing_runtime_names_the_fix(monkeypatch, wanted, fix):
-    monkeypatch.setattr(runtime, "available_runtimes", dict)
+    monkeypatch.setattr(runtime, "installed_runtimes", list)
     with pytest.raises(RuntimeMissingError, match=fix):
         choose_runtime(wanted)
 
