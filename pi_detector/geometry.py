@@ -50,7 +50,7 @@ def pairwise_iou(a: FloatArray, b: FloatArray) -> FloatArray:
     corner = np.minimum(a[:, None, 2:], b[None, :, 2:])
     sides = np.maximum(corner - np.maximum(a[:, None, :2], b[None, :, :2]), 0)
     overlap = sides[..., 0] * sides[..., 1]
-    area_a = np.prod(a[:, 2:] - a[:, :2], axis=1)
-    area_b = np.prod(b[:, 2:] - b[:, :2], axis=1)
+    area_a = (a[:, 2] - a[:, 0]) * (a[:, 3] - a[:, 1])
+    area_b = (b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])
     union = area_a[:, None] + area_b[None] - overlap
     return np.asarray(overlap / np.maximum(union, np.float32(1e-9)), np.float32)
