@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from pi_detector.bench.frames import MemorySource
 from pi_detector.bench.results import Case, Figure, figure_of
-from pi_detector.config.settings import DetectionSettings, ModelSettings
+from pi_detector.config.settings import Settings
 from pi_detector.detector.bundle import Bundle
 from pi_detector.detector.detector import Detector
 from pi_detector.detector.runtime import Interpreter
+from pi_detector.events.stage import EventStage
 from pi_detector.frame import ImageArray
 from pi_detector.pipeline import Pipeline
 from pi_detector.records import Result, Timings, detections_record, encode
@@ -63,8 +64,10 @@ class _MeteredDetector(Detector):
         metered: its interpreter.
     """
 
-    def __init__(self, bundle: Bundle, model: ModelSettings, detection: DetectionSettings) -> None:
-        super().__init__(bundle, model, detection)
+    def __init__(self, bundle: Bundle, settings: Settings) -> None:
+        tracking = settings.tracking
+        share = tracking.low_score_share if tracking.enabled else 1.0
+        super().__init__(bundle, settings.model, settings.detection, low_score_share=share)
         self.metered = _MeteredInterpreter(self._interpreter)
         self._interpreter = self.metered
 
@@ -74,8 +77,7 @@ class Subject:
 
     Args:
         bundle: the model.
-        model: its settings: runtime, threads.
-        detection: thresholds.
+        settings: of the daemon, the case's runtime and threads among them.
         images: (H, W, 3) uint8 RGB, all of one size, at least one.
 
     Raises:
@@ -85,14 +87,14 @@ class Subject:
     def __init__(
         self,
         bundle: Bundle,
-        model: ModelSettings,
-        detection: DetectionSettings,
+        settings: Settings,
         images: Sequence[ImageArray],
     ) -> None:
-        self.model = model
+        self.model = settings.model
+        self._settings = settings
         self._bundle = bundle
         self._images = images
-        self._detector = _MeteredDetector(bundle, model, detection)
+        self._detector = _MeteredDetector(bundle, settings)
         self._rounds: dict[str, list[float]] = defaultdict(list)
 
     def round(self, frames: int) -> None:
@@ -147,11 +149,13 @@ class Subject:
         return medians | {"invoke_cpu_ms": detector.metered.cpu_s / frames * 1000}
 
     def pipeline(self, frames: int, invoke_cpu_ms: float) -> Figures:
-        """Throughput, latency and CPU time of the real pipeline, records to /dev/null included."""
+        """Throughput, latency and CPU time of the real pipeline, events and records included."""
         meter = Meter()
         with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
             sinks: list[Sink] = [JsonLinesSink(nowhere), meter]
-            pipeline = Pipeline(MemorySource(self._images), self._detector, sinks)
+            detector = self._detector
+            stage = EventStage(self._settings, detector.labels, detector.min_scores)
+            pipeline = Pipeline(MemorySource(self._images), detector, sinks, stage=stage)
             cpu_s, started_s = time.process_time(), time.monotonic()
             counters = pipeline.run(threading.Event(), max_frames=frames)
             seconds = time.monotonic() - started_s

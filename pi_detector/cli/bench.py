@@ -160,8 +160,9 @@ def _subjects(args: argparse.Namespace, settings: Settings) -> list[Subject]:
     return [
         Subject(
             bundle,
-            msgspec.structs.replace(model, runtime=runtime, threads=count),
-            settings.detection,
+            msgspec.structs.replace(
+                settings, model=msgspec.structs.replace(model, runtime=runtime, threads=count)
+            ),
             images,
         )
         for (model, bundle), runtime, count, images in itertools.product(

@@ -52,7 +52,7 @@ def test_a_run_publishes_what_it_costs_and_logs_it(tmp_path: Path) -> None:
     for record in published:
         flow = record["frames"]
         assert record["fps_out"] == pytest.approx(flow["processed"] / record["interval_s"], abs=0.1)
-        assert flow["unseen"].keys() == {"stdout", "log", "meter"}
+        assert flow["unseen"].keys() == {"events", "stdout", "log", "meter"}
         assert record["process"]["rss_mb"] > 20
     measured = [record["stages_ms"] for record in published if record["frames"]["inferred"]]
     assert measured
@@ -95,7 +95,7 @@ class Watched:
         self.flow = FlowTotals()
         self.monitor = PerformanceMonitor(
             TelemetrySettings(interval_s=interval_s),
-            "demo",
+            lambda: "demo",
             lambda: self.flow,
             self.records.append,
             root,
