@@ -117,6 +117,7 @@ def _measure(args: argparse.Namespace, settings: Settings) -> Report:
     warnings = machine.warnings_before(before, sensors.cpu_governor(), cores)
     for warning in warnings:
         logger.warning("%s", warning)
+    logging.getLogger("pi_detector.events").setLevel(logging.WARNING)
     subjects = _subjects(args, settings)
     run_rounds(subjects, args.rounds, args.frames, _progress(args.rounds))
     after = machine.observe()

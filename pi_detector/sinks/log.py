@@ -25,9 +25,9 @@ class RecordLogSink:
 
     They are numbered and not named by time, because the wall clock of a Pi may jump back.
 
-    Events and status records are always kept, those of frames on request. Records are written in
-    batches, every five seconds and with each status record, so a power cut may cost that much; a
-    full disk never cuts a line in two. Files with other names are never deleted.
+    Events, status and performance records are always kept, those of frames on request. Records are
+    written in batches, every five seconds and with each status record, so a power cut may cost that
+    much; a full disk never cuts a line in two. Files with other names are never deleted.
 
     Args:
         folder: made where it does not exist.

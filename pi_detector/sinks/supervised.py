@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pi_detector.backoff import Backoff
 from pi_detector.config.settings import RecoverySettings
 from pi_detector.errors import SinkError
-from pi_detector.records import Publication, StatusRecord, status_record
+from pi_detector.records import PerformanceRecord, Publication, StatusRecord, status_record
 from pi_detector.sinks.base import Sink
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class SupervisedSink:
             self._started = True
 
     def _count(self, item: Publication) -> None:
-        if not isinstance(item, StatusRecord):
+        if not isinstance(item, StatusRecord | PerformanceRecord):
             self._lost += 1
 
     def _failed(self, error: SinkError) -> None:
