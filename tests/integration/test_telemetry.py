@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -82,6 +83,32 @@ def test_the_invoke_times_of_a_log_can_be_merged() -> None:
     assert 0 < merged.count <= len(true)
     assert merged.max_ms <= max(true) * 1.001
     assert min(true) * 0.98 <= merged.quantile(0.5) <= max(true) * 1.02
+
+
+def test_a_reload_switches_the_records_on(tmp_path: Path) -> None:
+    config, out = tmp_path / "config.toml", tmp_path / "out"
+    config.write_text("[telemetry]\ninterval_s = 0\n")
+    with out.open("wb") as stdout:
+        process = subprocess.Popen([*RUN, "--config", str(config)], stdout=stdout)
+    end = time.monotonic() + PATIENCE_S
+    try:
+        while b"detections" not in out.read_bytes():
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert performance_of(whole_lines(out)) == []
+        config.write_text("[telemetry]\ninterval_s = 0.3\n")
+        process.send_signal(signal.SIGHUP)
+        while not any(record["stages_ms"]["invoke"] for record in performance_of(whole_lines(out))):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_S)
+    assert process.returncode == 0
+
+
+def whole_lines(file: Path) -> bytes:
+    return file.read_bytes().rpartition(b"\n")[0]
 
 
 class Watched:
