@@ -88,7 +88,7 @@ class Service:
 
     def __enter__(self) -> Service:
         shutil.rmtree(self._logs, ignore_errors=True)
-        run("systemctl", "reset-failed", self._unit)
+        run("systemctl", "reset-failed")
         run("systemctl", "start", self._unit)
         return self
 
