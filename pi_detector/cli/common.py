@@ -194,6 +194,7 @@ def _handler() -> logging.Handler:
     except ImportError:
         return lines  # they arrive in the journal all the same, but without fields
     journal: logging.Handler = JournalHandler(SYSLOG_IDENTIFIER=PROGRAM)
+    journal.setFormatter(logging.Formatter("%(message)s"))
     return journal
 
 

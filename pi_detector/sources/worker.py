@@ -130,7 +130,10 @@ class _Server:
         if not job:
             return
         todo = self._messages.unpack_job(job)
-        logging.basicConfig(level=todo.log_level, handlers=[_Forwarder(self._link)])
+        # The parent puts the message into its own form.
+        logging.basicConfig(
+            level=todo.log_level, format="%(message)s", handlers=[_Forwarder(self._link)]
+        )
         if todo.settings is None:
             self._serve_pictures()
             return

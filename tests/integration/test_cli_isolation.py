@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -154,3 +155,9 @@ def test_a_signal_while_the_decoder_starts_is_a_clean_end(start: Start, tmp_path
         _, err = process.communicate(timeout=20)
         assert process.returncode == 0, err
         assert "Traceback" not in err
+
+
+def test_messages_of_the_process_have_the_form_of_all_others(start: Start, tmp_path: Path) -> None:
+    process = start("run", "--source", str(write_video(tmp_path / "a.avi", 3)), "-v")
+    _, err = process.communicate(timeout=60)
+    assert re.search(r"^pi-detector: debug: .*a\.avi: end after 3 frames$", err, re.MULTILINE), err
