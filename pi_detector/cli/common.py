@@ -173,7 +173,19 @@ def print_error(message: str) -> None:
 
 class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return f"{PROGRAM}: {record.levelname.lower()}: {super().format(record)}"
+        # What a library calls an error is told as ours where it is one.
+        kind = record.levelname.lower() if _is_ours(record) else record.name
+        return f"{PROGRAM}: {kind}: {super().format(record)}"
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return record.name.partition(".")[0] in {"pi_detector", "__main__"}
+
+
+def _is_of_interest(record: logging.LogRecord) -> bool:
+    """Libraries are heard from warnings on, and below when everything is."""
+    root_level = logging.getLogger().level
+    return _is_ours(record) or record.levelno >= logging.WARNING or root_level <= logging.DEBUG
 
 
 def set_up_logging(level: str) -> None:
@@ -185,6 +197,12 @@ def set_up_logging(level: str) -> None:
 
 
 def _handler() -> logging.Handler:
+    handler = _lines_or_journal()
+    handler.addFilter(_is_of_interest)
+    return handler
+
+
+def _lines_or_journal() -> logging.Handler:
     lines = logging.StreamHandler()
     lines.setFormatter(_Formatter("%(message)s"))
     if not _stderr_is_journal():

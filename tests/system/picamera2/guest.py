@@ -206,7 +206,7 @@ def unplugged_without_recovery() -> str:
             code = run.wait(READ_TIMEOUT_S * 2 + FRAME_S)
         finally:
             plug()
-    assert code == os.EX_UNAVAILABLE, code
+    assert code == os.EX_UNAVAILABLE, f"{code}: {''.join(run.log[-30:])}"
     return run.log[-1].strip()
 
 

@@ -30,7 +30,11 @@ def modes_without_raw(self: Picamera2) -> list[dict[str, Any]]:
 def allocate_planes(self: DmaAllocator, configurations: Any, _use_case: str) -> None:
     """Buffers for NV12, its two planes in one allocation."""
     self.libcamera_fds = []
-    self.cleanup()
+    for memory in self.mapped_buffers.values():
+        memory.close()
+    # The numbers of what is closed here may be those of the new buffers.
+    self.mapped_buffers.clear()
+    self.mapped_buffers_used.clear()
     for fd in self.open_fds:
         os.close(fd)
     self.frame_buffers = {}
