@@ -86,7 +86,6 @@ class Pipeline:
         source: not open.
         detector: finds the objects.
         sinks: not started.
-        lasting: further sinks, which ``replace_sinks`` leaves as they are.
         supervision: of a live source and its sinks; None ends the run at the first failure.
         stage: makes events of detections; None publishes detections alone.
         gate: says which frames are worth detection; None takes all.
@@ -106,7 +105,6 @@ class Pipeline:
         detector: Detector,
         sinks: Sequence[Sink],
         *,
-        lasting: Sequence[Sink] = (),
         supervision: Supervision | None = None,
         stage: EventStage | None = None,
         gate: MotionGate | None = None,
@@ -120,8 +118,7 @@ class Pipeline:
         self._source = self._supervisor or source
         self._detector = detector
         self._gate = gate
-        self._lasting = self._outlets_of(lasting)
-        self._outlets = self._outlets_of(sinks) + self._lasting
+        self._outlets = self._outlets_of(sinks)
         self._feed = EventFeed(stage, self._to_sinks) if stage else None
         self._events = Outlet(self._feed, lossless=not source.live) if self._feed else None
         self._frames: Handoff[tuple[Detector, Prepared]] = Handoff(1, lossless=not source.live)
@@ -194,20 +191,22 @@ class Pipeline:
     def replace_sinks(self, sinks: Sequence[Sink]) -> None:
         """Publish to other sinks. The old ones are given what was meant for them, then closed.
 
-        Those that last for the whole run stay.
+        A sink that is among both goes on.
 
         Raises:
             SinkError: a new sink cannot be started; the old ones go on.
         """
-        outlets = self._outlets_of(sinks)
+        kept = [outlet for outlet in self._outlets if outlet.origin in sinks]
+        going_on = [outlet.origin for outlet in kept]
+        outlets = self._outlets_of([sink for sink in sinks if sink not in going_on])
         for outlet in outlets:
             outlet.start()
-        old, self._outlets = self._outlets, outlets + self._lasting
+        old = [outlet for outlet in self._outlets if outlet not in kept]
+        self._outlets = [*outlets, *kept]
         deadline = time.monotonic() + STOP_DEADLINE_S
         try:
             for outlet in old:
-                if outlet not in self._lasting:
-                    outlet.finish(deadline)
+                outlet.finish(deadline)
         finally:
             for outlet in outlets:
                 outlet.run()
@@ -284,7 +283,8 @@ class Pipeline:
             return [Outlet(sink, lossless=sink.lossless and not lossy) for sink in sinks]
         recovery = self._supervision.recovery
         return [
-            Outlet(SupervisedSink(sink, recovery, self.publish), lossless=False) for sink in sinks
+            Outlet(SupervisedSink(sink, recovery, self.publish), lossless=False, origin=sink)
+            for sink in sinks
         ]
 
     def _shut_down(self, capture: Worker | None) -> None:

@@ -7,23 +7,27 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from pi_detector.config.settings import Settings
 from pi_detector.detector.bundle import Bundle, load_model
 from pi_detector.detector.detector import Detector
-from pi_detector.errors import PiDetectorError
+from pi_detector.errors import PiDetectorError, SinkError
 from pi_detector.events.motion import MotionGate
 from pi_detector.events.stage import EventStage
 from pi_detector.notify import Notifier
 from pi_detector.pipeline import Counters, Pipeline, Supervision
-from pi_detector.records import PerformanceRecord, status_record
+from pi_detector.records import PerformanceRecord, StatusRecord, status_record
 from pi_detector.sinks.base import Sink
-from pi_detector.sinks.registry import make_recording_sinks, make_sinks
+from pi_detector.sinks.registry import make_mqtt_sink, make_recording_sinks, make_sinks
 from pi_detector.sources.registry import make_source
 from pi_detector.telemetry.monitor import FlowTotals, PerformanceMonitor
 from pi_detector.threads import Worker
+
+if TYPE_CHECKING:
+    from pi_detector.sinks.mqtt.sink import MqttSink
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +71,7 @@ class Service:
 
     def __init__(self, load: Callable[[], Settings], environ: Mapping[str, str]) -> None:
         self._load = load
+        self._environ = environ
         self._settings = settings = load()
         self._notifier = Notifier(environ)
         source = make_source(settings.source, wait=settings.recovery.mode == "always")
@@ -75,11 +80,12 @@ class Service:
         self._monitor = PerformanceMonitor(
             settings.telemetry, lambda: self._pipeline.source_name, self._flow, self._publish
         )
+        self._recordings = make_recording_sinks(settings.recording, environ)
+        self._mqtt: MqttSink | None = None
         self._pipeline = Pipeline(
             source,
             self._detector,
-            self._make_sinks(settings),
-            lasting=make_recording_sinks(settings.recording, environ),
+            self._make_sinks(settings, self._detector),
             supervision=self._supervision(),
             stage=make_stage(settings, self._detector),
             gate=make_gate(settings),
@@ -132,9 +138,40 @@ class Service:
             if caretaker.error is not None:
                 raise caretaker.error
 
-    def _make_sinks(self, settings: Settings) -> list[Sink]:
-        sinks = make_sinks(settings.output)
-        return [*sinks, self._monitor.meter] if settings.telemetry.interval_s else sinks
+    def _make_sinks(self, settings: Settings, detector: Detector) -> list[Sink]:
+        """The sinks of the settings; those that go on over a reload are the same as before."""
+        mqtt = make_mqtt_sink(
+            settings,
+            self._environ,
+            model=detector.name,
+            labels=detector.labels.values(),
+            report=self._publish,
+            command=self._obey,
+        )
+        if self._mqtt is None or mqtt is None or mqtt.setup != self._mqtt.setup:
+            self._mqtt = mqtt
+        sinks = [*make_sinks(settings.output), *self._recordings]
+        if self._mqtt is not None:
+            sinks.append(self._mqtt)
+        if settings.telemetry.interval_s:
+            sinks.append(self._monitor.meter)
+        return sinks
+
+    def _replace_sinks(self, new: Settings, detector: Detector, *, anyway: bool) -> None:
+        """Publish to other sinks where the settings ask for others, or MQTT needs a new one."""
+        before = self._mqtt
+        sinks = self._make_sinks(new, detector)
+        if not anyway and self._mqtt is before:
+            return
+        try:
+            self._pipeline.replace_sinks(sinks)
+        except SinkError:
+            self._mqtt = before
+            raise
+
+    def _obey(self, command: str) -> None:
+        if command == "reload":
+            self.reload()
 
     def _flow(self) -> FlowTotals:
         counters = self._pipeline.counters
@@ -142,7 +179,7 @@ class Service:
             counters.captured, counters.processed, counters.dropped, self._pipeline.sink_dropped
         )
 
-    def _publish(self, record: PerformanceRecord) -> None:
+    def _publish(self, record: PerformanceRecord | StatusRecord) -> None:
         self._pipeline.publish(record)
 
     def _supervision(self) -> Supervision | None:
@@ -226,8 +263,7 @@ class Service:
         if changed & _OF_EVENTS or detector is not self._detector:
             stage = make_stage(new, detector)
         gate = make_gate(new) if "motion" in changed else None
-        if changed & _OF_SINKS:
-            self._pipeline.replace_sinks(self._make_sinks(new))
+        self._replace_sinks(new, detector, anyway=bool(changed & _OF_SINKS))
         self._monitor.apply(new.telemetry)
         self._pipeline.replace_detector(detector)
         if stage is not None:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 from msgspec import inspect
 
-from pi_detector.config.settings import Point, Settings
+from pi_detector.config.settings import CONFIDENTIAL, MqttSettings, Point, Settings
 
 Path = tuple[str, ...]
 Problem = tuple[Path, str]
@@ -22,6 +22,8 @@ Problem = tuple[Path, str]
 # Its types are written as text, which is evaluated at each call.
 _fields = functools.cache(msgspec.structs.fields)
 _LONGEST = 40  # characters of a value that a message quotes
+_UNFIT_TOPIC = re.compile(r"[+#\x00-\x1f\x7f-\x9f\ud800-\udfff]|^\$|^/|//|/$")
+_LONGEST_TOPIC = 200
 
 
 def problems(tree: object) -> Iterator[Problem]:
@@ -56,6 +58,31 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
         for low, high in (("min_area", "max_area"), ("min_aspect", "max_aspect")):
             if getattr(limits, low) > getattr(limits, high):
                 yield path, f"{dotted(path)}: {low} is above {high}; nothing would pass"
+    yield from _mqtt_conflicts(settings.mqtt)
+
+
+def _mqtt_conflicts(mqtt: MqttSettings) -> Iterator[Problem]:
+    for name in ("topic", "discovery_prefix"):
+        topic = getattr(mqtt, name)
+        if topic and (_UNFIT_TOPIC.search(topic) or len(topic) > _LONGEST_TOPIC):
+            yield (
+                ("mqtt", name),
+                f"mqtt.{name}: no topic; it has levels with '/' between them, none of them empty, "
+                "and neither '+' nor '#', nor '$' at its start",
+            )
+    if not mqtt.discovery_prefix:
+        yield (
+            ("mqtt", "discovery_prefix"),
+            "mqtt.discovery_prefix: is empty; homeassistant is usual",
+        )
+    if mqtt.password and not mqtt.username:
+        yield ("mqtt", "password"), "mqtt.password: needs mqtt.username"
+    if bool(mqtt.cert_file) != bool(mqtt.key_file):
+        name = "cert_file" if mqtt.cert_file else "key_file"
+        yield ("mqtt", name), f"mqtt.{name}: cert_file and key_file belong together; set both"
+    for name in ("ca_file", "cert_file"):
+        if getattr(mqtt, name) and not mqtt.tls:
+            yield ("mqtt", name), f"mqtt.{name}: is not used without TLS; set mqtt.tls = true"
 
 
 def dotted(path: Path) -> str:
@@ -127,7 +154,8 @@ def _check(kind: Any, value: Any, path: Path) -> Iterator[Problem]:
         ):  # the latter of bytes that are no UTF-8
             expected = describe(inspect.type_info(kind))
             name = dotted(path) or "settings"
-            yield path, f"{name}: expected {expected}, got {_quote(value)}"
+            got = "another, which is not shown" if path in CONFIDENTIAL else _quote(value)
+            yield path, f"{name}: expected {expected}, got {got}"
 
 
 def _check_outline(kind: Any, value: Any, path: Path) -> Iterator[Problem]:

@@ -20,6 +20,7 @@ import msgspec
 
 from pi_detector.config import check
 from pi_detector.config.lines import line_index, line_of
+from pi_detector.config.secrets import IS_REFERENCE
 from pi_detector.config.settings import Settings
 from pi_detector.errors import ConfigError
 
@@ -198,7 +199,13 @@ def _override_layer(override: str) -> _Layer:
         raise ConfigError(
             f"command line: --set {override!r}: expected NAME=VALUE, as in --set source.fps=10"
         )
-    return _Layer(_typed(_key_path(key.strip()), value.strip()), lambda _: "command line")
+    path = _key_path(key.strip())
+    if path[-1] == "password" and not IS_REFERENCE.fullmatch(value.strip()):
+        raise ConfigError(
+            f"command line: {check.dotted(path)}: all users of this machine see command lines; put "
+            "it into the settings file, or better set ${secret:NAME}"
+        )
+    return _Layer(_typed(path, value.strip()), lambda _: "command line")
 
 
 def _key_path(key: str) -> check.Path:

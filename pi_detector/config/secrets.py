@@ -14,6 +14,8 @@ from pi_detector.config.settings import Settings
 from pi_detector.errors import ConfigError
 
 _REFERENCE = re.compile(r"\$\{secret:([^}]*)\}")
+IS_REFERENCE = re.compile(r"\$\{secret:[A-Za-z0-9_.-]{1,200}\}")
+"""A setting that is a secret's name and nothing else."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
 _MOST_BYTES = 64 * 1024
 # systemd names the files of a folder that LoadCredential= takes "secret_NAME".

@@ -246,6 +246,60 @@ class OutputSettings(_Section, frozen=True):
     log_detections: bool = False
 
 
+class MqttSettings(_Section, frozen=True):
+    """Publishing by MQTT.
+
+    Attributes:
+        host: name or address of the broker; empty for none.
+        port: of the broker; 0 takes 1883, with `tls` 8883.
+        version: of the protocol; only `5` tells when the broker refuses a topic.
+        name: of this detector, also in Home Assistant; empty takes the host's name. Each detector
+            needs its own.
+        client_id: empty takes `pi-detector-` and the name.
+        topic: what all topics begin with; empty takes `pi-detector/` and the name.
+        username: for the broker; may be `${secret:NAME}`.
+        password: for the broker; better `${secret:NAME}` than the password itself.
+        tls: encrypt the connection, and check the broker's certificate.
+        ca_file: certificate of the authority that signed the broker's (PEM); empty takes the
+            system's authorities.
+        cert_file: certificate of this client (PEM), where the broker asks for one.
+        key_file: its key (PEM), not encrypted.
+        qos: quality of service of all but detections. 1 may deliver twice after an interruption,
+            2 makes that rarer and costs two more packets a message.
+        retain: the broker keeps states and pictures for those who subscribe later.
+        detections: also publish the record of each processed frame.
+        snapshots: publish the best view of each event, as JPEG.
+        discovery: let Home Assistant know what there is.
+        discovery_prefix: under which Home Assistant looks for that.
+        commands: obey commands; let the broker decide who may send them.
+        queue: folder where events wait while the broker is away; empty takes `$STATE_DIRECTORY`
+            of a service, else `~/.local/state/pi-detector`.
+        queue_mb: size of all waiting events together, in MiB; the oldest are given up.
+    """
+
+    host: str = ""
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+    version: Literal["5", "3.1.1"] = "5"
+    name: str = ""
+    client_id: str = ""
+    topic: str = ""
+    username: str = ""
+    password: str = ""
+    tls: bool = False
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    qos: Literal[1, 2] = 1
+    retain: bool = True
+    detections: bool = False
+    snapshots: bool = True
+    discovery: bool = True
+    discovery_prefix: str = "homeassistant"
+    commands: bool = False
+    queue: str = ""
+    queue_mb: Annotated[int, msgspec.Meta(ge=1, le=10000)] = 16
+
+
 class RecoverySettings(_Section, frozen=True):
     """What happens when a camera, stream or output fails.
 
@@ -335,7 +389,12 @@ class Settings(_Section, frozen=True):
     zones: dict[str, ZoneSettings] = {}
     lines: dict[str, LineSettings] = {}
     output: OutputSettings = OutputSettings()
+    mqtt: MqttSettings = MqttSettings()
     recovery: RecoverySettings = RecoverySettings()
     recording: RecordingSettings = RecordingSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     log: LogSettings = LogSettings()
+
+
+CONFIDENTIAL = frozenset({("mqtt", "username"), ("mqtt", "password")})
+"""Settings whose values are never shown."""

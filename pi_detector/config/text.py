@@ -13,7 +13,8 @@ import tomli_w
 from msgspec.structs import FieldInfo
 
 from pi_detector.config.check import describe
-from pi_detector.config.settings import Settings
+from pi_detector.config.secrets import IS_REFERENCE
+from pi_detector.config.settings import CONFIDENTIAL, Settings
 from pi_detector.uri import redact
 
 _HEADER = """\
@@ -37,11 +38,14 @@ EXAMPLES: dict[str, tuple[str, dict[str, object]]] = {
 
 
 def settings_toml(settings: Settings) -> str:
-    """The settings as TOML, complete, without the secrets of URIs.
+    """The settings as TOML, complete, without passwords and the secrets of URIs.
 
     A setting that is unset, and has no value in TOML, is left out.
     """
-    return tomli_w.dumps(_plain(msgspec.to_builtins(settings)))
+    tree = msgspec.to_builtins(settings)
+    for section, name in CONFIDENTIAL:
+        tree[section][name] = _hidden(tree[section][name])
+    return tomli_w.dumps(_plain(tree))
 
 
 def commented_example() -> str:
@@ -108,6 +112,11 @@ def _assignment(name: str, value: object) -> str:
     if isinstance(value, tuple) and value:  # on one line, as each line of the example is one
         return f"{name} = {json.dumps(value)}"
     return tomli_w.dumps({name: value}).rstrip()
+
+
+def _hidden(value: str) -> str:
+    """The value of a confidential setting as it may be shown: only what it refers to."""
+    return value if not value or IS_REFERENCE.fullmatch(value) else "***"
 
 
 def _plain(value: Any) -> Any:

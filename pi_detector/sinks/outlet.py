@@ -22,14 +22,17 @@ class Outlet:
         sink: the sink.
         lossless: the giver waits while the queue is full; else the oldest frames are dropped, and
             events and status records only in need.
+        origin: the sink as it was before something was put around it; ``sink`` if left out.
 
     Attributes:
         name: of the sink.
+        origin: see above.
         stuck: the sink did not take what was left for it within its deadline.
     """
 
-    def __init__(self, sink: Sink, *, lossless: bool) -> None:
+    def __init__(self, sink: Sink, *, lossless: bool, origin: Sink | None = None) -> None:
         self.name = sink.name
+        self.origin = origin or sink
         self.stuck = False
         self._sink = sink
         self._items: Handoff[Publication] = Handoff(QUEUE, lossless, is_precious=_is_rare)

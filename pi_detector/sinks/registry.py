@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pi_detector.config.settings import OutputSettings, RecordingSettings
+from pi_detector.config.settings import OutputSettings, RecordingSettings, Settings
+from pi_detector.records import StatusRecord
 from pi_detector.sinks.base import Sink
 from pi_detector.sinks.files import output_path
 from pi_detector.sinks.log import RecordLogSink
@@ -13,6 +16,10 @@ from pi_detector.sinks.recordings.sink import RecordingSink
 from pi_detector.sinks.snapshots import SnapshotSink
 from pi_detector.sinks.stdout import JsonLinesSink
 from pi_detector.sinks.video import VideoSink
+
+if TYPE_CHECKING:
+    from pi_detector.sinks.mqtt.discovery import Place
+    from pi_detector.sinks.mqtt.sink import MqttSink
 
 
 def make_sinks(settings: OutputSettings) -> list[Sink]:
@@ -59,3 +66,65 @@ def make_recording_sinks(settings: RecordingSettings, environ: Mapping[str, str]
     if not settings.enabled:
         return []
     return [RecordingSink(recordings_folder(settings.path, environ), settings)]
+
+
+def make_mqtt_sink(
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    model: str,
+    labels: Iterable[str],
+    report: Callable[[StatusRecord], None],
+    command: Callable[[str], None],
+) -> MqttSink | None:
+    """The sink that publishes by MQTT, not started; None where the settings name no broker.
+
+    Args:
+        settings: with their secrets.
+        environ: environment variables.
+        model: name of the model.
+        labels: of the model.
+        report: takes status records about the connection.
+        command: takes commands, such as ``reload``.
+
+    Raises:
+        SinkError: a path that makes no sense.
+    """
+    if not settings.mqtt.host:
+        return None
+    from pi_detector.sinks.mqtt.sink import MqttSink
+
+    return MqttSink(
+        settings.mqtt,
+        settings.recovery,
+        state_folder(settings.mqtt.queue, environ),
+        model=model,
+        place=place_of(settings, labels),
+        report=report,
+        command=command,
+    )
+
+
+def place_of(settings: Settings, labels: Iterable[str]) -> Place:
+    """What is published about: the labels that are reported, zones and lines."""
+    from pi_detector.sinks.mqtt.discovery import Place
+
+    wanted = settings.detection.labels
+    return Place(
+        labels=tuple(label for label in labels if not wanted or label in wanted),
+        zones=tuple(settings.zones),
+        lines=tuple(settings.lines),
+    )
+
+
+def state_folder(path: str, environ: Mapping[str, str]) -> Path:
+    """The folder of what must survive a restart.
+
+    Raises:
+        SinkError: a path that makes no sense.
+    """
+    # A service with several state folders has them separated by colons.
+    given = path or environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return output_path(given)
+    return output_path(environ.get("XDG_STATE_HOME") or "~/.local/state") / "pi-detector"

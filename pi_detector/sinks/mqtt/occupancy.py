@@ -1,0 +1,96 @@
+"""What is in the picture now, counted from the records of events."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from pi_detector.records import EventRecord
+
+
+class LabelState(msgspec.Struct, frozen=True):
+    """Objects of one label; ``moving`` are those of ``count`` that do not stand still."""
+
+    occupied: bool
+    count: int
+    moving: int
+
+
+class ZoneState(msgspec.Struct, frozen=True):
+    """Objects in one zone, by label as well."""
+
+    occupied: bool
+    count: int
+    labels: dict[str, int]
+
+
+class LineState(msgspec.Struct, frozen=True, rename={"inward": "in", "outward": "out"}):
+    """Objects that crossed one line since the start, in its two directions."""
+
+    inward: int = 0
+    outward: int = 0
+
+
+State = LabelState | ZoneState | LineState
+Place = tuple[str, str]
+"""Kind (``labels``, ``zones``, ``lines``) and name."""
+
+
+class Occupancy:
+    """Follows the open events.
+
+    Args:
+        labels: of the model.
+        zones: names.
+        lines: names.
+    """
+
+    def __init__(
+        self, labels: Iterable[str], zones: Iterable[str] = (), lines: Iterable[str] = ()
+    ) -> None:
+        self._labels = dict.fromkeys(labels)
+        self._zones = dict.fromkeys(zones)
+        self._lines = {name: LineState() for name in lines}
+        self._open: dict[str, EventRecord] = {}
+
+    def all(self) -> Iterator[tuple[Place, State]]:
+        """The state of all that is known."""
+        places = [("labels", name) for name in self._labels]
+        places += [("zones", name) for name in self._zones]
+        places += [("lines", name) for name in self._lines]
+        for place in places:
+            yield place, self._state(place)
+
+    def update(self, event: EventRecord) -> Iterator[tuple[Place, State]]:
+        """The states that a record of an event concerns."""
+        before = self._open.pop(event.id, None)
+        if event.phase != "end":
+            self._open[event.id] = event
+        places = {("labels", event.label): None}
+        places |= {("zones", name): None for name in event.zones}
+        if before is not None:
+            places[("labels", before.label)] = None
+            places |= {("zones", name): None for name in before.zones}
+        for crossing in event.transitions:
+            if crossing.kind in ("in", "out") and crossing.total is not None:
+                self._cross(crossing.name, crossing.kind, crossing.total)
+                places[("lines", crossing.name)] = None
+        for kind, name in places:
+            yield (kind, name), self._state((kind, name))
+
+    def _cross(self, name: str, direction: str, total: int) -> None:
+        field = "inward" if direction == "in" else "outward"
+        state = self._lines.get(name, LineState())
+        self._lines[name] = msgspec.structs.replace(state, **{field: total})
+
+    def _state(self, place: Place) -> State:
+        kind, name = place
+        if kind == "lines":
+            return self._lines[name]
+        if kind == "zones":
+            inside = Counter(each.label for each in self._open.values() if name in each.zones)
+            return ZoneState(bool(inside), inside.total(), dict(inside))
+        things = [each for each in self._open.values() if each.label == name]
+        return LabelState(bool(things), len(things), sum(not each.stationary for each in things))

@@ -1,0 +1,372 @@
+"""The thread that talks to the broker: connects, sends, waits for the next try."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from pi_detector.backoff import Backoff
+from pi_detector.config.settings import MqttSettings, RecoverySettings
+from pi_detector.errors import SinkError
+from pi_detector.records import StatusRecord, status_record
+from pi_detector.sinks.mqtt.link import CONNECT_TIMEOUT_S, Link, OnMessage
+from pi_detector.sinks.mqtt.outbox import Entry, Outbox
+from pi_detector.sinks.mqtt.topics import Topics
+from pi_detector.threads import Worker
+
+log = logging.getLogger(__name__)
+
+GRACE_S = 0.5
+"""An event that a broker at hand has not confirmed after this goes on disk."""
+_TICK_S = 1.0
+_CONNECT_TICK_S = 0.05
+_STEADY_S = 10.0
+"""A connection that lasted this long was none of a series of failures."""
+_FAREWELL_S = 1.5
+_LAST_WORD_S = 0.5
+# Below the 20 that brokers take by default before they confirm.
+_WINDOW = 16
+_LINK = "mqtt"
+
+_turns: dict[str, threading.Lock] = {}
+
+
+class Publisher:
+    """Keeps a connection, and gives the broker what it is handed; no method but ``close`` waits.
+
+    Three kinds of messages: events wait until they are confirmed, in order, on disk if need be; of
+    a kept topic the newest message counts and is sent again at each connection; what is passed on
+    goes to a broker that is there and has time, or nowhere.
+
+    Args:
+        settings: section `mqtt`.
+        recovery: delays between tries; its mode does not matter, a broker is always waited for.
+        topics: names.
+        outbox: of the events.
+        report: takes status records.
+        on_message: takes commands; None listens to none.
+
+    Attributes:
+        skipped: messages passed on that the network had no time for.
+    """
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        recovery: RecoverySettings,
+        topics: Topics,
+        *,
+        outbox: Outbox,
+        report: Callable[[StatusRecord], None],
+        on_message: OnMessage | None,
+    ) -> None:
+        self.skipped = 0
+        self._settings = settings
+        self._topics = topics
+        self._outbox = outbox
+        self._report = report
+        self._on_message = on_message
+        self._backoff = Backoff(recovery.first_delay_s, recovery.longest_delay_s)
+        self._lock = threading.Lock()
+        self._kept: dict[str, bytes] = {}
+        self._stale: dict[str, None] = {}
+        self._passing: list[tuple[str, bytes]] = []
+        self._in_flight: dict[int, Entry | str] = {}
+        self._refused: set[str] = set()
+        self._failure: str | None = None
+        self._disk_failure: str | None = None
+        self._told_lost = 0
+        self._closing = threading.Event()
+        self._wake = -1
+        self._worker: Worker | None = None
+
+    def start(self) -> None:
+        """Begin; a broker that is not there is waited for.
+
+        Raises:
+            SinkError: certificates that cannot be used.
+        """
+        self._new_link()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._worker = Worker("mqtt", self._run)
+
+    def event(self, payload: bytes) -> None:
+        """Publish an event record, now or later."""
+        self._outbox.add(payload)
+        self._nudge()
+
+    def keep(self, topic: str, payload: bytes) -> None:
+        """Publish what holds until the next message of its topic."""
+        with self._lock:
+            if self._kept.get(topic) == payload:
+                return
+            self._kept[topic] = payload
+            self._stale[topic] = None
+        self._nudge()
+
+    def pass_on(self, topic: str, payload: bytes) -> None:
+        """Publish to a broker that is there and has time."""
+        with self._lock:
+            self._passing.append((topic, payload))
+            if len(self._passing) > _WINDOW:
+                self._passing.pop(0)
+                self.skipped += 1
+        self._nudge()
+
+    def close(self) -> None:
+        """Send what can be sent in a moment, say goodbye, put the rest on disk."""
+        self._closing.set()
+        self._nudge()
+        if self._worker is None:
+            return
+        if not self._worker.join(time.monotonic() + _FAREWELL_S + 2 * _LAST_WORD_S):
+            log.warning("mqtt: the connection did not end in time")
+            return
+        with self._lock:
+            os.close(self._wake)
+            self._wake = -1
+        if self._worker.error is not None:
+            raise self._worker.error
+
+    def _nudge(self) -> None:
+        with self._lock:
+            if self._wake >= 0:
+                os.eventfd_write(self._wake, 1)
+
+    def _run(self) -> None:
+        # A reload starts the new publisher before the old one ends: one at a time has the queue
+        # and the client id.
+        with _turn(self._topics.client_id, self._closing) as mine:
+            if not mine:
+                self._give_up()
+                return
+            self._guard(self._outbox.open)
+            try:
+                while not self._closing.is_set():
+                    link = self._connect()
+                    if link is not None:
+                        self._serve(link)
+            finally:
+                self._guard(self._outbox.close)
+                self._give_up()
+
+    def _new_link(self) -> Link:
+        return Link(
+            self._settings,
+            self._topics,
+            client_id=self._topics.client_id,
+            wake=self._wake,
+            on_message=self._on_message,
+        )
+
+    def _connect(self) -> Link | None:
+        """A connection, or None after a failure and the wait that follows it."""
+        try:
+            link = self._new_link()
+            opening = Worker("mqtt-connect", link.open)
+            while not opening.join(time.monotonic() + _CONNECT_TICK_S):
+                self._keep_safe()
+                if self._closing.is_set():
+                    return None
+            if opening.error is not None:
+                raise opening.error
+            deadline = time.monotonic() + CONNECT_TIMEOUT_S
+            while not link.connected:
+                link.poll(_CONNECT_TICK_S)
+                self._calm()
+                self._keep_safe()
+                if self._closing.is_set():
+                    link.close()
+                    return None
+                if link.failure is None and time.monotonic() > deadline:
+                    raise SinkError(f"{link.broker}: no answer; does it speak MQTT?")
+                if link.failure is not None:
+                    raise SinkError(link.failure)
+        except SinkError as error:
+            self._failed(str(error))
+            return None
+        return link
+
+    def _serve(self, link: Link) -> None:
+        """Send over a connection until it ends."""
+        since_s = time.monotonic()
+        self._greet(link)
+        while link.failure is None and not self._closing.is_set():
+            self._exchange(link, _TICK_S)
+        if link.failure is None:
+            self._farewell(link)
+            return
+        self._in_flight.clear()
+        self._guard(self._outbox.rewind)
+        if time.monotonic() - since_s >= _STEADY_S:
+            self._backoff.reset()
+        self._failed(link.failure)
+
+    def _greet(self, link: Link) -> None:
+        with self._lock:
+            self._kept[self._topics.availability] = b"online"
+            self._stale = dict.fromkeys([self._topics.availability, *self._kept])
+            self._passing.clear()
+        if self._on_message is not None:
+            link.subscribe(self._topics.commands)
+        lost = self._outbox.lost - self._told_lost
+        self._told_lost = self._outbox.lost
+        waiting = self._outbox.waiting
+        after = f"; {waiting} events waited, {lost} were lost" if waiting or lost else ""
+        log.info(
+            "mqtt: connected to %s%s",
+            link.broker,
+            after,
+            extra={"DETECTOR_EVENT": "sink_live", "DETECTOR_SINK": _LINK},
+        )
+        self._failure = None
+        self._report(status_record("sink", _LINK, "live", lost=lost))
+
+    def _exchange(self, link: Link, timeout_s: float) -> None:
+        self._send(link)
+        link.poll(timeout_s)
+        self._calm()
+        self._settle(link)
+        oldest_s = self._outbox.unstored_since_s
+        if oldest_s is not None and time.monotonic() - oldest_s > GRACE_S:
+            self._keep_safe()
+
+    def _send(self, link: Link) -> None:
+        with self._lock:
+            stale = [(topic, self._kept[topic]) for topic in self._stale]
+            self._stale.clear()
+            passing, self._passing = self._passing, []
+        for topic, payload in stale:
+            self._publish_kept(link, topic, payload)
+        for topic, payload in passing:
+            if link.congested or link.publish(topic, payload, qos=0) is None:
+                self.skipped += 1
+        try:
+            while sum(isinstance(each, Entry) for each in self._in_flight.values()) < _WINDOW:
+                entry = self._outbox.take()
+                if entry is None:
+                    break
+                mid = link.publish(self._topics.events, entry.payload, qos=self._settings.qos)
+                if mid is None:
+                    link.close()
+                    break
+                self._in_flight[mid] = entry
+        except SinkError as error:
+            self._disk_failed(error)
+
+    def _publish_kept(self, link: Link, topic: str, payload: bytes) -> None:
+        retain = self._settings.retain or topic in (
+            self._topics.availability,
+            self._topics.discovery,
+        )
+        mid = link.publish(topic, payload, qos=self._settings.qos, retain=retain)
+        if mid is None and link.failure is None:
+            self._refuse(topic, f"{len(payload)} bytes are more than the broker takes")
+        elif mid is not None:
+            self._in_flight[mid] = topic
+
+    def _settle(self, link: Link) -> None:
+        """Look at what the broker confirmed or refused."""
+        acknowledged, link.acknowledged = link.acknowledged, []
+        for mid, refusal in acknowledged:
+            sent = self._in_flight.pop(mid, None)
+            if isinstance(sent, Entry) and refusal is None:
+                self._outbox.confirm(sent.number)
+            elif isinstance(sent, Entry):
+                link.close()
+                link.failure = (
+                    f"{link.broker}: the broker refuses {self._topics.events}: {refusal}; let this "
+                    "user write there"
+                )
+            elif sent is not None and refusal is not None:
+                self._refuse(sent, f"{refusal}; let this user write there")
+        if acknowledged:
+            self._guard(self._outbox.settle)
+
+    def _farewell(self, link: Link) -> None:
+        deadline = time.monotonic() + _FAREWELL_S
+        while self._outbox.waiting and link.failure is None and time.monotonic() < deadline:
+            self._exchange(link, _CONNECT_TICK_S)
+        self.keep(self._topics.availability, b"offline")
+        deadline = time.monotonic() + _LAST_WORD_S
+        self._exchange(link, 0.0)
+        while self._in_flight and link.failure is None and time.monotonic() < deadline:
+            self._exchange(link, _CONNECT_TICK_S)
+        link.close()
+
+    def _failed(self, reason: str) -> None:
+        """Tell of an outage once, and again when its reason changes; wait for the next try."""
+        delay_s = self._backoff.next_s()
+        if reason == self._failure:
+            log.debug("mqtt: %s; trying again in %.1f s", reason, delay_s)
+        else:
+            self._failure = reason
+            log.error(
+                "mqtt: %s; trying again in %.1f s, and until it works; events wait",
+                reason,
+                delay_s,
+                extra={"DETECTOR_EVENT": "sink_failed", "DETECTOR_SINK": _LINK},
+            )
+            self._report(status_record("sink", _LINK, "failed", reason=reason, retry_s=delay_s))
+        deadline = time.monotonic() + delay_s
+        while not self._closing.is_set() and (left_s := deadline - time.monotonic()) > 0:
+            self._keep_safe()
+            select.select([self._wake], [], [], min(left_s, _TICK_S))
+            self._calm()
+
+    def _keep_safe(self) -> None:
+        """Put events on disk, as long as no broker has them."""
+        self._guard(self._outbox.store)
+        self._guard(self._outbox.sync)
+
+    def _guard(self, disk_work: Callable[[], None]) -> None:
+        """Do what the disk may refuse; what it does not take stays in memory."""
+        try:
+            disk_work()
+        except SinkError as error:
+            self._disk_failed(error)
+        else:
+            if disk_work == self._outbox.store:
+                self._disk_failure = None
+
+    def _disk_failed(self, error: SinkError) -> None:
+        if str(error) == self._disk_failure:
+            return
+        self._disk_failure = str(error)
+        log.error("mqtt: %s; as many as fit wait in memory", error)
+        self._report(status_record("sink", _LINK, "failed", reason=str(error)))
+
+    def _refuse(self, topic: str, reason: str) -> None:
+        if topic not in self._refused:
+            self._refused.add(topic)
+            log.warning("mqtt: %s is not published: %s", topic, reason)
+            self._report(status_record("sink", _LINK, "refused", reason=f"{topic}: {reason}"))
+
+    def _give_up(self) -> None:
+        """Say what is lost now."""
+        lost = self._outbox.lost - self._told_lost
+        if lost:
+            log.error("mqtt: %d events were lost: there was no room for them", lost)
+
+    def _calm(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._wake)
+
+
+@contextlib.contextmanager
+def _turn(name: str, closing: threading.Event) -> Iterator[bool]:
+    """Wait for one's turn; False where the end came first."""
+    lock = _turns.setdefault(name, threading.Lock())
+    mine = False
+    while not mine and not closing.is_set():
+        mine = lock.acquire(timeout=_CONNECT_TICK_S)
+    try:
+        yield mine
+    finally:
+        if mine:
+            lock.release()

@@ -1,0 +1,206 @@
+"""The sink that publishes by MQTT."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from pi_detector.config.settings import MqttSettings, RecoverySettings
+from pi_detector.records import (
+    EventRecord,
+    Publication,
+    Result,
+    StatusRecord,
+    detections_record,
+    encode,
+)
+from pi_detector.sinks.draw import annotated
+from pi_detector.sinks.files import jpeg_of
+from pi_detector.sinks.mqtt.commands import command_of
+from pi_detector.sinks.mqtt.discovery import Place, discovery_payload
+from pi_detector.sinks.mqtt.occupancy import Occupancy, State
+from pi_detector.sinks.mqtt.outbox import Outbox
+from pi_detector.sinks.mqtt.publisher import Publisher
+from pi_detector.sinks.mqtt.store import Store
+from pi_detector.sinks.mqtt.topics import Topics, identifier
+
+log = logging.getLogger(__name__)
+
+_MEBIBYTE = 1024 * 1024
+_VIEW_INTERVAL_S = 2.0
+_VIEW_WIDTH = 1280
+_MOST_VIEWS = 16
+_COMMAND_INTERVAL_S = 1.0
+
+
+@dataclass(slots=True)
+class _View:
+    """The best view of an open event: its picture, until that is published."""
+
+    picture: bytes | None = None
+    label: str | None = None
+
+
+class MqttSink:
+    """Publishes events, states, pictures and status records; lives through outages by itself.
+
+    No method waits for network or disk, and a broker that is away is no failure of the sink: what
+    supervises sinks would drop the events that this one keeps until the broker is back.
+
+    Args:
+        settings: section `mqtt`, with its secrets.
+        recovery: delays between tries.
+        folder: of the queue.
+        model: name of the model, for Home Assistant.
+        place: labels, zones and lines.
+        report: takes status records about the connection; called from a thread of the sink.
+        command: takes the commands that others must obey: ``reload``.
+
+    Attributes:
+        setup: all that it was made from; a sink with an equal one may go on in its place.
+    """
+
+    name = "mqtt"
+    lossless = True
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        recovery: RecoverySettings,
+        folder: Path,
+        *,
+        model: str,
+        place: Place,
+        report: Callable[[StatusRecord], None],
+        command: Callable[[str], None],
+    ) -> None:
+        self.setup = (settings, recovery, folder, model, place)
+        self._settings = settings
+        self._place = place
+        self._model = model
+        self._command = command
+        self._topics = topics = Topics.of(settings)
+        self._occupancy = Occupancy(place.labels, place.zones, place.lines)
+        self._views: OrderedDict[str, _View] = OrderedDict()
+        self._viewed_s: dict[str, float] = {}
+        self._picture_wanted = False
+        self._commanded_s = 0.0
+        store = Store(
+            folder / f"mqtt-{identifier(topics.client_id)}.queue", settings.queue_mb * _MEBIBYTE
+        )
+        self._publisher = Publisher(
+            settings,
+            recovery,
+            topics,
+            outbox=Outbox(store),
+            report=report,
+            on_message=self._obey if settings.commands else None,
+        )
+
+    def start(self) -> None:
+        """Begin to connect.
+
+        Raises:
+            SinkError: certificates that cannot be used.
+        """
+        settings = self._settings
+        if settings.discovery:
+            self._publisher.keep(
+                self._topics.discovery,
+                discovery_payload(
+                    self._topics,
+                    self._model,
+                    self._place,
+                    qos=settings.qos,
+                    snapshots=settings.snapshots,
+                    commands=settings.commands,
+                ),
+            )
+        for (kind, name), state in self._occupancy.all():
+            self._keep_state(kind, name, state)
+        self._publisher.start()
+
+    def handle(self, item: Publication) -> None:
+        """Publish what concerns this sink, now or when the broker is there."""
+        match item:
+            case EventRecord():
+                self._event(item)
+            case StatusRecord():
+                self._publisher.keep(self._topics.status(item.part, item.name), encode(item))
+            case Result():
+                self._result(item)
+
+    def close(self) -> None:
+        """Say goodbye; events that the broker did not confirm stay on disk."""
+        self._publisher.close()
+        if self._publisher.skipped:
+            log.info("mqtt: %d detections were not published", self._publisher.skipped)
+
+    def _event(self, event: EventRecord) -> None:
+        self._publisher.event(encode(event))
+        for (kind, name), state in self._occupancy.update(event):
+            self._keep_state(kind, name, state)
+        if not self._settings.snapshots:
+            return
+        view = self._view(event.id)
+        view.label = event.label
+        self._show(view, at_once=event.phase != "update")
+        if event.phase == "end":
+            del self._views[event.id]
+
+    def _result(self, result: Result) -> None:
+        if self._settings.detections:
+            self._publisher.pass_on(self._topics.detections, encode(detections_record(result)))
+        if not (self._picture_wanted or (result.views and self._settings.snapshots)):
+            return
+        picture = jpeg_of(annotated(result, _VIEW_WIDTH), self.name)
+        if self._picture_wanted:
+            self._picture_wanted = False
+            self._publisher.keep(self._topics.picture, picture)
+        for seen in result.views if self._settings.snapshots else ():
+            view = self._view(seen.event_id)
+            view.picture = picture
+            self._show(view, at_once=False)
+
+    def _view(self, event_id: str) -> _View:
+        view = self._views.setdefault(event_id, _View())
+        while len(self._views) > _MOST_VIEWS:
+            self._views.popitem(last=False)
+        return view
+
+    def _show(self, view: _View, *, at_once: bool) -> None:
+        """Publish a view, unless another of its label was published a moment ago."""
+        if view.picture is None or view.label is None:
+            return
+        now_s = time.monotonic()
+        if at_once or now_s - self._viewed_s.get(view.label, -_VIEW_INTERVAL_S) >= _VIEW_INTERVAL_S:
+            self._viewed_s[view.label] = now_s
+            self._publisher.keep(self._topics.snapshot(view.label), view.picture)
+            view.picture = None
+
+    def _keep_state(self, kind: str, name: str, state: State) -> None:
+        self._publisher.keep(self._topics.state(kind, name), msgspec.json.encode(state))
+
+    def _obey(self, topic: str, payload: bytes, retained: bool) -> None:
+        """Do what a message asks for; called from the publisher's thread."""
+        try:
+            command = command_of(topic, payload, retained=retained)
+        except ValueError as error:
+            log.warning("mqtt: command refused: %s", error)
+            return
+        now_s = time.monotonic()
+        if now_s - self._commanded_s < _COMMAND_INTERVAL_S:
+            log.warning("mqtt: command refused: %s: at most one a second", command)
+            return
+        self._commanded_s = now_s
+        log.info("mqtt: command: %s", command, extra={"DETECTOR_EVENT": "command"})
+        if command == "picture":
+            self._picture_wanted = True
+        else:
+            self._command(command)

@@ -1,0 +1,120 @@
+"""Names of topics."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import socket
+from dataclasses import dataclass
+
+from pi_detector.config.settings import MqttSettings
+
+# Besides what MQTT forbids in a level, '%' itself, so that two names never become one topic.
+_UNFIT = re.compile(r"[+#/%\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]|^\$")
+_MOST_BYTES = 120
+_HASH_DIGITS = 12
+
+
+def level(name: str) -> str:
+    """A name as one level of a topic: what does not belong there is percent-encoded.
+
+    Different names give different levels; a very long one ends in a hash.
+    Source: MQTT 5.0, 1.5.4 UTF-8 encoded string, 4.7 topic names.
+
+    Example:
+        >>> level("gate/left #2")
+        'gate%2Fleft %232'
+    """
+    text = _UNFIT.sub(_percent, name) or "%"
+    data = text.encode()
+    if len(data) <= _MOST_BYTES:
+        return text
+    digest = hashlib.sha256(data).hexdigest()[:_HASH_DIGITS]
+    return f"{data[:_MOST_BYTES].decode(errors='ignore')}%{digest}"
+
+
+def _percent(found: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in found[0].encode("utf-8", "surrogatepass"))
+
+
+def identifier(name: str) -> str:
+    """A name of ASCII letters, digits, ``_`` and ``-``, as Home Assistant wants its ids."""
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name)
+    if plain == name and len(name) <= _MOST_BYTES:
+        return plain
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_DIGITS]
+    return f"{plain[:_MOST_BYTES]}_{digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics of one detector.
+
+    Attributes:
+        name: of the detector, as people know it.
+        prefix: that all its topics begin with.
+        discovery: Home Assistant's topic about it.
+        device_id: of the device in Home Assistant.
+        client_id: in the broker.
+    """
+
+    name: str
+    prefix: str
+    discovery: str
+    device_id: str
+    client_id: str
+
+    @classmethod
+    def of(cls, settings: MqttSettings) -> Topics:
+        """The topics that the settings ask for."""
+        name = settings.name or socket.gethostname()
+        device_id = f"pi-detector-{identifier(name)}"
+        return cls(
+            name=name,
+            prefix=settings.topic or f"pi-detector/{level(name)}",
+            discovery=f"{settings.discovery_prefix}/device/{device_id}/config",
+            device_id=device_id,
+            client_id=settings.client_id or device_id,
+        )
+
+    @property
+    def availability(self) -> str:
+        """``online`` or ``offline``."""
+        return f"{self.prefix}/status"
+
+    @property
+    def events(self) -> str:
+        """Event records."""
+        return f"{self.prefix}/events"
+
+    @property
+    def detections(self) -> str:
+        """Detections records."""
+        return f"{self.prefix}/detections"
+
+    @property
+    def commands(self) -> str:
+        """What is listened to: the filter of all commands."""
+        return f"{self.prefix}/command/+"
+
+    def command(self, name: str) -> str:
+        """A command."""
+        return f"{self.prefix}/command/{name}"
+
+    def status(self, part: str, name: str) -> str:
+        """Status records of a part; of outputs there are several."""
+        own = f"/{level(name)}" if part == "sink" else ""
+        return f"{self.prefix}/status/{level(part)}{own}"
+
+    def state(self, kind: str, name: str) -> str:
+        """What is in the picture now; ``kind`` is ``labels``, ``zones`` or ``lines``."""
+        return f"{self.prefix}/state/{kind}/{level(name)}"
+
+    def snapshot(self, label: str) -> str:
+        """The best view of the latest event of a label."""
+        return f"{self.prefix}/snapshot/{level(label)}"
+
+    @property
+    def picture(self) -> str:
+        """The picture that a command asked for."""
+        return f"{self.prefix}/picture"
