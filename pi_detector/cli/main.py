@@ -18,6 +18,7 @@ from pi_detector.cli import (
     doctor,
     events,
     models,
+    mqtt,
     replay,
     run,
     schema,
@@ -27,7 +28,19 @@ from pi_detector.errors import PiDetectorError
 
 logger = logging.getLogger(__name__)
 
-_COMMANDS = (run, detect, replay, events, doctor, models, config, bench, schema, completion)
+_COMMANDS = (
+    run,
+    detect,
+    replay,
+    events,
+    doctor,
+    models,
+    mqtt,
+    config,
+    bench,
+    schema,
+    completion,
+)
 _EXIT_SIGINT = 130
 
 _EPILOG = """\

@@ -38,6 +38,7 @@ class Link:
         client_id: of this connection.
         wake: file descriptor that ends a ``poll`` when it can be read.
         on_message: takes what arrives.
+        last_will: have the broker publish ``offline`` when this connection is lost.
 
     Attributes:
         connected: the broker accepted the connection.
@@ -53,6 +54,7 @@ class Link:
         client_id: str,
         wake: int,
         on_message: OnMessage | None = None,
+        last_will: bool = True,
     ) -> None:
         self.connected = False
         self.failure: str | None = None
@@ -63,7 +65,9 @@ class Link:
         self._wake = wake
         self._on_message = on_message
         self._most_bytes: int | None = None
-        self._client = self._make(settings, topics, client_id)
+        self._client = self._make(settings, client_id)
+        if last_will:
+            self._client.will_set(topics.availability, b"offline", qos=1, retain=True)
 
     @property
     def broker(self) -> str:
@@ -121,11 +125,16 @@ class Link:
         """Listen to topics."""
         self._client.subscribe(topic_filter, qos)
 
+    def give_up(self, reason: str) -> None:
+        """End a connection that is of no use."""
+        self._fail(reason)
+        self.close()
+
     def close(self) -> None:
         """End the connection; the last will is not published after a connection that worked."""
         self._client.disconnect()
 
-    def _make(self, settings: MqttSettings, topics: Topics, client_id: str) -> Client:
+    def _make(self, settings: MqttSettings, client_id: str) -> Client:
         from paho.mqtt import client as paho
 
         client = paho.Client(
@@ -139,7 +148,6 @@ class Link:
             client.username_pw_set(settings.username, settings.password or None)
         if settings.tls:
             client.tls_set_context(_tls_context(settings))
-        client.will_set(topics.availability, b"offline", qos=1, retain=True)
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
         client.on_publish = self._published

@@ -79,6 +79,8 @@ class Publisher:
         self._in_flight: dict[int, Entry | str] = {}
         self._refused: set[str] = set()
         self._failure: str | None = None
+        # The broker takes connections, and did not take the last event.
+        self._doubtful = False
         self._disk_failure: str | None = None
         self._told_lost = 0
         self._closing = threading.Event()
@@ -134,6 +136,8 @@ class Publisher:
             raise self._worker.error
 
     def _nudge(self) -> None:
+        if self._worker is not None and self._worker.error is not None:
+            raise self._worker.error
         with self._lock:
             if self._wake >= 0:
                 os.eventfd_write(self._wake, 1)
@@ -214,6 +218,12 @@ class Publisher:
             self._passing.clear()
         if self._on_message is not None:
             link.subscribe(self._topics.commands)
+        if not self._doubtful:
+            self._works(link)
+
+    def _works(self, link: Link) -> None:
+        """Tell that an outage is over."""
+        self._doubtful = False
         lost = self._outbox.lost - self._told_lost
         self._told_lost = self._outbox.lost
         waiting = self._outbox.waiting
@@ -232,9 +242,7 @@ class Publisher:
         link.poll(timeout_s)
         self._calm()
         self._settle(link)
-        oldest_s = self._outbox.unstored_since_s
-        if oldest_s is not None and time.monotonic() - oldest_s > GRACE_S:
-            self._keep_safe()
+        self._keep_safe()
 
     def _send(self, link: Link) -> None:
         with self._lock:
@@ -253,7 +261,7 @@ class Publisher:
                     break
                 mid = link.publish(self._topics.events, entry.payload, qos=self._settings.qos)
                 if mid is None:
-                    link.close()
+                    link.give_up("an event cannot be sent")
                     break
                 self._in_flight[mid] = entry
         except SinkError as error:
@@ -277,11 +285,13 @@ class Publisher:
             sent = self._in_flight.pop(mid, None)
             if isinstance(sent, Entry) and refusal is None:
                 self._outbox.confirm(sent.number)
+                if self._doubtful:
+                    self._works(link)
             elif isinstance(sent, Entry):
-                link.close()
-                link.failure = (
-                    f"{link.broker}: the broker refuses {self._topics.events}: {refusal}; let this "
-                    "user write there"
+                self._doubtful = True
+                link.give_up(
+                    f"the broker refuses {self._topics.events}: {refusal}; let this user write "
+                    "there"
                 )
             elif sent is not None and refusal is not None:
                 self._refuse(sent, f"{refusal}; let this user write there")
@@ -320,8 +330,11 @@ class Publisher:
             self._calm()
 
     def _keep_safe(self) -> None:
-        """Put events on disk, as long as no broker has them."""
-        self._guard(self._outbox.store)
+        """Put events on disk that no broker has: at once where none is there."""
+        oldest_s = self._outbox.unstored_since_s
+        away = self._failure is not None
+        if oldest_s is not None and (away or time.monotonic() - oldest_s > GRACE_S):
+            self._guard(self._outbox.store)
         self._guard(self._outbox.sync)
 
     def _guard(self, disk_work: Callable[[], None]) -> None:

@@ -1,0 +1,265 @@
+"""A broker that can be killed, a reader that never forgets, and programs that publish."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from paho.mqtt import client as paho
+
+from pi_detector.records import json_schema
+
+FEEDER = Path(__file__).with_name("feeder.py")
+PATIENCE_S = 40.0
+READER = "reader"
+NAME = "camera"
+PREFIX = f"pi-detector/{NAME}"
+EVENTS = f"{PREFIX}/events"
+STATUS = f"{PREFIX}/status"
+DISCOVERY = f"homeassistant/device/pi-detector-{NAME}/config"
+
+
+def wait_for(condition: Callable[[], object], what: object = "") -> float:
+    """Seconds until the condition holds."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < PATIENCE_S, what() if callable(what) else what
+        time.sleep(0.02)
+    return time.monotonic() - started
+
+
+class Broker:
+    """mosquitto on 127.0.0.1."""
+
+    def __init__(self, folder: Path, *lines: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port: int = probe.getsockname()[1]
+        self.folder = folder
+        self.lines = list(lines) or ["allow_anonymous true"]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        folder = self.folder
+        text = [
+            f"listener {self.port} 127.0.0.1",
+            f"persistence_location {folder}/",
+            "persistence true",
+            "autosave_interval 0",
+            "max_queued_messages 100000",
+            *(["user root"] if os.geteuid() == 0 else []),
+            *self.lines,
+        ]
+        (folder / "mosquitto.conf").write_text("\n".join(text) + "\n")
+        with (folder / "mosquitto.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                ["/usr/sbin/mosquitto", "-c", folder / "mosquitto.conf"], stdout=log, stderr=log
+            )
+        wait_for(self._answers, lambda: (folder / "mosquitto.log").read_text())
+
+    def _answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+        except OSError:
+            return False
+        return True
+
+    def send(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def stop(self, number: signal.Signals = signal.SIGKILL) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.send_signal(number)
+            self.process.wait()
+            self.process = None
+
+
+class Reader:
+    """Subscribes to everything, for good: what arrives while it is away is kept for it."""
+
+    def __init__(self, broker: Broker, **tls: Any) -> None:
+        self.messages: list[tuple[str, bytes, bool]] = []
+        self._ready = threading.Event()
+        self.client = paho.Client(
+            paho.CallbackAPIVersion.VERSION2, client_id=READER, clean_session=False
+        )
+        self.client.reconnect_delay_set(1, 1)
+        self.client.on_connect = lambda client, *_: client.subscribe("#", 1)
+        self.client.on_subscribe = lambda *_: self._ready.set()
+        self.client.on_message = lambda _client, _data, message: self.messages.append(
+            (message.topic, message.payload, message.retain)
+        )
+        if tls:
+            self.client.tls_set(**tls)
+        self.client.connect("127.0.0.1", broker.port)
+        self.client.loop_start()
+        assert self._ready.wait(PATIENCE_S)
+
+    def payloads(self, topic: str) -> list[bytes]:
+        return [payload for name, payload, _ in list(self.messages) if name == topic]
+
+    def last(self, topic: str) -> bytes | None:
+        return next(iter(self.payloads(topic)[::-1]), None)
+
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(payload) for payload in self.payloads(EVENTS)]
+
+    def numbers(self) -> list[int]:
+        """Numbers of the events in the order of their first arrival."""
+        return list(dict.fromkeys(int(event["sequence"]) for event in self.events()))
+
+    def close(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+class Program:
+    """A process of ours whose output is read."""
+
+    def __init__(self, command: list[Any], environ: dict[str, str]) -> None:
+        self.lines: list[str] = []
+        self.errors: list[str] = []
+        self.process = subprocess.Popen(
+            [sys.executable, *map(str, command)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **environ},
+            text=True,
+        )
+        for stream, lines in (
+            (self.process.stdout, self.lines),
+            (self.process.stderr, self.errors),
+        ):
+            threading.Thread(target=self._read, args=(stream, lines), daemon=True).start()
+
+    @staticmethod
+    def _read(stream: Any, lines: list[str]) -> None:
+        lines.extend(iter(stream.readline, ""))
+
+    def said(self, start: str) -> list[str]:
+        return [line.strip() for line in list(self.lines) if line.startswith(start)]
+
+    def waits_for(self, condition: Callable[[], object]) -> float:
+        return wait_for(condition, lambda: "".join([*self.lines[-20:], *self.errors[-20:]]))
+
+    def status(self) -> list[dict[str, Any]]:
+        """Status records about the connection, from a feeder."""
+        return [json.loads(line.removeprefix("status ")) for line in self.said("status ")]
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def end(self) -> None:
+        """Let a feeder close its sink."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        assert self.process.wait(PATIENCE_S) == 0, self.errors
+
+
+@pytest.fixture
+def make_broker(tmp_path: Path) -> Iterator[Callable[..., Broker]]:
+    made: list[Broker] = []
+
+    def make(*lines: str) -> Broker:
+        folder = tmp_path / f"broker{len(made)}"
+        folder.mkdir()
+        made.append(Broker(folder, *lines))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for broker in made:
+        broker.stop()
+
+
+@pytest.fixture
+def broker(make_broker: Callable[..., Broker]) -> Broker:
+    """A broker that already knows the reader, and still does after each kill."""
+    one = make_broker()
+    Reader(one).close()
+    one.stop(signal.SIGTERM)
+    one.start()
+    return one
+
+
+@pytest.fixture
+def reader(broker: Broker) -> Iterator[Reader]:
+    """Wants each record to fit the schema."""
+    one = Reader(broker)
+    yield one
+    one.close()
+    validator = jsonschema.Draft202012Validator(json_schema())
+    for topic, payload, _ in one.messages:
+        if topic in (EVENTS, f"{PREFIX}/detections") or topic.startswith(f"{STATUS}/"):
+            if payload:
+                validator.validate(json.loads(payload))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a settings file."""
+
+    def write(broker: Broker, **more: object) -> Path:
+        values: dict[str, object] = {
+            "host": "127.0.0.1",
+            "port": broker.port,
+            "name": NAME,
+            "queue": str(tmp_path / "state"),
+            **more,
+        }
+        path = tmp_path / "settings.toml"
+        lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+        path.write_text(
+            "[recovery]\nfirst_delay_s = 0.2\nlongest_delay_s = 0.5\n"
+            '[zones.garden]\npolygon = [[0, 0], [1, 0], [1, 1]]\n[output]\nstdout = "none"\n'
+            "[mqtt]\n" + "\n".join(lines) + "\n"
+        )
+        path.chmod(0o600)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Program]]:
+    started: list[Program] = []
+
+    def begin(*command: Any, **environ: str) -> Program:
+        started.append(Program(list(command), environ))
+        return started[-1]
+
+    yield begin
+    for program in started:
+        program.kill()
+
+
+@pytest.fixture
+def feed(start: Callable[..., Program]) -> Callable[..., Program]:
+    def begin(path: Path, first: int, count: int, interval_s: float = 0.01) -> Program:
+        return start(FEEDER, path, first, count, interval_s)
+
+    return begin
+
+
+@pytest.fixture
+def daemon(start: Callable[..., Program]) -> Callable[..., Program]:
+    def begin(path: Path, **environ: str) -> Program:
+        return start(
+            "-m", "pi_detector", "--config", path, "run", "--source", "demo:", **environ
+        )
+
+    return begin
