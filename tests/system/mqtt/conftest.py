@@ -65,7 +65,7 @@ class Broker:
             self.process = subprocess.Popen(
                 ["/usr/sbin/mosquitto", "-c", folder / "mosquitto.conf"], stdout=log, stderr=log
             )
-        wait_for(self._answers, lambda: (folder / "mosquitto.log").read_text())
+        wait_for(self._answers, (folder / "mosquitto.log").read_text)
 
     def _answers(self) -> bool:
         try:
@@ -258,8 +258,6 @@ def feed(start: Callable[..., Program]) -> Callable[..., Program]:
 @pytest.fixture
 def daemon(start: Callable[..., Program]) -> Callable[..., Program]:
     def begin(path: Path, **environ: str) -> Program:
-        return start(
-            "-m", "pi_detector", "--config", path, "run", "--source", "demo:", **environ
-        )
+        return start("-m", "pi_detector", "--config", path, "run", "--source", "demo:", **environ)
 
     return begin

@@ -12,7 +12,6 @@ import sys
 import time
 from datetime import UTC, datetime
 
-
 from pi_detector.config.load import load_settings
 from pi_detector.records import BestView, EventRecord, FrameSize, StatusRecord, encode
 from pi_detector.sinks.outlet import Outlet

@@ -94,7 +94,9 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )  # fmt: skip
     (folder / "san").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
     for name in ("broker", "client"):
-        openssl("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        openssl(
+            "req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}"
+        )
         openssl(
             "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key",
             "-CAcreateserial", "-out", f"{name}.crt", "-days", "2", "-extfile", "san",
@@ -152,7 +154,7 @@ def test_tls_that_fails_says_why(
     if "ca_file" in values:
         values = {**values, "ca_file": f"{certificates}/{values['ca_file']}"}
     feeder = feed(settings(tls_broker, **values), 0, 1)
-    feeder.waits_for(lambda: feeder.status())
+    feeder.waits_for(feeder.status)
     assert feeder.status()[0]["state"] == "failed"
     assert reason in feeder.status()[0]["reason"]
 
@@ -162,7 +164,9 @@ def test_a_certificate_that_is_not_there_ends_the_start(
 ) -> None:
     program = daemon(settings(broker, tls=True, ca_file="/nowhere/ca.crt"))
     assert program.process.wait(30) == 74
-    wait_for(lambda: "mqtt.ca_file: /nowhere/ca.crt: cannot be read: No such file" in log_of(program))
+    wait_for(
+        lambda: "mqtt.ca_file: /nowhere/ca.crt: cannot be read: No such file" in log_of(program)
+    )
 
 
 def test_a_wrong_password_is_told_tried_again_and_shown_nowhere(
