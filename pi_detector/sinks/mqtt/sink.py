@@ -14,6 +14,7 @@ import msgspec
 from pi_detector.config.settings import MqttSettings, RecoverySettings
 from pi_detector.records import (
     EventRecord,
+    PerformanceRecord,
     Publication,
     Result,
     StatusRecord,
@@ -133,6 +134,8 @@ class MqttSink:
                 self._event(item)
             case StatusRecord():
                 self._publisher.keep(self._topics.status(item.part, item.name), encode(item))
+            case PerformanceRecord():
+                self._publisher.keep(self._topics.performance, encode(item))
             case Result():
                 self._result(item)
 

@@ -93,6 +93,11 @@ class Topics:
         return f"{self.prefix}/detections"
 
     @property
+    def performance(self) -> str:
+        """Performance records."""
+        return f"{self.prefix}/performance"
+
+    @property
     def commands(self) -> str:
         """What is listened to: the filter of all commands."""
         return f"{self.prefix}/command/+"

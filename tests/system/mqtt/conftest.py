@@ -204,9 +204,9 @@ def reader(broker: Broker) -> Iterator[Reader]:
     one.close()
     validator = jsonschema.Draft202012Validator(json_schema())
     for topic, payload, _ in one.messages:
-        if topic in (EVENTS, f"{PREFIX}/detections") or topic.startswith(f"{STATUS}/"):
-            if payload:
-                validator.validate(json.loads(payload))
+        of_records = topic in (EVENTS, f"{PREFIX}/detections") or topic.startswith(f"{STATUS}/")
+        if of_records and payload:
+            validator.validate(json.loads(payload))
 
 
 @pytest.fixture
