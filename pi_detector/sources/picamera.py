@@ -121,7 +121,7 @@ class PicameraSource:
 
         Raises:
             SourceStalledError: the camera delivered nothing within ``read_timeout_s``.
-            SourceLostError: what it delivered cannot be decoded.
+            SourceLostError: it is gone, or what it delivered cannot be decoded.
         """
         if self._camera is None:
             raise SourceLostError(f"{self.name} is not open; open it first")
@@ -135,9 +135,18 @@ class PicameraSource:
                 f"{self.name}: the camera sent a damaged picture ({error}); check its cable"
             ) from error
         finally:
-            request.release()
+            self._release(request)
         image = to_rgb(main, self._granted["main"])
         return self._frames.from_rgb(image, moment, model_input=self._model_input(lores))
+
+    def _release(self, request: Any) -> None:
+        """Give a request back, which libcamera refuses to take of a camera that is gone."""
+        try:
+            request.release()
+        except RuntimeError as error:
+            raise SourceLostError(
+                f"{self.name}: the camera is gone ({error}); check its cable"
+            ) from error
 
     def close(self) -> None:
         """Stop the camera and give it back.

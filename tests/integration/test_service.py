@@ -220,6 +220,7 @@ def test_a_thousand_hangups_leave_everything_as_it_was(daemon: Start) -> None:
     one.wait_for(one.records)
     one.reload("[detection]\nmin_score = 0.5\n")
     one.wait_for(lambda: "settings read again" in one.log.read_text())
+    one.detections_go_on()  # an interpreter makes its threads when it is first used
     before = resources(one.process.pid)
     for _ in range(1000):
         one.process.send_signal(signal.SIGHUP)

@@ -324,11 +324,13 @@ def test_a_driver_that_hangs_ends_the_run_for_a_restart():
 def test_progress_stands_still_while_the_detector_hangs():
     class Hanging(SleepingDetector):
         def detect(self, ready):
-            if ready.frame.sequence:
+            frames.append(ready)
+            if len(frames) == 2:
                 seen.set()
                 release.wait()
             return super().detect(ready)
 
+    frames = []
     seen, release, stop = threading.Event(), threading.Event(), threading.Event()
     source = CountingSource(live=True, interval_s=0.001)
     pipeline = Pipeline(source, Hanging(), [], supervision=supervision(read_timeout_s=10))

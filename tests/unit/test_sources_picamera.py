@@ -69,6 +69,8 @@ class Request:
 
     def release(self) -> None:
         self.camera.released += 1
+        if self.camera.unplugged:
+            raise RuntimeError("Failed to queue request: No such device")
 
 
 class Job:
@@ -105,6 +107,7 @@ class Picamera2:
         self.jobs: list[Job] = []
         self.silent = self.hangs = self.damaged = False
         self.released = 0
+        self.unplugged = False
         self.closed = False
         Picamera2.last = self
 
@@ -256,6 +259,13 @@ def test_a_damaged_picture_releases_its_request(hardware: type[Picamera2]) -> No
     with pytest.raises(SourceLostError, match="damaged picture"):
         source.read()
     assert camera.released == 1
+
+
+def test_a_camera_that_was_unplugged_after_a_frame_is_lost(hardware: type[Picamera2]) -> None:
+    source, camera = opened()
+    camera.unplugged = True
+    with pytest.raises(SourceLostError, match="the camera is gone"):
+        source.read()
 
 
 def test_a_camera_that_cannot_be_closed(hardware: type[Picamera2]) -> None:

@@ -46,8 +46,9 @@ def allocate_planes(self: DmaAllocator, configurations: Any, _use_case: str) -> 
             fd = self.dmaHeap.alloc(f"virtual-{number}", stream.frame_size).get()
             self.open_fds.append(fd)
             planes = [plane(fd, 0, luma_bytes), plane(fd, luma_bytes, luma_bytes // 2)]
-            self.libcamera_fds.append(fd)
-            self.mapped_buffers_used[fd] = False
+            # libcamera has duplicates of its own, by whose numbers picamera2 keeps its books.
+            self.libcamera_fds.append(planes[0].fd)
+            self.mapped_buffers_used[planes[0].fd] = False
             buffer = libcamera.FrameBuffer(planes)
             buffers.append(buffer)
             self.mapped_buffers[buffer] = mmap.mmap(
