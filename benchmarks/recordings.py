@@ -21,7 +21,8 @@ import msgspec
 import numpy as np
 
 from pi_detector.clock import utc_now
-from pi_detector.config.settings import RecordingSettings, SourceSettings
+from pi_detector.config.outputs import RecordingSettings
+from pi_detector.config.settings import SourceSettings
 from pi_detector.frame import Frame
 from pi_detector.geometry import Detections
 from pi_detector.records import EventRecord, FrameSize, Result, Timings

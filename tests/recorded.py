@@ -13,7 +13,7 @@ import cv2
 import msgspec
 import numpy as np
 
-from pi_detector.config.settings import RecordingSettings
+from pi_detector.config.outputs import RecordingSettings
 from pi_detector.frame import Frame
 from pi_detector.geometry import Detections
 from pi_detector.records import BestView, EventRecord, FrameSize, Result, Timings, normalized

@@ -13,7 +13,8 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 from msgspec import inspect
 
-from pi_detector.config.settings import CONFIDENTIAL, MqttSettings, Point, Settings
+from pi_detector.config.outputs import MqttSettings
+from pi_detector.config.settings import CONFIDENTIAL, Point, Settings
 
 Path = tuple[str, ...]
 Problem = tuple[Path, str]

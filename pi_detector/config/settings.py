@@ -10,9 +10,15 @@ from typing import Annotated, Literal
 import msgspec
 
 from pi_detector.config.outline import polygon_problem, polyline_problem
+from pi_detector.config.outputs import (
+    LogSettings,
+    MqttSettings,
+    OutputSettings,
+    RecordingSettings,
+    TelemetrySettings,
+)
+from pi_detector.config.section import Seconds, Section, Share
 
-Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
 Point = tuple[Share, Share]
 """x, y in 0..1 of the picture's width and height, from its upper left corner."""
 # What a type cannot say is asked of the function in ``extra``; see ``check``.
@@ -20,11 +26,7 @@ Polygon = Annotated[tuple[Point, ...], msgspec.Meta(extra={"problem": polygon_pr
 Polyline = Annotated[tuple[Point, ...], msgspec.Meta(extra={"problem": polyline_problem})]
 
 
-class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A table of the settings file."""
-
-
-class SourceSettings(_Section, frozen=True):
+class SourceSettings(Section, frozen=True):
     """Where frames come from.
 
     Attributes:
@@ -51,7 +53,7 @@ class SourceSettings(_Section, frozen=True):
     isolation: Literal["auto", "on", "off"] = "auto"
 
 
-class ModelSettings(_Section, frozen=True):
+class ModelSettings(Section, frozen=True):
     """Which model, and how it runs.
 
     Attributes:
@@ -67,7 +69,7 @@ class ModelSettings(_Section, frozen=True):
     threads: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
 
 
-class DetectionSettings(_Section, frozen=True):
+class DetectionSettings(Section, frozen=True):
     """What counts as a detection.
 
     Attributes:
@@ -85,7 +87,7 @@ class DetectionSettings(_Section, frozen=True):
     max_detections: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
 
 
-class MotionSettings(_Section, frozen=True):
+class MotionSettings(Section, frozen=True):
     """The motion gate: the detector rests while nothing moves.
 
     Attributes:
@@ -114,7 +116,7 @@ class MotionSettings(_Section, frozen=True):
     masks: dict[str, Polygon] = {}
 
 
-class TrackingSettings(_Section, frozen=True):
+class TrackingSettings(Section, frozen=True):
     """The same number for the same object in every frame.
 
     Attributes:
@@ -137,7 +139,7 @@ class TrackingSettings(_Section, frozen=True):
     alike: tuple[tuple[str, ...], ...] = (("car", "bus", "truck"), ("bicycle", "motorcycle"))
 
 
-class EventSettings(_Section, frozen=True):
+class EventSettings(Section, frozen=True):
     """One event for one object that came and went: `new`, `update`, `end`.
 
     Attributes:
@@ -169,7 +171,7 @@ class EventSettings(_Section, frozen=True):
     cooldowns_s: dict[str, Seconds] = {}
 
 
-class FilterSettings(_Section, frozen=True):
+class FilterSettings(Section, frozen=True):
     """What an object of this label must be like for an event. The name is the label.
 
     Attributes:
@@ -188,7 +190,7 @@ class FilterSettings(_Section, frozen=True):
     min_score: Share | None = None
 
 
-class ZoneSettings(_Section, frozen=True):
+class ZoneSettings(Section, frozen=True):
     """An area that objects enter and leave with their feet: the middle of the box's lower edge.
 
     Attributes:
@@ -204,7 +206,7 @@ class ZoneSettings(_Section, frozen=True):
     cooldown_s: Seconds | None = None
 
 
-class LineSettings(_Section, frozen=True):
+class LineSettings(Section, frozen=True):
     """A line that objects cross with their feet: the middle of the box's lower edge.
 
     Attributes:
@@ -217,90 +219,7 @@ class LineSettings(_Section, frozen=True):
     labels: tuple[str, ...] = ()
 
 
-class OutputSettings(_Section, frozen=True):
-    """Where results go.
-
-    Attributes:
-        stdout: `jsonl` writes a record a line to standard output; `none` writes nothing there.
-        empty_frames: also write a record for a frame in which nothing was found.
-        snapshots: folder for annotated JPEG pictures of frames with detections; empty for none.
-        snapshot_interval_s: at most one snapshot in this time.
-        snapshot_keep: snapshots kept in the folder; the oldest are deleted.
-        snapshot_width: snapshots are scaled down to this width; 0 keeps the frame's size.
-        video: file for an annotated video; empty for none.
-        log: folder for records in rotated JSON Lines files; empty for none. In paths `$NAME` is an
-            environment variable, such as `$LOGS_DIRECTORY` of a service.
-        log_mb: size of all log files together, in MiB; the oldest are deleted.
-        log_detections: also log the records of frames with detections, which are many.
-    """
-
-    stdout: Literal["jsonl", "none"] = "jsonl"
-    empty_frames: bool = True
-    snapshots: str = ""
-    snapshot_interval_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 1.0
-    snapshot_keep: Annotated[int, msgspec.Meta(ge=1, le=1000000)] = 1000
-    snapshot_width: Annotated[int, msgspec.Meta(ge=0, le=8192)] = 0
-    video: str = ""
-    log: str = ""
-    log_mb: Annotated[int, msgspec.Meta(ge=1, le=1000000)] = 64
-    log_detections: bool = False
-
-
-class MqttSettings(_Section, frozen=True):
-    """Publishing by MQTT.
-
-    Attributes:
-        host: name or address of the broker; empty for none.
-        port: of the broker; 0 takes 1883, with `tls` 8883.
-        version: of the protocol; only `5` tells when the broker refuses a topic.
-        name: of this detector, also in Home Assistant; empty takes the host's name. Each detector
-            needs its own.
-        client_id: empty takes `pi-detector-` and the name.
-        topic: what all topics begin with; empty takes `pi-detector/` and the name.
-        username: for the broker; may be `${secret:NAME}`.
-        password: for the broker; better `${secret:NAME}` than the password itself.
-        tls: encrypt the connection, and check the broker's certificate.
-        ca_file: certificate of the authority that signed the broker's (PEM); empty takes the
-            system's authorities.
-        cert_file: certificate of this client (PEM), where the broker asks for one.
-        key_file: its key (PEM), not encrypted.
-        qos: quality of service of all but detections. 1 may deliver twice after an interruption,
-            2 makes that rarer and costs two more packets a message.
-        retain: the broker keeps states and pictures for those who subscribe later.
-        detections: also publish the record of each processed frame.
-        snapshots: publish the best view of each event, as JPEG.
-        discovery: let Home Assistant know what there is.
-        discovery_prefix: under which Home Assistant looks for that.
-        commands: obey commands; let the broker decide who may send them.
-        queue: folder where events wait while the broker is away; empty takes `$STATE_DIRECTORY`
-            of a service, else `~/.local/state/pi-detector`.
-        queue_mb: size of all waiting events together, in MiB; the oldest are given up.
-    """
-
-    host: str = ""
-    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
-    version: Literal["5", "3.1.1"] = "5"
-    name: str = ""
-    client_id: str = ""
-    topic: str = ""
-    username: str = ""
-    password: str = ""
-    tls: bool = False
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-    qos: Literal[1, 2] = 1
-    retain: bool = True
-    detections: bool = False
-    snapshots: bool = True
-    discovery: bool = True
-    discovery_prefix: str = "homeassistant"
-    commands: bool = False
-    queue: str = ""
-    queue_mb: Annotated[int, msgspec.Meta(ge=1, le=10000)] = 16
-
-
-class RecoverySettings(_Section, frozen=True):
+class RecoverySettings(Section, frozen=True):
     """What happens when a camera, stream or output fails.
 
     Attributes:
@@ -315,68 +234,7 @@ class RecoverySettings(_Section, frozen=True):
     longest_delay_s: Annotated[float, msgspec.Meta(ge=0.01, le=86400)] = 30.0
 
 
-class RecordingSettings(_Section, frozen=True):
-    """Recordings of events: clips and pictures in a folder that tidies itself.
-
-    Attributes:
-        enabled: record events.
-        path: folder of the recordings; empty takes `$STATE_DIRECTORY/recordings`, else
-            `~/.local/share/pi-detector/recordings`.
-        clips: record a video clip of each event; needs PyAV.
-        snapshots: keep each event's best view as a picture, with and without its box.
-        pre_s: a clip starts this long before its event.
-        post_s: and goes on this long after its end.
-        fps: at most this many frames a second in a clip.
-        max_kbps: at most this many kilobits a second in a clip.
-        width: clips are scaled down to this width in pixels; 0 keeps the frame's size.
-        encoder: `auto` takes the hardware's (`h264_v4l2m2m`) where it works, else `libx264`.
-        longest_clip_s: a clip that gets longer goes on in a further file, without a gap.
-        longest_event_s: an event that lasts longer is no longer filmed.
-        max_age_days: events older than this are deleted; 0 for never.
-        keep_days: by label, overrides `max_age_days`.
-        max_gb: the oldest events are deleted above this size in all; 0 for no limit.
-        min_free_mb: the oldest events are deleted where less than this is free on the disk.
-    """
-
-    enabled: bool = False
-    path: str = ""
-    clips: bool = True
-    snapshots: bool = True
-    pre_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 5.0
-    post_s: Annotated[float, msgspec.Meta(ge=0, le=120)] = 5.0
-    fps: Annotated[float, msgspec.Meta(ge=1, le=60)] = 10.0
-    max_kbps: Annotated[int, msgspec.Meta(ge=100, le=50000)] = 2000
-    width: Annotated[int, msgspec.Meta(ge=0, le=8192)] = 0
-    encoder: Literal["auto", "libx264", "h264_v4l2m2m"] = "auto"
-    longest_clip_s: Annotated[float, msgspec.Meta(ge=10, le=3600)] = 300.0
-    longest_event_s: Annotated[float, msgspec.Meta(ge=10, le=86400)] = 900.0
-    max_age_days: Annotated[float, msgspec.Meta(ge=0, le=36500)] = 30.0
-    keep_days: dict[str, Annotated[float, msgspec.Meta(gt=0, le=36500)]] = {}
-    max_gb: Annotated[float, msgspec.Meta(ge=0, le=100000)] = 8.0
-    min_free_mb: Annotated[int, msgspec.Meta(ge=0, le=10000000)] = 1000
-
-
-class TelemetrySettings(_Section, frozen=True):
-    """Records about speed, heat and memory (type `performance`).
-
-    Attributes:
-        interval_s: a record in this time, and at once when throttling changes; 0 for none.
-    """
-
-    interval_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 60.0
-
-
-class LogSettings(_Section, frozen=True):
-    """Log messages, on standard error.
-
-    Attributes:
-        level: lowest level that is written.
-    """
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
-
-
-class Settings(_Section, frozen=True):
+class Settings(Section, frozen=True):
     """All settings."""
 
     source: SourceSettings = SourceSettings()

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pi_detector.config.settings import OutputSettings, RecordingSettings, Settings
+from pi_detector.config.outputs import OutputSettings, RecordingSettings
+from pi_detector.config.settings import Settings
 from pi_detector.records import StatusRecord
 from pi_detector.sinks.base import Sink
 from pi_detector.sinks.files import output_path

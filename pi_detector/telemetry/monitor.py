@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from pi_detector.clock import clock_synchronized, utc_now
-from pi_detector.config.settings import TelemetrySettings
+from pi_detector.config.outputs import TelemetrySettings
 from pi_detector.readings import FrameFlow, ThrottlingFlags
 from pi_detector.records import PerformanceRecord
 from pi_detector.telemetry.host import names_of, read_host, read_throttling

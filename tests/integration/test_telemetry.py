@@ -15,7 +15,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pi_detector.config.settings import TelemetrySettings
+from pi_detector.config.outputs import TelemetrySettings
 from pi_detector.records import PerformanceRecord, encode, json_schema
 from pi_detector.telemetry import monitor as monitor_module
 from pi_detector.telemetry.histogram import Histogram

@@ -10,12 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pi_detector.config.load import load_settings
-from pi_detector.config.settings import (
-    FilterSettings,
-    LineSettings,
-    Settings,
-    ZoneSettings,
-)
+from pi_detector.config.settings import FilterSettings, LineSettings, Settings, ZoneSettings
 from pi_detector.config.text import EXAMPLES, commented_example, documentation, settings_toml
 
 # A loaded machine is no failure.

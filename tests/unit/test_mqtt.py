@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pi_detector.config.settings import MqttSettings
+from pi_detector.config.outputs import MqttSettings
 from pi_detector.errors import SinkError
 from pi_detector.sinks.mqtt.commands import command_of
 from pi_detector.sinks.mqtt.discovery import Place, discovery_payload

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pi_detector.config.settings import OutputSettings
+from pi_detector.config.outputs import OutputSettings
 from pi_detector.errors import SinkError
 from pi_detector.frame import Frame
 from pi_detector.geometry import Detections

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pi_detector.config.settings import MqttSettings
+from pi_detector.config.outputs import MqttSettings
 from pi_detector.errors import SinkError
 from pi_detector.sinks.mqtt.topics import Topics
 

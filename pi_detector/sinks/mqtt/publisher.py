@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from pi_detector.backoff import Backoff
-from pi_detector.config.settings import MqttSettings, RecoverySettings
+from pi_detector.config.outputs import MqttSettings
+from pi_detector.config.settings import RecoverySettings
 from pi_detector.errors import SinkError
 from pi_detector.records import StatusRecord, status_record
 from pi_detector.sinks.mqtt.link import CONNECT_TIMEOUT_S, Link, OnMessage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from pi_detector.config.settings import MqttSettings
+from pi_detector.config.outputs import MqttSettings
 from pi_detector.errors import SinkError, UsageError
 from pi_detector.sinks.mqtt.link import CONNECT_TIMEOUT_S, Link
 from pi_detector.sinks.mqtt.topics import Topics

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from pi_detector.config.settings import MqttSettings, RecoverySettings
+from pi_detector.config.outputs import MqttSettings
+from pi_detector.config.settings import RecoverySettings
 from pi_detector.records import (
     EventRecord,
     PerformanceRecord,

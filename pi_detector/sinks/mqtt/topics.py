@@ -7,7 +7,7 @@ import re
 import socket
 from dataclasses import dataclass
 
-from pi_detector.config.settings import MqttSettings
+from pi_detector.config.outputs import MqttSettings
 
 # Besides what MQTT forbids in a level, '%' itself, so that two names never become one topic.
 _UNFIT = re.compile(r"[+#/%\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]|^\$")

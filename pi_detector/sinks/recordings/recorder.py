@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from pi_detector.config.settings import RecordingSettings
+from pi_detector.config.outputs import RecordingSettings
 from pi_detector.errors import SinkError
 from pi_detector.frame import Frame
 from pi_detector.sinks.draw import preview

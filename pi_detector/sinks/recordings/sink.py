@@ -7,7 +7,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from pi_detector.config.settings import RecordingSettings
+from pi_detector.config.outputs import RecordingSettings
 from pi_detector.errors import SinkError
 from pi_detector.records import BoxPx, EventRecord, Publication, Result, StatusRecord, rounded_px
 from pi_detector.sinks.recordings.disk import DiskThread

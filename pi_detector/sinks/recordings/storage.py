@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from pi_detector.config.settings import RecordingSettings
+from pi_detector.config.outputs import RecordingSettings
 from pi_detector.sinks.files import unwritable, write_whole
 from pi_detector.sinks.recordings.catalogue import Catalogue
 from pi_detector.sinks.recordings.layout import Entry, write_sidecar
