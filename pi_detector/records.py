@@ -63,10 +63,12 @@ class View:
     Attributes:
         event_id: of the event, whose records have it as ``id``.
         box_px: where the object is, x1, y1, x2, y2 in pixels of the frame.
+        score: of its detection there, 0..1.
     """
 
     event_id: str
     box_px: BoxPx
+    score: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import numpy as np
 from pi_detector.config.outputs import RecordingSettings
 from pi_detector.frame import Frame
 from pi_detector.geometry import Detections
-from pi_detector.records import BestView, EventRecord, FrameSize, Result, Timings, normalized
+from pi_detector.records import BestView, EventRecord, FrameSize, Result, Timings, View, normalized
 from pi_detector.sinks.recordings.filters import Filter
 from pi_detector.sinks.recordings.index import Index, Row
 from pi_detector.sinks.recordings.sink import RecordingSink
@@ -70,7 +70,7 @@ class Camera:
     size: tuple[int, int] = (WIDTH, HEIGHT)
     source: str = "demo"
 
-    def frame(self, step_s: float = 0.1) -> None:
+    def frame(self, step_s: float = 0.1, views: tuple[View, ...] = ()) -> None:
         """One frame, ``step_s`` after the last."""
         self.at_s += step_s
         box = next(iter(self.objects.values()), None)
@@ -93,7 +93,7 @@ class Camera:
         )
         self.taken.append(self.at_s)
         self.number += 1
-        self.sink.handle(Result(frame, found, LABELS, Timings(1, 1, 1, 3)))
+        self.sink.handle(Result(frame, found, LABELS, Timings(1, 1, 1, 3), views=views))
 
     def frames(self, seconds: float, step_s: float = 0.1) -> None:
         for _ in range(round(seconds / step_s)):

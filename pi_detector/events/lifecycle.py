@@ -143,7 +143,7 @@ class LifeCycle:
         if value <= event.best_value * _BETTER:
             return None
         event.best, event.best_value = (thing.last, thing.box, score), value
-        return View(event.id, rounded_px(thing.box))
+        return View(event.id, rounded_px(thing.box), score)
 
     def end(self, thing: TrackedObject, reason: EndReason, scene: Scene) -> EventRecord | None:
         """The last record of an object; None where its event never began."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pi_detector.config.outputs import RecordingSettings
 from pi_detector.errors import SinkError
-from pi_detector.records import BoxPx, EventRecord, Publication, Result, StatusRecord, rounded_px
+from pi_detector.records import EventRecord, Publication, Result, StatusRecord
 from pi_detector.sinks.recordings.disk import DiskThread
 from pi_detector.sinks.recordings.encoder import load_av
 from pi_detector.sinks.recordings.layout import (
@@ -25,7 +25,7 @@ from pi_detector.sinks.recordings.layout import (
 from pi_detector.sinks.recordings.recorder import Clip, Recorder
 from pi_detector.sinks.recordings.storage import Storage
 from pi_detector.sinks.recordings.tracked import TrackedEvent
-from pi_detector.sinks.recordings.views import better_view
+from pi_detector.sinks.recordings.views import Picture, picture_of
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,6 @@ class RecordingSink:
         self._recorder = self._make_recorder() if self._settings.clips else None
         self._events: dict[str, TrackedEvent] = {}  # by path, also those whose clip goes on
         self._open: dict[str, TrackedEvent] = {}  # by id
-        self._by_track: dict[int, TrackedEvent] = {}
         self._last: Result | None = None
         self._broken: str | None = None
         self._recovered = False
@@ -130,28 +129,19 @@ class RecordingSink:
 
     def _see(self, result: Result) -> None:
         self._last = result
-        tracks = result.detections.track_id
-        if result.inferred and tracks is not None and self._by_track:
-            for row, track in enumerate(tracks.tolist()):
-                event = self._by_track.get(track)
-                if event is not None:
-                    box = rounded_px(result.detections.xyxy[row].tolist())
-                    self._view(event, result, box, float(result.detections.score[row]))
+        for view in result.views:
+            event = self._open.get(view.event_id)
+            if event is not None:
+                event.picture = picture_of(result, view.box_px, view.score)
         if self._recorder is not None:
             self._recorder.see(result.frame)
-
-    def _view(self, event: TrackedEvent, result: Result, box: BoxPx, score: float) -> None:
-        event.view = better_view(event.view, result, event.record, box, score) or event.view
 
     def _hear(self, record: EventRecord) -> None:
         event = self._open.get(record.id) or self._begin(record)
         event.record = record
-        last = self._last
         if record.phase == "end":
             self._let_go(event)
             self._end(event)
-        elif last is not None and last.frame.sequence == record.sequence:
-            self._view(event, last, record.box_px, record.score)
 
     def _begin(self, record: EventRecord) -> TrackedEvent:
         if len(self._open) >= MOST_OPEN:
@@ -159,16 +149,26 @@ class RecordingSink:
             log.warning("recordings: more than %d events at a time", MOST_OPEN)
             self._let_go(silent)
             self._end(silent, interrupted=True)
-        event = TrackedEvent(record, self._number, self._free_path(record))
+        path = self._free_path(record)
+        event = TrackedEvent(record, self._number, path, self._first_picture(record))
         self._number += 1
         self._events[event.path] = self._open[record.id] = event
-        self._by_track[record.track_id] = event
         if self._recorder is not None:
             settings = self._settings
             begin_ns = record.monotonic_ns - round((record.duration_s + settings.pre_s) * 1e9)
             until_ns = record.monotonic_ns + round(settings.longest_event_s * 1e9)
             self._recorder.hold(event.path, begin_ns, until_ns)
         return event
+
+    def _first_picture(self, record: EventRecord) -> Picture | None:
+        """The frame in which an event is told for the first time: it came before the record."""
+        last = self._last
+        if last is None or last.frame.sequence != record.sequence:
+            return None
+        for view in last.views:
+            if view.event_id == record.id:
+                return picture_of(last, view.box_px, view.score)
+        return picture_of(last, record.box_px, record.score)
 
     def _let_go(self, event: TrackedEvent) -> None:
         """Stop recording for an event that ended, after the time that follows it."""
@@ -185,9 +185,8 @@ class RecordingSink:
     def _end(self, event: TrackedEvent, *, interrupted: bool = False) -> None:
         event.ended, event.interrupted = True, interrupted
         del self._open[event.record.id]
-        self._by_track.pop(event.record.track_id, None)
-        view, event.view = event.view, None
-        if view is not None:
+        picture, event.picture = event.picture, None
+        if picture is not None:
             event.pictures = (Media(f"{event.path}{THUMBNAIL}", "thumbnail"),)
             if self._settings.snapshots:
                 event.pictures += (
@@ -195,8 +194,8 @@ class RecordingSink:
                     Media(f"{event.path}{CLEAN}", "clean"),
                 )
         if event.pictures or event.clips:  # else there was no frame of it
-            size = 0 if view is None else len(view.jpeg)
-            self._disk.submit(partial(self._storage.store, event.entry(), view), size)
+            size = 0 if picture is None else len(picture.jpeg)
+            self._disk.submit(partial(self._storage.store, event.entry(), picture), size)
         if event.complete:
             self._forget(event)
 

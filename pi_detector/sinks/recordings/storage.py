@@ -11,7 +11,7 @@ from pi_detector.sinks.recordings.catalogue import Catalogue
 from pi_detector.sinks.recordings.layout import Entry, write_sidecar
 from pi_detector.sinks.recordings.reconcile import reconcile
 from pi_detector.sinks.recordings.retention import Retention
-from pi_detector.sinks.recordings.views import View, pictures
+from pi_detector.sinks.recordings.views import Picture, drawn
 
 log = logging.getLogger(__name__)
 
@@ -63,20 +63,20 @@ class Storage:
             raise unwritable(folder, error) from error
         write_sidecar(self._root, entry)
 
-    def store(self, entry: Entry, view: View | None) -> None:
+    def store(self, entry: Entry, picture: Picture | None) -> None:
         """Write an event's sidecar, its pictures, and then its row.
 
         Args:
             entry: names the pictures.
-            view: the best view of the event, where its pictures are to be written.
+            picture: the best view of the event, where its pictures are to be written.
 
         Raises:
             SinkError: they cannot be written.
         """
         self.note(entry)
-        if view is not None:
-            annotated, thumbnail = pictures(view)
-            data = {"snapshot": annotated, "clean": view.jpeg, "thumbnail": thumbnail}
+        if picture is not None:
+            annotated, thumbnail = drawn(picture, entry.event)
+            data = {"snapshot": annotated, "clean": picture.jpeg, "thumbnail": thumbnail}
             for media in entry.files:
                 if media.kind in data:
                     write_whole(self._root / media.path, data[media.kind], durable=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pi_detector.records import EventRecord
 from pi_detector.sinks.recordings.layout import Entry, Media
 from pi_detector.sinks.recordings.recorder import Clip
-from pi_detector.sinks.recordings.views import View
+from pi_detector.sinks.recordings.views import Picture
 
 
 @dataclass(eq=False)
@@ -18,18 +18,18 @@ class TrackedEvent:
         record: the latest.
         number: in the order of recording.
         path: of its files without their suffixes, relative to the folder of the recordings.
-        view: the best so far.
+        picture: the best view so far.
         clips: those that show it.
         named: how many clips are named after it.
         ended: nothing further will be told of it.
         interrupted: and its end was not told either.
-        pictures: of its best view, once it ended.
+        pictures: files of its best view, once it ended.
     """
 
     record: EventRecord
     number: int
     path: str
-    view: View | None = None
+    picture: Picture | None = None
     clips: list[Clip] = field(default_factory=list)
     named: int = 0
     ended: bool = False
