@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pi_detector.config.outputs import MetricsSettings
 from pi_detector.config.settings import Settings
 from pi_detector.detector.bundle import Bundle, load_model
 from pi_detector.detector.detector import Detector
@@ -21,13 +22,19 @@ from pi_detector.notify import Notifier
 from pi_detector.pipeline import Counters, Pipeline, Supervision
 from pi_detector.records import PerformanceRecord, StatusRecord, status_record
 from pi_detector.sinks.base import Sink
-from pi_detector.sinks.registry import make_mqtt_sink, make_recording_sinks, make_sinks
+from pi_detector.sinks.registry import (
+    make_mqtt_sink,
+    make_recording_sinks,
+    make_sinks,
+    make_textfile_sink,
+)
 from pi_detector.sources.registry import make_source
-from pi_detector.telemetry.monitor import FlowTotals, PerformanceMonitor
+from pi_detector.telemetry.monitor import FlowTotals, PerformanceMonitor, RunState
 from pi_detector.threads import Worker
 
 if TYPE_CHECKING:
     from pi_detector.sinks.mqtt.sink import MqttSink
+    from pi_detector.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +45,7 @@ _FEED_SHARE = 0.25
 _GRACE_SHARE = 0.5
 _GRACE_S = 10.0
 # What these sections say is asked of a camera when it is opened, or goes on over many frames.
-_AT_START_ONLY = ("source", "recovery", "recording")
+_AT_START_ONLY = ("source", "recovery", "recording", "metrics")
 _OF_DETECTOR = {"model", "detection", "tracking"}
 _OF_EVENTS = {"tracking", "events", "filters", "zones", "lines"}
 _OF_SINKS = {"output", "telemetry"}
@@ -81,6 +88,8 @@ class Service:
             settings.telemetry, lambda: self._pipeline.source_name, self._flow, self._publish
         )
         self._recordings = make_recording_sinks(settings.recording, environ)
+        self._metrics = make_metrics(settings, self._run_state)
+        self._metric_sinks = self._make_metric_sinks(settings.metrics)
         self._mqtt: MqttSink | None = None
         self._pipeline = Pipeline(
             source,
@@ -102,6 +111,14 @@ class Service:
     def unstopped(self) -> list[str]:
         """Names of the threads that did not end when they should."""
         return self._pipeline.unstopped
+
+    @property
+    def exposition(self) -> Callable[[], tuple[bytes, str]] | None:
+        """Gives the metrics for an HTTP response, body and content type, to any thread.
+
+        None where the settings ask for no metrics.
+        """
+        return None if self._metrics is None else self._metrics.exposition
 
     def reload(self) -> None:
         """Have the settings read again, soon. Several wishes may be met by one reading."""
@@ -150,11 +167,19 @@ class Service:
         )
         if self._mqtt is None or mqtt is None or mqtt.setup != self._mqtt.setup:
             self._mqtt = mqtt
-        sinks = [*make_sinks(settings.output), *self._recordings]
+        sinks = [*make_sinks(settings.output), *self._recordings, *self._metric_sinks]
         if self._mqtt is not None:
             sinks.append(self._mqtt)
         if settings.telemetry.interval_s:
             sinks.append(self._monitor.meter)
+        return sinks
+
+    def _make_metric_sinks(self, settings: MetricsSettings) -> list[Sink]:
+        if self._metrics is None:
+            return []
+        sinks: list[Sink] = [self._metrics]
+        if settings.textfile:
+            sinks.append(make_textfile_sink(settings, self._metrics.text, self._publish))
         return sinks
 
     def _replace_sinks(self, new: Settings, detector: Detector, *, anyway: bool) -> None:
@@ -177,6 +202,16 @@ class Service:
         counters = self._pipeline.counters
         return FlowTotals(
             counters.captured, counters.processed, counters.dropped, self._pipeline.sink_dropped
+        )
+
+    def _run_state(self) -> RunState:
+        return RunState(
+            self._flow(),
+            self._pipeline.source_name,
+            self._pipeline.source_state == "live",
+            self._detector.name,
+            self._detector.runtime,
+            self._settings.telemetry.interval_s,
         )
 
     def _publish(self, record: PerformanceRecord | StatusRecord) -> None:
@@ -303,6 +338,15 @@ def make_stage(settings: Settings, detector: Detector) -> EventStage:
 def make_gate(settings: Settings) -> MotionGate | None:
     """The motion gate, where the settings want one."""
     return MotionGate(settings.motion) if settings.motion.enabled else None
+
+
+def make_metrics(settings: Settings, state: Callable[[], RunState]) -> Metrics | None:
+    """The metrics, where the settings want them: else their library is not even imported."""
+    if not settings.metrics.textfile:
+        return None
+    from pi_detector.telemetry.metrics import Metrics
+
+    return Metrics(settings.metrics.detector, state)
 
 
 def differ(old: Settings, new: Settings, section: str) -> bool:

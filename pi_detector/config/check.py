@@ -59,6 +59,9 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
         for low, high in (("min_area", "max_area"), ("min_aspect", "max_aspect")):
             if getattr(limits, low) > getattr(limits, high):
                 yield path, f"{dotted(path)}: {low} is above {high}; nothing would pass"
+    textfile = settings.metrics.textfile
+    if textfile and not textfile.endswith(".prom"):
+        yield ("metrics", "textfile"), "metrics.textfile: must end in .prom to be read"
     yield from _mqtt_conflicts(settings.mqtt)
 
 

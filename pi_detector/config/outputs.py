@@ -143,6 +143,22 @@ class TelemetrySettings(Section, frozen=True):
     interval_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 60.0
 
 
+class MetricsSettings(Section, frozen=True):
+    """Metrics for Prometheus.
+
+    Attributes:
+        textfile: file for the textfile collector of node_exporter; empty for none. Best in memory:
+            `$RUNTIME_DIRECTORY/pi-detector.prom` of a service.
+        interval_s: the file is written once in this time.
+        detector: label `detector` of all metrics, which tells several detectors of one machine
+            apart; empty for none.
+    """
+
+    textfile: str = ""
+    interval_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 15.0
+    detector: str = ""
+
+
 class LogSettings(Section, frozen=True):
     """Log messages, on standard error.
 

@@ -12,6 +12,7 @@ import msgspec
 from pi_detector.config.outline import polygon_problem, polyline_problem
 from pi_detector.config.outputs import (
     LogSettings,
+    MetricsSettings,
     MqttSettings,
     OutputSettings,
     RecordingSettings,
@@ -251,6 +252,7 @@ class Settings(Section, frozen=True):
     recovery: RecoverySettings = RecoverySettings()
     recording: RecordingSettings = RecordingSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 
 

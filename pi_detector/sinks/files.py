@@ -79,7 +79,7 @@ def jpeg_of(image: ImageArray, name: object) -> bytes:
     return data.tobytes()
 
 
-def write_whole(path: Path, data: bytes, *, durable: bool = False) -> None:
+def write_whole(path: Path, data: bytes, *, durable: bool = False, mode: int | None = None) -> None:
     """Write a file; it appears complete or not at all, in place of one of that name.
 
     Args:
@@ -87,6 +87,7 @@ def write_whole(path: Path, data: bytes, *, durable: bool = False) -> None:
         data: its content.
         durable: the content is on the disk before the name is; without it, a power cut may leave
             an empty file of that name.
+        mode: permissions; None leaves them to the process's umask.
 
     Raises:
         SinkError: it cannot be written.
@@ -95,6 +96,8 @@ def write_whole(path: Path, data: bytes, *, durable: bool = False) -> None:
     try:
         with aside.open("wb") as file:
             file.write(data)
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pi_detector.config.outputs import OutputSettings, RecordingSettings
+from pi_detector.config.outputs import MetricsSettings, OutputSettings, RecordingSettings
 from pi_detector.config.settings import Settings
 from pi_detector.records import StatusRecord
 from pi_detector.sinks.base import Sink
@@ -16,6 +16,7 @@ from pi_detector.sinks.recordings.layout import recordings_folder
 from pi_detector.sinks.recordings.sink import RecordingSink
 from pi_detector.sinks.snapshots import SnapshotSink
 from pi_detector.sinks.stdout import JsonLinesSink
+from pi_detector.sinks.textfile import TextfileSink
 from pi_detector.sinks.video import VideoSink
 
 if TYPE_CHECKING:
@@ -67,6 +68,24 @@ def make_recording_sinks(settings: RecordingSettings, environ: Mapping[str, str]
     if not settings.enabled:
         return []
     return [RecordingSink(recordings_folder(settings.path, environ), settings)]
+
+
+def make_textfile_sink(
+    settings: MetricsSettings,
+    text: Callable[[], bytes],
+    report: Callable[[StatusRecord], None],
+) -> TextfileSink:
+    """The sink that writes a file of metrics, not started.
+
+    Args:
+        settings: of the metrics.
+        text: gives the metrics.
+        report: takes status records about the file.
+
+    Raises:
+        SinkError: a path that makes no sense.
+    """
+    return TextfileSink(output_path(settings.textfile), settings.interval_s, text, report)
 
 
 def make_mqtt_sink(

@@ -82,11 +82,13 @@ class SupervisedSink:
                 self._recovered()
 
     def close(self) -> None:
-        """Close the sink. What it cannot finish is logged."""
+        """Close the sink, which ends an outage too. What it cannot finish is logged."""
         try:
             self._sink.close()
         except SinkError as error:
             log.error("%s: %s", self.name, error, extra=self._fields("sink_failed"))
+        if self._down:
+            self._report(status_record("sink", self.name, "stopped", lost=self._lost))
 
     def _start(self) -> None:
         if not self._started:

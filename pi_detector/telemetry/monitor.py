@@ -48,6 +48,27 @@ class FlowTotals:
 
 
 @dataclass(frozen=True, slots=True)
+class RunState:
+    """What is asked of a run when its metrics are read.
+
+    Attributes:
+        flow: totals of frames.
+        source: its name.
+        source_live: whether it delivers frames.
+        model: name of the model.
+        runtime: what runs the model.
+        readings_interval_s: a performance record comes in this time; 0 for none.
+    """
+
+    flow: FlowTotals
+    source: str
+    source_live: bool
+    model: str
+    runtime: str
+    readings_interval_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Begin:
     """Where the last record left off."""
 
