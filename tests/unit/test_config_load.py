@@ -382,3 +382,8 @@ def test_control_characters_of_a_value_do_not_reach_the_terminal() -> None:
     message = refused(None, "log.level=\x7f\x9b2J\u202e")
     assert message.isprintable()
     assert r"\x7f\x9b2J\u202e" in message
+
+
+def test_a_textfile_that_would_not_be_read(file: Path) -> None:
+    file.write_text('[metrics]\ntextfile = "/run/pi-detector.txt"\n')
+    assert refused(file) == f"{file}:2: metrics.textfile: must end in .prom to be read"

@@ -120,6 +120,18 @@ def test_a_sink_that_never_worked_ends_the_run_unless_it_is_to_be_waited_for():
     assert [record.state for record in records] == ["failed", "live"]
 
 
+def test_closing_a_sink_that_is_down_ends_its_outage():
+    sink = FragileSink()
+    supervised, records = supervise(sink, delay_s=3600)
+    supervised.start()
+    supervised.handle(a_result(0))
+    sink.broken = True
+    supervised.handle(a_result(1))
+    supervised.handle(a_result(2))
+    supervised.close()
+    assert [(record.state, record.lost) for record in records] == [("failed", 0), ("stopped", 2)]
+
+
 def test_a_sink_that_cannot_finish_says_so_and_the_others_are_closed(
     caplog: pytest.LogCaptureFixture,
 ):
