@@ -16,7 +16,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help run install deb test lint format pytest test-tflite test-deploy model fuzz \
-	test-system test-v4l2 test-uvc test-picamera2 test-vm test-service test-rtsp test-mqtt soak kill-test clean
+	test-system test-v4l2 test-uvc test-picamera2 test-vm test-service test-rtsp test-mqtt test-metrics soak kill-test clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -96,7 +96,7 @@ fuzz: $(VENV)/.fuzz  ## damaged settings, manifests, pictures, videos, models; F
 test-system: $(VENV)/.dev  ## Debian arm64, cameras of real drivers, a real systemd; installs tools with apt
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=bookworm tests/system/arm64/run.sh $(PICTURE)
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=trixie tests/system/arm64/run.sh $(PICTURE)
-	$(MAKE) test-rtsp test-mqtt test-v4l2 test-uvc test-picamera2 test-vm
+	$(MAKE) test-rtsp test-mqtt test-metrics test-v4l2 test-uvc test-picamera2 test-vm
 	$(MAKE) test-service SUITE=bookworm
 	$(MAKE) test-service SUITE=trixie
 
@@ -120,6 +120,9 @@ test-rtsp: $(VENV)/.dev  ## a network camera that freezes, dies and comes back; 
 
 test-mqtt: $(VENV)/.dev  ## a real MQTT broker and its faults; installs tools with apt
 	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/mqtt/run.sh $(ARGS)
+
+test-metrics: $(VENV)/.dev  ## metrics with a real Prometheus and node_exporter; installs tools with apt
+	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/metrics/run.sh $(ARGS)
 
 # SECONDS=3600 is the long one.
 soak: SECONDS ?= 600

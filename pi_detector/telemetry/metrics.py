@@ -104,9 +104,10 @@ class Metrics:
         self._reopenings = counter(
             "source_reopenings", "Times that the source delivered frames again after a failure."
         )
-        self._stages = histogram(
-            "stage_duration_seconds", "Time that a frame took in a stage.", "stage"
-        )
+        stages = histogram("stage_duration_seconds", "Time that a frame took in a stage.", "stage")
+        self._preprocess = stages.labels("preprocess")
+        self._invoke = stages.labels("invoke")
+        self._decode = stages.labels("decode")
         self._latency = histogram(
             "latency_seconds", "Time from the capture of a frame to the end of its detection."
         )
@@ -215,11 +216,11 @@ class Metrics:
             self._model_labels = result.labels
             self._begin_at_zero(result.labels.values())
         timings = result.timings
-        self._stages.labels("preprocess").observe(timings.preprocess_ms / 1e3)
+        self._preprocess.observe(timings.preprocess_ms / 1e3)
         if result.inferred:
             self._inferred.inc()
-            self._stages.labels("invoke").observe(timings.invoke_ms / 1e3)
-            self._stages.labels("decode").observe(timings.decode_ms / 1e3)
+            self._invoke.observe(timings.invoke_ms / 1e3)
+            self._decode.observe(timings.decode_ms / 1e3)
         self._latency.observe(timings.latency_ms / 1e3)
         for class_id, count in Tally(result.detections.class_id.tolist()).items():
             label = result.labels.get(class_id, str(class_id))
