@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pi_detector.config.outputs import MetricsSettings
 from pi_detector.config.settings import Settings
 from pi_detector.detector.bundle import Bundle, load_model
 from pi_detector.detector.detector import Detector
@@ -26,7 +25,7 @@ from pi_detector.sinks.registry import (
     make_mqtt_sink,
     make_recording_sinks,
     make_sinks,
-    make_textfile_sink,
+    make_textfile_sinks,
 )
 from pi_detector.sources.registry import make_source
 from pi_detector.telemetry.monitor import FlowTotals, PerformanceMonitor, RunState
@@ -89,7 +88,10 @@ class Service:
         )
         self._recordings = make_recording_sinks(settings.recording, environ)
         self._metrics = make_metrics(settings, self._run_state)
-        self._metric_sinks = self._make_metric_sinks(settings.metrics)
+        self._metric_sinks: list[Sink] = []
+        if self._metrics is not None:
+            files = make_textfile_sinks(settings.metrics, self._metrics.text, self._publish)
+            self._metric_sinks = [self._metrics, *files]
         self._mqtt: MqttSink | None = None
         self._pipeline = Pipeline(
             source,
@@ -172,14 +174,6 @@ class Service:
             sinks.append(self._mqtt)
         if settings.telemetry.interval_s:
             sinks.append(self._monitor.meter)
-        return sinks
-
-    def _make_metric_sinks(self, settings: MetricsSettings) -> list[Sink]:
-        if self._metrics is None:
-            return []
-        sinks: list[Sink] = [self._metrics]
-        if settings.textfile:
-            sinks.append(make_textfile_sink(settings, self._metrics.text, self._publish))
         return sinks
 
     def _replace_sinks(self, new: Settings, detector: Detector, *, anyway: bool) -> None:

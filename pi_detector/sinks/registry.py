@@ -70,12 +70,10 @@ def make_recording_sinks(settings: RecordingSettings, environ: Mapping[str, str]
     return [RecordingSink(recordings_folder(settings.path, environ), settings)]
 
 
-def make_textfile_sink(
-    settings: MetricsSettings,
-    text: Callable[[], bytes],
-    report: Callable[[StatusRecord], None],
-) -> TextfileSink:
-    """The sink that writes a file of metrics, not started.
+def make_textfile_sinks(
+    settings: MetricsSettings, text: Callable[[], bytes], report: Callable[[StatusRecord], None]
+) -> list[Sink]:
+    """The sink that writes a file of metrics, not started; none where the settings name no file.
 
     Args:
         settings: of the metrics.
@@ -85,7 +83,9 @@ def make_textfile_sink(
     Raises:
         SinkError: a path that makes no sense.
     """
-    return TextfileSink(output_path(settings.textfile), settings.interval_s, text, report)
+    if not settings.textfile:
+        return []
+    return [TextfileSink(output_path(settings.textfile), settings.interval_s, text, report)]
 
 
 def make_mqtt_sink(

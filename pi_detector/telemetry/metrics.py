@@ -82,7 +82,7 @@ class Metrics:
     def __init__(self, detector: str, state: Callable[[], RunState]) -> None:
         disable_created_metrics()  # twice the series, for what Prometheus does not read
         self._state = state
-        self._registry = registry = _Registry({"detector": detector} if detector else {})
+        self._registry = registry = _Registry({"detector": _utf8(detector)} if detector else {})
         self._labels: set[str] = set()
         self._model_labels: Mapping[int, str] | None = None
         self._was_live = False
@@ -156,14 +156,13 @@ class Metrics:
         yield InfoMetricFamily(
             f"{PREFIX}_build", "Version of pi-detector.", {"version": __version__}
         )
-        yield InfoMetricFamily(
-            f"{PREFIX}_model", "The model.", {"model": state.model, "runtime": state.runtime}
-        )
+        about = {"model": _utf8(state.model), "runtime": state.runtime}
+        yield InfoMetricFamily(f"{PREFIX}_model", "The model.", about)
         yield _gauges(
             "source_up",
             "Whether the source delivers frames.",
             "source",
-            {state.source: state.source_live},
+            {_utf8(state.source): state.source_live},
         )
         for name, meaning, total in (
             ("captured", "Frames read from the source.", flow.captured),
@@ -257,6 +256,11 @@ class _Registry(CollectorRegistry):
                 for sample in metric.samples
             ]
             yield metric
+
+
+def _utf8(name: str) -> str:
+    """A name that can be written; bytes of a file's name that are not UTF-8 become an escape."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _gauge(name: str, meaning: str, value: float | None, factor: float) -> Metric:
