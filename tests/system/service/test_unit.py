@@ -68,6 +68,22 @@ def test_a_reload_brings_settings_into_force(machine: Machine) -> None:
     assert machine.main_pid(UNIT) == pid
 
 
+def test_metrics_are_in_memory_readable_and_gone_with_the_service(machine: Machine) -> None:
+    file = "/run/pi-detector/pi-detector.prom"
+    machine.write(
+        SETTINGS,
+        f"{DEMO}\n[metrics]\ntextfile = '$RUNTIME_DIRECTORY/pi-detector.prom'\ninterval_s = 1\n"
+        "[telemetry]\ninterval_s = 1\n",
+    )
+    machine.run(f"systemctl restart {UNIT}")
+    for name in ("frames_processed_total", "process_start_time_seconds", "host_disk_free_bytes"):
+        sample = f"\npi_detector_{name} "
+        wait_until(lambda sample=sample: sample in machine.out(f"cat {file}", user="nobody"), 20)
+    assert machine.out(f"stat --file-system --format=%T {file}") == "tmpfs"
+    machine.run(f"systemctl kill --signal=KILL {UNIT}; systemctl stop {UNIT}")
+    machine.run(f"test ! -e {file}")
+
+
 def test_wrong_settings_are_not_tried_again(machine: Machine) -> None:
     machine.write(SETTINGS, "[source]\nurl = 'demo:'\n")
     assert machine.run(f"systemctl restart {UNIT}", check=False).returncode != 0
