@@ -6,8 +6,8 @@
 Capture and preprocessing of the next frame overlap the invoke of this one (the interpreter
 releases the GIL), so the interpreter alone bounds the throughput. Of a live source the newest
 frame wins, and what it replaces is counted, as is what a slow sink does not see; of a file every
-frame is processed, and a lossless sink makes the others wait. A motion gate, where there is one,
-spares frames the invoke.
+frame is processed, and a lossless sink makes the others wait. A pace and a motion gate, where there
+are, spare frames the invoke.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from pi_detector.events.motion import MotionGate
 from pi_detector.events.stage import EventStage
 from pi_detector.geometry import Detections
 from pi_detector.handoff import Handoff
+from pi_detector.pace import Cost, Pace
 from pi_detector.records import Publication, Result, Timings
 from pi_detector.sinks.base import Sink
 from pi_detector.sinks.outlet import Outlet
@@ -89,6 +90,7 @@ class Pipeline:
         supervision: of a live source and its sinks; None ends the run at the first failure.
         stage: makes events of detections; None publishes detections alone.
         gate: says which frames are worth detection; None takes all.
+        pace: limits the rate of inference; None does not.
 
     Attributes:
         counters: what this run did so far.
@@ -108,6 +110,7 @@ class Pipeline:
         supervision: Supervision | None = None,
         stage: EventStage | None = None,
         gate: MotionGate | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self.counters = Counters()
         self.unstopped: list[str] = []
@@ -118,6 +121,7 @@ class Pipeline:
         self._source = self._supervisor or source
         self._detector = detector
         self._gate = gate
+        self._pace = pace
         self._outlets = self._outlets_of(sinks)
         self._feed = EventFeed(stage, self._to_sinks) if stage else None
         self._events = Outlet(self._feed, lossless=not source.live) if self._feed else None
@@ -255,7 +259,7 @@ class Pipeline:
 
     def _process(self, detector: Detector, prepared: Prepared) -> Result:
         busy = self._feed is not None and self._feed.busy
-        result = look(detector, prepared, self._gate, busy=busy)
+        result = look(detector, prepared, self._gate, busy=busy, pace=self._pace)
         found = result.detections.class_id
         self.counters.processed += 1
         self.counters.dropped = self._frames.dropped
@@ -264,6 +268,9 @@ class Pipeline:
             self.last_found = (detector.labels.get(best, str(best)), time.monotonic())
         latency_ms = (time.monotonic_ns() - prepared.frame.captured_ns) / 1e6
         timings = replace(result.timings, latency_ms=latency_ms)
+        if self._pace is not None and result.inferred:
+            busy_ms = timings.invoke_ms + timings.decode_ms
+            self._pace.note(Cost(prepared.frame.captured_ns, busy_ms, latency_ms))
         return replace(result, timings=timings, dropped=self.counters.dropped)
 
     def _supervised(self, source: Source) -> SupervisedSource | None:
@@ -308,7 +315,14 @@ class Pipeline:
         counters.sink_dropped = self.sink_dropped
 
 
-def look(detector: Detector, prepared: Prepared, gate: MotionGate | None, *, busy: bool) -> Result:
+def look(
+    detector: Detector,
+    prepared: Prepared,
+    gate: MotionGate | None,
+    *,
+    busy: bool,
+    pace: Pace | None = None,
+) -> Result:
     """What is to be seen in a frame; where the gate finds it still, the detector is spared.
 
     The latency of the result is the time of its stages, without any wait between them.
@@ -316,12 +330,16 @@ def look(detector: Detector, prepared: Prepared, gate: MotionGate | None, *, bus
     Args:
         detector: finds the objects.
         prepared: the frame.
-        gate: None lets all frames through.
+        gate: None lets all frames through. It is asked about those alone that the pace lets
+            through, so that none which it asks for once is passed over.
         busy: something is followed that does not stand still, so no frame is to be left out.
+        pace: None lets all frames through.
     """
     frame = prepared.frame
     detections, invoke_ms, decode_ms, infer = Detections(), 0.0, 0.0, True
-    if gate is not None:
+    if pace is not None and not pace.is_due(frame.captured_ns):
+        infer = False
+    elif gate is not None:
         if busy:
             gate.hold(frame.captured_ns + 1)
         infer = gate.observe(prepared.staged, frame.captured_ns).infer

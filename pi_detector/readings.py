@@ -80,6 +80,20 @@ class HostReadings(msgspec.Struct, frozen=True):
     uptime_s: float | None
 
 
+class GovernorReadings(msgspec.Struct, frozen=True):
+    """How fast detection may be.
+
+    ``rungs`` is how far below full speed; 0 limits nothing. ``rate_fps`` is the highest rate of
+    inference, null without a limit; ``threads`` are the interpreter's; ``small_model`` tells that
+    ``governor.model`` runs.
+    """
+
+    rungs: int
+    rate_fps: float | None
+    threads: int
+    small_model: bool
+
+
 class ProcessReadings(msgspec.Struct, frozen=True):
     """What pi-detector used in the interval; null where it cannot be read.
 

@@ -19,6 +19,7 @@ from pi_detector.frame import Frame
 from pi_detector.geometry import Detections
 from pi_detector.readings import (
     FrameFlow,
+    GovernorReadings,
     HostReadings,
     Milliseconds,
     ProcessReadings,
@@ -35,6 +36,10 @@ BoxPx = tuple[float, float, float, float]
 EndReason = Literal["gone", "source_lost", "source_ended", "reload", "shutdown"]
 """The object is gone; the camera is; the file or folder is at its end; settings changed so that it
 cannot be followed further; the program ends."""
+Part = Literal["source", "sink", "model", "settings", "governor"]
+State = Literal[
+    "starting", "live", "limited", "stalled", "reopening", "failed", "stopped", "refused"
+]
 Box = tuple[Score, Score, Score, Score]
 """x1, y1, x2, y2 in 0..1 of the frame's width and height."""
 
@@ -81,7 +86,8 @@ class Result:
         labels: class id to label, of the model.
         timings: what it cost.
         dropped: frames of this source that were replaced by newer ones before detection, so far.
-        inferred: the detector ran; False for a frame that the motion gate found still.
+        inferred: the detector ran; False for a frame that the motion gate found still, or that the
+            governor passed over.
         views: the events that this frame is the best view of, so far.
     """
 
@@ -126,7 +132,10 @@ class StageTimings(msgspec.Struct, frozen=True):
 
 
 class DetectionsRecord(msgspec.Struct, frozen=True, tag="detections", tag_field="type"):
-    """What was found in one frame."""
+    """What was found in one frame.
+
+    ``inferred`` is false where the detector did not look at the frame, and else absent.
+    """
 
     sequence: int
     time: UtcTime
@@ -138,6 +147,7 @@ class DetectionsRecord(msgspec.Struct, frozen=True, tag="detections", tag_field=
     timings_ms: StageTimings
     dropped: int
     path: str | None = None
+    inferred: Literal[False] | msgspec.UnsetType = msgspec.UNSET
     version: Literal[1] = 1
 
 
@@ -214,9 +224,9 @@ class StatusRecord(msgspec.Struct, frozen=True, tag="status", tag_field="type", 
     results and events that a sink did not publish.
     """
 
-    part: Literal["source", "sink", "model", "settings"]
+    part: Part
     name: str
-    state: Literal["starting", "live", "stalled", "reopening", "failed", "stopped", "refused"]
+    state: State
     time: UtcTime
     clock_synchronized: bool
     monotonic_ns: int
@@ -232,6 +242,7 @@ class PerformanceRecord(
     """How fast the machine was in the last ``interval_s`` seconds, and how it was then.
 
     ``reason`` is ``throttling`` for a record that was made at once because that changed.
+    ``governor`` is null where none is enabled.
     """
 
     reason: Literal["interval", "throttling"]
@@ -246,6 +257,7 @@ class PerformanceRecord(
     stages_ms: StageLatencies
     host: HostReadings
     process: ProcessReadings
+    governor: GovernorReadings | None = None
     version: Literal[1] = 1
 
 
@@ -292,6 +304,7 @@ def detections_record(result: Result) -> DetectionsRecord:
         ),
         dropped=result.dropped,
         path=None if frame.path is None else _text(frame.path),
+        inferred=msgspec.UNSET if result.inferred else False,
     )
 
 
@@ -308,9 +321,9 @@ def normalized(xyxy: Sequence[float], width: int, height: int) -> Box:
 
 
 def status_record(
-    part: Literal["source", "sink", "model", "settings"],
+    part: Part,
     name: str,
-    state: Literal["starting", "live", "stalled", "reopening", "failed", "stopped", "refused"],
+    state: State,
     *,
     reason: str | None = None,
     retry_s: float | None = None,

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,12 +15,15 @@ import msgspec
 from pi_detector.config.settings import Settings
 from pi_detector.detector.bundle import Bundle, load_model
 from pi_detector.detector.detector import Detector
+from pi_detector.detector.runtime import thread_count
 from pi_detector.errors import PiDetectorError, SinkError
 from pi_detector.events.motion import MotionGate
 from pi_detector.events.stage import EventStage
 from pi_detector.notify import Notifier
+from pi_detector.pace import Pace
 from pi_detector.pipeline import Counters, Pipeline, Supervision
 from pi_detector.records import PerformanceRecord, StatusRecord, status_record
+from pi_detector.regulator import Regulator, check_smaller_model, model_at
 from pi_detector.sinks.base import Sink
 from pi_detector.sinks.registry import (
     make_mqtt_sink,
@@ -29,6 +33,7 @@ from pi_detector.sinks.registry import (
 )
 from pi_detector.sources.registry import make_source
 from pi_detector.telemetry.monitor import FlowTotals, PerformanceMonitor, RunState
+from pi_detector.telemetry.sensors import ROOT
 from pi_detector.threads import Worker
 
 if TYPE_CHECKING:
@@ -45,7 +50,7 @@ _GRACE_SHARE = 0.5
 _GRACE_S = 10.0
 # What these sections say is asked of a camera when it is opened, or goes on over many frames.
 _AT_START_ONLY = ("source", "recovery", "recording", "metrics")
-_OF_DETECTOR = {"model", "detection", "tracking"}
+_OF_DETECTOR = {"model", "detection", "tracking", "governor"}
 _OF_EVENTS = {"tracking", "events", "filters", "zones", "lines"}
 _OF_SINKS = {"output", "telemetry"}
 
@@ -67,6 +72,7 @@ class Service:
     Args:
         load: reads the settings; raises ConfigError.
         environ: environment variables.
+        root: the folder that stands for ``/`` where sensors are read.
 
     Attributes:
         unstopped: names of the threads that did not end.
@@ -75,16 +81,39 @@ class Service:
         PiDetectorError: the settings, the model or the source make no sense.
     """
 
-    def __init__(self, load: Callable[[], Settings], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, load: Callable[[], Settings], environ: Mapping[str, str], root: Path = ROOT
+    ) -> None:
         self._load = load
         self._environ = environ
         self._settings = settings = load()
+        self._reload_wanted = threading.Event()
+        self._ended = threading.Event()
+        self._woken = threading.Event()
         self._notifier = Notifier(environ)
         source = make_source(settings.source, wait=settings.recovery.mode == "always")
         self._bundle = load_model(settings.model)
+        check_smaller_model(settings, self._bundle)
         self._detector = make_detector(settings, self._bundle)
+        self._governed = (self._detector.threads, False)
+        pace = Pace()
+        self._regulator = Regulator(
+            settings.governor,
+            self._detector.threads,
+            pace,
+            live=source.live,
+            processed=lambda: self._pipeline.counters.processed,
+            publish=self._publish,
+            changed=self._woken.set,
+            root=root,
+        )
         self._monitor = PerformanceMonitor(
-            settings.telemetry, lambda: self._pipeline.source_name, self._flow, self._publish
+            settings.telemetry,
+            lambda: self._pipeline.source_name,
+            self._flow,
+            self._publish,
+            root,
+            governor=self._regulator.readings,
         )
         self._recordings = make_recording_sinks(settings.recording, environ)
         self._metrics = make_metrics(settings, self._run_state)
@@ -96,14 +125,12 @@ class Service:
         self._pipeline = Pipeline(
             source,
             self._detector,
-            self._make_sinks(settings, self._detector),
+            self._make_sinks(settings, self._bundle),
             supervision=self._supervision(),
             stage=make_stage(settings, self._detector),
             gate=make_gate(settings),
+            pace=pace,
         )
-        self._reload_wanted = threading.Event()
-        self._ended = threading.Event()
-        self._woken = threading.Event()
         self._ready = False
         self._fed_s = 0.0
         self._pace = _Pace(time.monotonic())
@@ -142,9 +169,10 @@ class Service:
             self._detector.threads,
             extra={"DETECTOR_EVENT": "started"},
         )
-        self._tell_model()
+        self._tell_model(self._bundle)
         caretaker = Worker("service", self._take_care)
         self._monitor.start()
+        self._regulator.start()
         try:
             return self._pipeline.run(stop, max_frames)
         finally:
@@ -153,17 +181,18 @@ class Service:
             self._woken.set()
             deadline = time.monotonic() + TICK_S
             self._monitor.stop(deadline)
+            self._regulator.stop(deadline)
             caretaker.join(deadline)
             if caretaker.error is not None:
                 raise caretaker.error
 
-    def _make_sinks(self, settings: Settings, detector: Detector) -> list[Sink]:
+    def _make_sinks(self, settings: Settings, bundle: Bundle) -> list[Sink]:
         """The sinks of the settings; those that go on over a reload are the same as before."""
         mqtt = make_mqtt_sink(
             settings,
             self._environ,
-            model=detector.name,
-            labels=detector.labels.values(),
+            model=bundle.name,
+            labels=[label.name for label in bundle.labels],
             report=self._publish,
             command=self._obey,
         )
@@ -176,10 +205,10 @@ class Service:
             sinks.append(self._monitor.meter)
         return sinks
 
-    def _replace_sinks(self, new: Settings, detector: Detector, *, anyway: bool) -> None:
+    def _replace_sinks(self, new: Settings, bundle: Bundle, *, anyway: bool) -> None:
         """Publish to other sinks where the settings ask for others, or MQTT needs a new one."""
         before = self._mqtt
-        sinks = self._make_sinks(new, detector)
+        sinks = self._make_sinks(new, bundle)
         if not anyway and self._mqtt is before:
             return
         try:
@@ -232,6 +261,7 @@ class Service:
             if self._reload_wanted.is_set():
                 self._reload_wanted.clear()
                 self._reload()
+            self._govern()
             self._tell()
 
     def _tell(self) -> None:
@@ -286,13 +316,14 @@ class Service:
         old = self._settings
         changed = {name for name in Settings.__struct_fields__ if differ(old, new, name)}
         bundle = load_model(new.model)
+        check_smaller_model(new, bundle)
         detector, stage = self._detector, None
         if changed & _OF_DETECTOR or bundle != self._bundle:
             detector = make_detector(new, bundle)
         if changed & _OF_EVENTS or detector is not self._detector:
             stage = make_stage(new, detector)
         gate = make_gate(new) if "motion" in changed else None
-        self._replace_sinks(new, detector, anyway=bool(changed & _OF_SINKS))
+        self._replace_sinks(new, bundle, anyway=bool(changed & _OF_SINKS))
         self._monitor.apply(new.telemetry)
         self._pipeline.replace_detector(detector)
         if stage is not None:
@@ -303,9 +334,13 @@ class Service:
         self._settings = msgspec.structs.replace(
             new, **{name: getattr(old, name) for name in _AT_START_ONLY}
         )
+        threads = thread_count(new.model.threads)
+        if detector is not self._detector:
+            self._governed = (threads, False)
+        self._regulator.apply(new.governor, threads)
         is_new_model, self._bundle, self._detector = bundle != self._bundle, bundle, detector
         if is_new_model:
-            self._tell_model()
+            self._tell_model(bundle)
         waiting = differences(old, new, _AT_START_ONLY)
         log.info(
             "settings read again%s",
@@ -313,9 +348,29 @@ class Service:
             extra={"DETECTOR_EVENT": "reloaded"},
         )
 
-    def _tell_model(self) -> None:
-        reason = f"loaded, SHA-256 {self._bundle.sha256}"
-        self._pipeline.publish(status_record("model", self._detector.name, "live", reason=reason))
+    def _govern(self) -> None:
+        """Bring threads and model of the governor's level into force."""
+        level = self._regulator.level
+        before, self._governed = self._governed, (level.threads, level.small)
+        if self._governed == before:
+            return
+        settings = msgspec.structs.replace(self._settings, model=model_at(self._settings, level))
+        try:
+            bundle = load_model(settings.model) if level.small else self._bundle
+            detector = make_detector(settings, bundle)
+        except PiDetectorError as error:
+            log.error("governor: %s", error)
+            self._publish(status_record("governor", "model", "failed", reason=str(error)))
+            return
+        self._pipeline.replace_detector(detector)
+        self._detector = detector
+        if level.small != before[1]:
+            self._pipeline.replace_stage(make_stage(settings, detector))
+            self._tell_model(bundle)
+
+    def _tell_model(self, bundle: Bundle) -> None:
+        reason = f"loaded, SHA-256 {bundle.sha256}"
+        self._pipeline.publish(status_record("model", bundle.name, "live", reason=reason))
 
 
 def make_detector(settings: Settings, bundle: Bundle) -> Detector:

@@ -62,6 +62,13 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
     textfile = settings.metrics.textfile
     if textfile and not textfile.endswith(".prom"):
         yield ("metrics", "textfile"), "metrics.textfile: must end in .prom to be read"
+    governor = settings.governor
+    if governor.enabled and not (governor.temperature_celsius or governor.latency_ms):
+        yield (
+            ("governor", "enabled"),
+            "governor.enabled: there is no target to hold; set governor.temperature_celsius or "
+            "governor.latency_ms",
+        )
     yield from _mqtt_conflicts(settings.mqtt)
 
 

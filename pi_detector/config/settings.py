@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from pi_detector.config.governor import GovernorSettings
 from pi_detector.config.outline import polygon_problem, polyline_problem
 from pi_detector.config.outputs import (
     LogSettings,
@@ -250,6 +251,7 @@ class Settings(Section, frozen=True):
     output: OutputSettings = OutputSettings()
     mqtt: MqttSettings = MqttSettings()
     recovery: RecoverySettings = RecoverySettings()
+    governor: GovernorSettings = GovernorSettings()
     recording: RecordingSettings = RecordingSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     metrics: MetricsSettings = MetricsSettings()

@@ -14,7 +14,7 @@ import msgspec
 
 from pi_detector.clock import clock_synchronized, utc_now
 from pi_detector.config.outputs import TelemetrySettings
-from pi_detector.readings import FrameFlow, ThrottlingFlags
+from pi_detector.readings import FrameFlow, GovernorReadings, ThrottlingFlags
 from pi_detector.records import PerformanceRecord
 from pi_detector.telemetry.host import names_of, read_host, read_throttling
 from pi_detector.telemetry.meter import Meter
@@ -86,6 +86,7 @@ class PerformanceMonitor:
         flow: tells the totals of the run; called from the monitor's thread.
         publish: takes the records; called from the monitor's thread.
         root: the folder that stands for ``/``.
+        governor: tells the level in force; called from the monitor's thread.
 
     Attributes:
         meter: the sink whose timings the records summarize.
@@ -98,6 +99,8 @@ class PerformanceMonitor:
         flow: Callable[[], FlowTotals],
         publish: Callable[[PerformanceRecord], None],
         root: Path = ROOT,
+        *,
+        governor: Callable[[], GovernorReadings | None] = lambda: None,
     ) -> None:
         self.meter = Meter()
         self._interval_s = settings.interval_s
@@ -105,6 +108,7 @@ class PerformanceMonitor:
         self._flow = flow
         self._publish = publish
         self._root = root
+        self._governor = governor
         self._woken = threading.Event()
         self._stopping = False
         self._ever = ThrottlingFlags()
@@ -201,6 +205,7 @@ class PerformanceMonitor:
                     host, throttling_ever=either(self._ever, host.throttling_ever)
                 ),
                 process=read_process(begin.cpu, end.cpu, seconds, self._root),
+                governor=self._governor(),
             )
         )
         return end

@@ -1,0 +1,53 @@
+"""How many frames a second go to the detector, and what they cost lately."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+_NS = 1_000_000_000
+_MOST = 2048
+
+
+class Cost(NamedTuple):
+    """What an inferred frame took.
+
+    Attributes:
+        captured_ns: when it was captured, monotonic.
+        busy_ms: the detector's time.
+        latency_ms: from capture to the end of detection.
+    """
+
+    captured_ns: int
+    busy_ms: float
+    latency_ms: float
+
+
+class Pace:
+    """A limit of the rate of inference.
+
+    ``is_due`` and ``note`` are for the thread that detects; the rest may be called from any.
+
+    Attributes:
+        rate_fps: at most this many frames a second, on average; None for all.
+    """
+
+    def __init__(self) -> None:
+        self.rate_fps: float | None = None
+        self._due_ns = 0
+        self._lately: deque[Cost] = deque(maxlen=_MOST)
+
+    def is_due(self, captured_ns: int) -> bool:
+        """Whether a frame that was captured then may be inferred."""
+        return self.rate_fps is None or captured_ns >= self._due_ns
+
+    def note(self, cost: Cost) -> None:
+        """A frame was inferred."""
+        self._lately.append(cost)
+        if self.rate_fps is not None:
+            # From when it was due: a camera whose rate is no multiple of this one loses nothing.
+            self._due_ns = max(self._due_ns + round(_NS / self.rate_fps), cost.captured_ns)
+
+    def costs(self, since_ns: int) -> list[Cost]:
+        """Of the inferred frames that were captured since then, up to 2048."""
+        return [cost for cost in self._lately.copy() if cost.captured_ns >= since_ns]

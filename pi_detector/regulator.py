@@ -1,0 +1,220 @@
+"""The governor at work: sensors read, rates brought into force, changes told."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from pi_detector.config.governor import GovernorSettings
+from pi_detector.config.settings import ModelSettings, Settings
+from pi_detector.detector.bundle import Bundle, load_model
+from pi_detector.errors import ConfigError
+from pi_detector.governor import Governor, Level, Reading
+from pi_detector.pace import Pace
+from pi_detector.readings import GovernorReadings
+from pi_detector.records import State, StatusRecord, status_record
+from pi_detector.telemetry.host import names_of, read_throttling
+from pi_detector.telemetry.sensors import ROOT, cpu_celsius
+from pi_detector.threads import Worker
+
+log = logging.getLogger(__name__)
+
+POLL_S = 1.0
+WINDOW_S = 10.0
+"""Of rates and latencies."""
+_FEWEST = 5
+"""Frames in the window, for a latency."""
+
+
+class Regulator:
+    """Asks the governor once a second, on a thread of its own: a sensor may hang.
+
+    It sets the rate of the pace by itself; threads and model are for who owns the detector.
+
+    Args:
+        settings: section `governor`.
+        threads: of the interpreter at full speed.
+        pace: of the pipeline.
+        live: the source is; of others every frame counts, and nothing is governed.
+        processed: tells how many frames went through the pipeline so far.
+        publish: takes status records.
+        changed: called when there is another level.
+        root: the folder that stands for ``/``.
+
+    Attributes:
+        level: in force, or to be brought into force. May be read from any thread.
+    """
+
+    def __init__(
+        self,
+        settings: GovernorSettings,
+        threads: int,
+        pace: Pace,
+        *,
+        live: bool,
+        processed: Callable[[], int],
+        publish: Callable[[StatusRecord], None],
+        changed: Callable[[], None],
+        root: Path = ROOT,
+    ) -> None:
+        self._settings, self._threads, self._pace, self._live = settings, threads, pace, live
+        self._processed, self._publish, self._changed = processed, publish, changed
+        self._root = root
+        self._governor = Governor(settings, threads)
+        self._governing = threading.Lock()
+        self._woken = threading.Event()
+        self._stopping = False
+        self._blind = False
+        self._counted: tuple[float, int] | None = None
+        self._busy_ms = 0.0
+        self._worker: Worker | None = None
+        self.level = Level(None, threads)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether anything is governed."""
+        return self._settings.enabled and self._live
+
+    def readings(self) -> GovernorReadings | None:
+        """The level, for the performance record."""
+        level = self.level
+        if not self.enabled:
+            return None
+        return GovernorReadings(level.rungs, level.rate_fps, level.threads, level.small)
+
+    def start(self) -> None:
+        """Begin."""
+        if self._settings.enabled and not self._live:
+            log.warning("governor: this is no live source, every frame of it counts: not governed")
+        self._worker = Worker("governor", self._run)
+
+    def apply(self, settings: GovernorSettings, threads: int) -> None:
+        """Go on with other settings: from the level in force, or with other threads from the top.
+
+        Args:
+            settings: section `governor`.
+            threads: of the interpreter at full speed.
+        """
+        with self._governing:
+            self._blind &= settings == self._settings
+            self._settings = settings
+            if threads == self._threads and self.enabled:
+                self._governor.apply(settings)
+            else:
+                self._threads, self._governor = threads, Governor(settings, threads)
+                self._set(Level(None, threads, reason="other settings"))
+        self._woken.set()
+
+    def stop(self, deadline: float) -> None:
+        """End.
+
+        Args:
+            deadline: monotonic seconds; a sensor that hangs for longer is left alone.
+
+        Raises what ended the thread before.
+        """
+        self._stopping = True
+        self._woken.set()
+        if self._worker is not None and self._worker.join(deadline) and self._worker.error:
+            raise self._worker.error
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._woken.wait(POLL_S if self.enabled else None)
+            self._woken.clear()
+            if self._stopping or not self.enabled:
+                self._counted = None
+                continue
+            now_s = time.monotonic()
+            reading = self._read(now_s)
+            with self._governing:
+                if self.enabled:
+                    self._set(self._governor.decide(reading, now_s))
+
+    def _read(self, now_s: float) -> Reading:
+        celsius = cpu_celsius(self._root)
+        throttling, _ = read_throttling(self._root)
+        if celsius is None and self._settings.temperature_celsius and not self._blind:
+            self._blind = True
+            log.warning("governor: no sensor tells the temperature here, its target is not held")
+        costs = self._pace.costs(round((now_s - WINDOW_S) * 1e9))
+        latency_ms = None
+        if len(costs) >= _FEWEST:
+            latency_ms = statistics.quantiles([cost.latency_ms for cost in costs], n=10)[-1]
+        if costs:
+            self._busy_ms = statistics.median(cost.busy_ms for cost in costs)
+        return Reading(
+            full_fps=self._full_fps(now_s),
+            celsius=celsius,
+            latency_ms=latency_ms,
+            throttled=", ".join(names_of(throttling)),
+        )
+
+    def _full_fps(self, now_s: float) -> float:
+        """What the camera gives since the last reading, or the detector can do, if that is less."""
+        count = self._processed()
+        before, self._counted = self._counted, (now_s, count)
+        if before is None or not self._busy_ms:
+            return 0.0
+        given = (count - before[1]) / max(now_s - before[0], 1e-3)
+        return min(given, 1000 / self._busy_ms)
+
+    def _set(self, level: Level) -> None:
+        before, self.level = self.level, level
+        if level == before:
+            return
+        self._pace.rate_fps = level.rate_fps
+        words = _words(level)
+        state: State = "failed" if level.missed else "limited" if level.rungs else "live"
+        log.log(
+            logging.WARNING if level.missed else logging.INFO,
+            "governor: %s",
+            words,
+            extra={"DETECTOR_EVENT": f"governor_{state}"},
+        )
+        self._publish(status_record("governor", "speed", state, reason=words))
+        self._changed()
+
+
+def _words(level: Level) -> str:
+    words = "full speed"
+    if level.rungs:
+        rate = "all frames" if level.rate_fps is None else f"{level.rate_fps:g} frames/s"
+        model = ", the smaller model" if level.small else ""
+        words = f"{rate}, threads {level.threads}{model}"
+    if level.missed:
+        words += f"; not held, with nothing left to lower: {', '.join(level.missed)}"
+    return f"{words} ({level.reason})" if level.reason else words
+
+
+def model_at(settings: Settings, level: Level) -> ModelSettings:
+    """Which model runs at a level, and how."""
+    model = msgspec.structs.replace(settings.model, threads=level.threads)
+    if not level.small:
+        return model
+    path = settings.governor.model
+    labels = model.labels if path.endswith(".tflite") else ""
+    return msgspec.structs.replace(model, path=path, labels=labels)
+
+
+def check_smaller_model(settings: Settings, bundle: Bundle) -> None:
+    """See that the governor's model, where there is one, can take the place of the other.
+
+    Raises:
+        ConfigError: its labels are others.
+        PiDetectorError: it cannot be read.
+    """
+    if not (settings.governor.enabled and settings.governor.model):
+        return
+    smaller = load_model(model_at(settings, Level(None, 1, small=True)))
+    if smaller.labels != bundle.labels:
+        raise ConfigError(
+            f"governor.model: {smaller.name} has other labels than {bundle.name}; give a model "
+            "with the same ones"
+        )
