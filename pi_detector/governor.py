@@ -220,8 +220,8 @@ class Governor:
 
     def _rate_rungs(self) -> int:
         """How many rungs there are from the full rate to the lowest."""
-        share = self._settings.min_fps / self._full_fps if self._full_fps > 0 else 1.0
-        return max(0, math.ceil(math.log(share) / math.log(RATE_STEP) - 1e-9))
+        lowest, full = self._settings.min_fps, self._full_fps
+        return 0 if full <= lowest else math.ceil(math.log(lowest / full) / math.log(RATE_STEP))
 
 
 def foreseen(trend: Sequence[tuple[float, float]]) -> tuple[float, float]:

@@ -1,0 +1,189 @@
+"""The governor in a real run on demo:, on a machine whose sensors a test makes."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pi_detector import governor, regulator
+from pi_detector.config.load import load_settings
+from pi_detector.config.settings import Settings
+from pi_detector.detector.bundle import find_bundles
+from pi_detector.errors import ConfigError
+from pi_detector.service import Service
+
+PATIENCE_S = 60.0
+
+
+class Machine:
+    """A run whose sensors lie under a folder, and whose settings can be changed."""
+
+    def __init__(self, folder: Path, **tree: Any) -> None:
+        self.sensor = folder / "sys/class/thermal/thermal_zone0/temp"
+        self.word = folder / "sys/devices/platform/soc/soc:firmware/get_throttled"
+        for file in (self.sensor, self.word):
+            file.parent.mkdir(parents=True)
+        (self.sensor.parent / "type").write_text("cpu-thermal\n")
+        self.word.write_text("0\n")
+        self.heat(50)
+        self.log = folder / "log"
+        output = {"stdout": "none", "log": str(self.log), "log_detections": True}
+        model = {"threads": 2}
+        self.tree = {"source": {"uri": "demo:", "fps": 20}, "model": model, "output": output} | tree
+        self.service = Service(self.settings, {}, root=folder)
+        self.stop = threading.Event()
+        self._thread = threading.Thread(target=self.service.run, args=[self.stop])
+        self._thread.start()
+
+    def settings(self) -> Settings:
+        return msgspec.convert(self.tree, Settings)
+
+    def heat(self, celsius: float) -> None:
+        self.sensor.write_text(f"{celsius * 1000:.0f}\n")
+
+    def records(self, kind: str, **fields: str) -> list[dict[str, Any]]:
+        lines = b"".join(file.read_bytes() for file in sorted(self.log.glob("*.jsonl")))
+        rows = [json.loads(line) for line in lines.splitlines(keepends=True) if line[-1:] == b"\n"]
+        return [r for r in rows if r["type"] == kind and fields.items() <= r.items()]
+
+    def wait_for(self, condition: Callable[[], object]) -> None:
+        end = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < end, self.records("status")
+            time.sleep(0.1)
+
+    def end(self) -> None:
+        self.stop.set()
+        self._thread.join(PATIENCE_S)
+
+
+Make = Callable[..., Machine]
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    monkeypatch.setattr(regulator, "POLL_S", 0.1)
+    monkeypatch.setattr(governor, "HEAT_DWELL_S", 0.2)
+    monkeypatch.setattr(governor, "FIRST_WAIT_S", 0.3)
+    monkeypatch.setattr(governor, "LONGEST_WAIT_S", 0.3)
+    made: list[Machine] = []
+
+    def make(**tree: Any) -> Machine:
+        made.append(Machine(tmp_path, **tree))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.end()
+
+
+def inferred_fps(one: Machine, seconds: float) -> float:
+    """Of the performance records of the next seconds."""
+    seen = len(one.records("performance"))
+    one.wait_for(
+        lambda: sum(r["interval_s"] for r in one.records("performance")[seen + 1 :]) > seconds
+    )
+    rows = one.records("performance")[seen + 1 :]
+    return sum(r["frames"]["inferred"] for r in rows) / sum(r["interval_s"] for r in rows)
+
+
+def test_the_rate_falls_when_it_gets_hot_and_recovers_when_it_cools(machine: Make) -> None:
+    one = machine(
+        governor={"enabled": True, "min_fps": 2},
+        telemetry={"interval_s": 0.5},
+        detection={"min_score": 0.0},
+    )
+    before = inferred_fps(one, 2)
+    assert before > 4
+    assert one.records("performance")[-1]["governor"] == {
+        "rungs": 0, "rate_fps": None, "threads": 2, "small_model": False,
+    }  # fmt: skip
+    one.heat(90)
+    one.wait_for(lambda: one.records("status", part="governor", state="failed"))
+    assert inferred_fps(one, 4) <= 2.5
+    (missed,) = one.records("status", part="governor", state="failed")
+    assert "2 frames/s, threads 1; not held" in missed["reason"]
+    assert "target 75 °C" in missed["reason"]
+    now = one.records("performance")[-1]["governor"]
+    assert (now["rate_fps"], now["threads"]) == (2, 1)
+    frames = one.records("performance")[-1]["frames"]
+    assert frames["processed"] > frames["inferred"], "frames that are not inferred go on to outputs"
+
+    one.heat(50)
+    one.wait_for(lambda: one.records("status", part="governor", state="live"))
+    assert inferred_fps(one, 2) > 3
+
+
+def test_the_firmware_is_heard_and_a_missing_sensor_is_told_once(
+    machine: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = machine(governor={"enabled": True})
+    one.sensor.unlink()
+    one.wait_for(lambda: "its target is not held" in caplog.text)
+    one.word.write_text("2\n")
+    one.wait_for(lambda: one.records("status", part="governor", state="limited"))
+    assert "clock capped" in one.records("status", part="governor")[0]["reason"]
+    one.word.write_text("0\n")
+    one.wait_for(lambda: one.records("status", part="governor", state="live"))
+    assert caplog.text.count("its target is not held") == 1
+
+
+def test_a_reload_switches_it_on_and_off(machine: Make) -> None:
+    one = machine()
+    one.heat(90)
+    one.wait_for(lambda: one.records("status", part="model"))
+    time.sleep(1)
+    assert not one.records("status", part="governor")
+    one.tree["governor"] = {"enabled": True}
+    one.service.reload()
+    one.wait_for(lambda: one.records("status", part="governor", state="failed"))
+    one.tree["governor"] = {"enabled": False}
+    one.service.reload()
+    one.wait_for(lambda: one.records("status", part="governor", state="live"))
+
+
+def smaller_model(folder: Path) -> Path:
+    """The bundled model under another name."""
+    (street,) = [path for path in find_bundles() if path.name == "street"]
+    bundle = folder / "lane"
+    shutil.copytree(street, bundle)
+    manifest = bundle / "manifest.toml"
+    manifest.write_text(re.sub('(?m)^name = "street"', 'name = "lane"', manifest.read_text()))
+    return bundle
+
+
+def test_the_smaller_model_runs_and_the_other_one_returns(machine: Make, tmp_path: Path) -> None:
+    lane = smaller_model(tmp_path)
+    one = machine(governor={"enabled": True, "min_fps": 10, "model": str(lane)})
+    one.wait_for(lambda: one.records("status", part="model", name="street"))
+    one.heat(90)
+    one.wait_for(lambda: one.records("status", part="model", name="lane"))
+    one.heat(50)
+    one.wait_for(lambda: len(one.records("status", part="model", name="street")) == 2)
+    one.heat(90)
+    shutil.rmtree(lane)
+    one.wait_for(lambda: one.records("status", part="governor", name="model", state="failed"))
+    assert str(lane) in one.records("status", name="model")[-1]["reason"]
+
+
+def test_a_model_with_other_labels_is_refused(tmp_path: Path) -> None:
+    lane = smaller_model(tmp_path)
+    for file in (lane / "manifest.toml", lane / "labels.txt"):
+        file.write_text(file.read_text().replace("bicycle", "tandem"))
+    tree = {"source": {"uri": "demo:"}, "governor": {"enabled": True, "model": str(lane)}}
+    with pytest.raises(ConfigError, match=r"governor.model: lane has other labels than street"):
+        Service(lambda: msgspec.convert(tree, Settings), {})
+
+
+def test_a_governor_without_a_target_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"governor\.enabled: there is no target"):
+        load_settings(None, {}, ["governor.enabled=true", "governor.temperature_celsius=0"])
