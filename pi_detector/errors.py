@@ -123,6 +123,18 @@ class BadBenchmarkError(PiDetectorError, ValueError):
     exit_code = os.EX_DATAERR
 
 
+class UnfitMachineError(PiDetectorError, RuntimeError):
+    """A machine that is too hot, or throttled, to be measured."""
+
+    exit_code = os.EX_TEMPFAIL
+
+
+class SettingsUnwritableError(PiDetectorError, PermissionError):
+    """A settings file that this user cannot change."""
+
+    exit_code = os.EX_NOPERM
+
+
 class SinkError(PiDetectorError, OSError):
     """An output that cannot be written."""
 

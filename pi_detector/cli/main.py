@@ -22,6 +22,7 @@ from pi_detector.cli import (
     replay,
     run,
     schema,
+    tune,
 )
 from pi_detector.cli.common import PROGRAM, Parser, add_global_options, print_error, set_up_logging
 from pi_detector.errors import PiDetectorError
@@ -38,6 +39,7 @@ _COMMANDS = (
     mqtt,
     config,
     bench,
+    tune,
     schema,
     completion,
 )

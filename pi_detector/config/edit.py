@@ -1,0 +1,138 @@
+"""Change settings in a file, and nothing else in it."""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pi_detector.errors import ConfigError, SettingsUnwritableError
+
+Values = Mapping[str, str | int]
+
+
+def change_settings(file: Path, section: str, values: Values) -> None:
+    """Set values of a section, in the file's own form; comments and all else stay.
+
+    The file is replaced at once, by one with the same owner, group and mode; of a link the file
+    that it leads to.
+
+    Args:
+        file: a settings file that ``load_settings`` accepts.
+        section: name of a table.
+        values: by the name of the setting.
+
+    Raises:
+        SettingsUnwritableError: the file cannot be replaced.
+        ConfigError: its form cannot be kept.
+    """
+    path = file.resolve()
+    with path.open(encoding="utf-8", newline="") as opened:
+        text = opened.read()
+    bom = "\ufeff" if text.startswith("\ufeff") else ""
+    changed = with_values(text.removeprefix(bom), section, values)
+    try:
+        _replace(path, (bom + changed).encode())
+    except OSError as error:
+        raise unwritable(file, error) from error
+
+
+def check_changeable(file: Path) -> None:
+    """See that the file can be replaced. Raises SettingsUnwritableError."""
+    try:
+        with tempfile.TemporaryFile(dir=file.resolve().parent):
+            return
+    except OSError as error:
+        raise unwritable(file, error) from error
+
+
+def unwritable(file: Path, error: OSError) -> SettingsUnwritableError:
+    """The error of a settings file that cannot be replaced."""
+    return SettingsUnwritableError(
+        f"{file}: cannot be changed ({error.strerror}); run the command with sudo, or name another "
+        "file with --config"
+    )
+
+
+def with_values(text: str, section: str, values: Values) -> str:
+    """The text with values of a section set.
+
+    A value that stands there is replaced. A new one takes the place of its comment
+    (``#name = ...``, as ``config init`` writes it), else it follows the header of its section,
+    else the text.
+
+    Raises:
+        ConfigError: that would change something else, as where a text of several lines looks like
+            a header.
+    """
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    before: dict[str, Any] = tomllib.loads(text)
+    wanted = copy.deepcopy(before)
+    wanted.setdefault(section, {}).update(values)
+    for name in values.keys() - before.get(section, {}).keys():
+        text = _with_line(text, section, name, values[name])
+    try:
+        document = tomlkit.parse(text)
+        table: Any = document.setdefault(section, tomlkit.table())
+        for name, value in values.items():
+            if table.get(name) != value:
+                table[name] = value
+        changed = tomlkit.dumps(document)
+        is_right = tomllib.loads(changed) == wanted
+    except (TOMLKitError, ValueError):
+        is_right = False
+    if not is_right:
+        lines = ", ".join(_line(name, value) for name, value in values.items())
+        raise ConfigError(f"[{section}]: has a form that cannot be kept; write by hand: {lines}")
+    return changed
+
+
+def _line(name: str, value: str | int) -> str:
+    import tomlkit
+
+    return f"{name} = {tomlkit.item(value).as_string()}"
+
+
+def _with_line(text: str, section: str, name: str, value: str | int) -> str:
+    """The text with a line for a setting in its section, where that has a header."""
+    line = _line(name, value)
+    header = re.search(rf"(?m)^[ \t]*\[[ \t]*{section}[ \t]*\][ \t]*(#.*?)?(?=\r?$)", text)
+    if header is None:
+        return text
+    following = re.compile(r"(?m)^[ \t]*\[").search(text, header.end())
+    end = len(text) if following is None else following.start()
+    comment = re.compile(rf"(?m)^#[ \t]?{name}[ \t]*=.*?(?=\r?$)").search(text, header.end(), end)
+    if comment is not None:
+        return f"{text[: comment.start()]}{line}{text[comment.end() :]}"
+    newline = "\r\n" if text.startswith("\r", header.end()) else "\n"
+    return f"{text[: header.end()]}{newline}{line}{text[header.end() :]}"
+
+
+def _replace(path: Path, data: bytes) -> None:
+    status = path.stat()
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            made = os.fstat(file.fileno())
+            if (made.st_uid, made.st_gid) != (status.st_uid, status.st_gid):
+                os.fchown(file.fileno(), status.st_uid, status.st_gid)
+            os.fchmod(file.fileno(), status.st_mode & 0o7777)
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
