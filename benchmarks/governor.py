@@ -158,7 +158,7 @@ def draw(path: Path, without: Course, governed: Course) -> None:
     heat.axhline(THROTTLING_CELSIUS, color="black", linewidth=0.8, linestyle="--")
     heat.text(0.05, THROTTLING_CELSIUS + 0.8, "the firmware throttles", fontsize=8)
     heat.set_ylabel("processor, °C")
-    heat.set_ylim(20, 90)
+    heat.set_ylim(8, 90)
     heat.legend(loc="lower right", fontsize=8, ncols=3)
     rate.plot(hours, without.fps, color="tab:red")
     rate.plot(hours, governed.fps, color="tab:blue")
