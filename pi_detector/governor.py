@@ -151,18 +151,18 @@ class Governor:
         if self._heat.rung == 0 and self._latency.rung == 0 and reading.full_fps > 0:
             self._full_fps = max(reading.full_fps, _FADE * self._full_fps)
         rates = self._rate_rungs()
+        few_rates = min(_LATENCY_RATES, rates)
         if reading.full_fps > 0:
             self._watch_heat(reading, rates, now_s)
-            self._watch_latency(reading, min(_LATENCY_RATES, rates), now_s)
+            self._watch_latency(reading, few_rates, now_s)
         heat, latency = self._heat.rung, self._latency.rung
-        rate_rungs = max(min(heat, rates), min(latency, rates, _LATENCY_RATES))
-        limited = rate_rungs > 0 or heat > 0
-        lowest_fps, fps = self._settings.min_fps, self._full_fps * RATE_STEP**rate_rungs
+        slower = max(min(heat, rates), min(latency, few_rates))
+        fps = max(self._settings.min_fps, self._full_fps * RATE_STEP**slower)
         missed = {"temperature": self._heat.missed, "latency": self._latency.missed}
         return Level(
-            rate_fps=round(max(lowest_fps, fps), 2) if limited else None,
+            rate_fps=round(fps, 2) if slower or heat else None,
             threads=max(1, self._threads - max(0, heat - rates)),
-            small=heat >= rates + self._threads or latency > min(_LATENCY_RATES, rates),
+            small=heat >= rates + self._threads or latency > few_rates,
             rungs=heat + latency,
             missed=tuple(name for name, is_missed in missed.items() if is_missed),
             reason=self._reason,

@@ -153,7 +153,8 @@ class Regulator:
             full_fps=self._full_fps(now_s),
             celsius=celsius,
             latency_ms=latency_ms,
-            throttled=", ".join(names_of(throttling)),
+            # Too low a voltage is no heat; where it caps the clock, that has a flag of its own.
+            throttled=", ".join(names_of(msgspec.structs.replace(throttling, under_voltage=None))),
         )
 
     def _full_fps(self, now_s: float) -> float:

@@ -129,7 +129,10 @@ def test_the_firmware_is_heard_and_a_missing_sensor_is_told_once(
     one = machine(governor={"enabled": True})
     one.sensor.unlink()
     one.wait_for(lambda: "its target is not held" in caplog.text)
-    one.word.write_text("2\n")
+    one.word.write_text("1\n")
+    time.sleep(1)
+    assert not one.records("status", part="governor"), "too low a voltage is no heat"
+    one.word.write_text("3\n")
     one.wait_for(lambda: one.records("status", part="governor", state="limited"))
     assert "clock capped" in one.records("status", part="governor")[0]["reason"]
     one.word.write_text("0\n")
