@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import msgspec
 import pytest
 
@@ -19,6 +20,7 @@ from pi_detector.config.load import load_settings
 from pi_detector.config.settings import Settings
 from pi_detector.detector.bundle import find_bundles
 from pi_detector.errors import ConfigError
+from pi_detector.records import json_schema
 from pi_detector.service import Service
 
 PATIENCE_S = 60.0
@@ -36,7 +38,7 @@ class Machine:
         self.word.write_text("0\n")
         self.heat(50)
         self.log = folder / "log"
-        output = {"stdout": "none", "log": str(self.log), "log_detections": True}
+        output = {"stdout": "none", "log": str(self.log)}
         model = {"threads": 2}
         self.tree = {"source": {"uri": "demo:", "fps": 20}, "model": model, "output": output} | tree
         self.service = Service(self.settings, {}, root=folder)
@@ -100,7 +102,6 @@ def test_the_rate_falls_when_it_gets_hot_and_recovers_when_it_cools(machine: Mak
     one = machine(
         governor={"enabled": True, "min_fps": 2},
         telemetry={"interval_s": 0.5},
-        detection={"min_score": 0.0},
     )
     before = inferred_fps(one, 2)
     assert before > 4
@@ -121,6 +122,9 @@ def test_the_rate_falls_when_it_gets_hot_and_recovers_when_it_cools(machine: Mak
     one.heat(50)
     one.wait_for(lambda: one.records("status", part="governor", state="live"))
     assert inferred_fps(one, 2) > 3
+    validator = jsonschema.Draft202012Validator(json_schema())
+    for record in (*one.records("performance"), *one.records("status")):
+        validator.validate(record)
 
 
 def test_the_firmware_is_heard_and_a_missing_sensor_is_told_once(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -87,6 +88,12 @@ def test_a_detections_record_says_what_was_found() -> None:
         "path": None,
         "version": SCHEMA_VERSION,
     }
+
+
+def test_a_frame_that_the_detector_did_not_look_at_says_so() -> None:
+    record = published(detections_record(replace(a_result(), inferred=False)))
+    assert record["inferred"] is False
+    assert "inferred" not in published(detections_record(a_result()))
 
 
 def test_a_class_without_a_label_is_named_by_its_id() -> None:
