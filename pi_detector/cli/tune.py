@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _DESCRIPTION = """\
-Measure every installed runtime with one to four threads on this machine, say which is best for
-the model of the settings, and with --write set model.runtime and model.threads in the settings
-file; all else in it stays as it is.
+Measure every installed runtime with one to four threads on this machine, and say which is best
+for the model of the settings. With --write, set model.threads in the settings file, and
+model.runtime where several are installed; all else in it stays as it is.
 
 The cases are measured in turn, round by round, as by 'pi-detector bench'. Of those that are as
 good as the best, but for noise, the one with the fewest threads is taken.
@@ -58,7 +59,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--fps",
         metavar="F",
-        type=float,
+        type=_positive,
         default=5.0,
         help="frames a second that efficiency must reach (default: 5)",
     )
@@ -221,3 +222,10 @@ def _write(args: argparse.Namespace, file: Path, values: dict[str, str | int]) -
                 where,
                 getattr(effective, name),
             )
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
