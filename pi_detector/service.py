@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pi_detector.config.changes import differ, differences
 from pi_detector.config.settings import Settings
 from pi_detector.detector.bundle import Bundle, load_model
 from pi_detector.detector.detector import Detector
@@ -396,18 +397,3 @@ def make_metrics(settings: Settings, state: Callable[[], RunState]) -> Metrics |
     from pi_detector.telemetry.metrics import Metrics
 
     return Metrics(settings.metrics.detector, state)
-
-
-def differ(old: Settings, new: Settings, section: str) -> bool:
-    """Whether a section is not the same."""
-    return bool(getattr(old, section) != getattr(new, section))
-
-
-def differences(old: Settings, new: Settings, sections: tuple[str, ...]) -> list[str]:
-    """Dotted names of the settings of these sections that are not the same."""
-    return [
-        f"{section}.{name}"
-        for section in sections
-        for name, value in msgspec.structs.asdict(getattr(new, section)).items()
-        if value != getattr(getattr(old, section), name)
-    ]
