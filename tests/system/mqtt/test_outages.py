@@ -17,8 +17,8 @@ Feed = Callable[..., Program]
 SettingsFile = Callable[..., Path]
 
 
-def keys(reader: Reader) -> Counter[tuple[str, str, int]]:
-    return Counter((each["id"], each["phase"], each["sequence"]) for each in reader.events())
+def keys(reader: Reader) -> Counter[tuple[str, int]]:
+    return Counter((each["id"], each["revision"]) for each in reader.events())
 
 
 def queue_files(path: Path) -> list[Path]:
