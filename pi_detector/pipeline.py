@@ -280,7 +280,7 @@ class Pipeline:
         if self._paused != self._pause_wanted or self._tell_wanted:
             self._paused, self._tell_wanted = self._pause_wanted, False
             state: State = "paused" if self._paused else "live"
-            self.publish(status_record("detection", self._detector.name, state))
+            self.publish(status_record("detection", "detection", state))
 
     def _process(self, detector: Detector, prepared: Prepared) -> Result:
         busy = self._feed is not None and self._feed.busy

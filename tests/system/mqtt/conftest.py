@@ -27,6 +27,7 @@ NAME = "camera"
 PREFIX = f"pi-detector/{NAME}"
 EVENTS = f"{PREFIX}/events"
 STATUS = f"{PREFIX}/status"
+RECORDS = (f"{PREFIX}/detections", f"{PREFIX}/performance")
 DISCOVERY = f"homeassistant/device/pi-detector-{NAME}/config"
 
 
@@ -204,7 +205,7 @@ def reader(broker: Broker) -> Iterator[Reader]:
     one.close()
     validator = jsonschema.Draft202012Validator(json_schema())
     for topic, payload, _ in one.messages:
-        of_records = topic in (EVENTS, f"{PREFIX}/detections") or topic.startswith(f"{STATUS}/")
+        of_records = topic in (EVENTS, *RECORDS) or topic.startswith(f"{STATUS}/")
         if of_records and payload:
             validator.validate(json.loads(payload))
 
