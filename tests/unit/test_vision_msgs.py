@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import jsonschema
@@ -66,15 +67,20 @@ def check(value: Any, kind: str) -> None:
             check(value[name], inner)
 
 
+@cache
+def validator() -> jsonschema.Draft202012Validator:
+    schema = json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
 def message(detections: Detections, **changes: Any) -> dict[str, Any]:
     """The message of a frame: valid by the schema, and by the definitions."""
     line = encode(detections_record(a_result(detections, **changes)))
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
     parsed: dict[str, Any] = json.loads(line)
-    schema = json_schema()
-    jsonschema.Draft202012Validator.check_schema(schema)
-    jsonschema.Draft202012Validator(schema).validate(parsed)
+    validator().validate(parsed)
     check(parsed, "Detection2DArray")
     return parsed
 
@@ -135,10 +141,9 @@ def test_any_detections_give_a_valid_message(rows: list[Any]) -> None:
 
 def test_the_schema_refuses_what_is_no_message() -> None:
     told = message(found((0, 0, 10, 10, 0.5, 2)))
-    validator = jsonschema.Draft202012Validator(json_schema())
     told["detections"][0]["results"][0]["pose"]["covariance"].pop()
-    assert not validator.is_valid(told)
+    assert not validator().is_valid(told)
     del told["detections"][0]
-    assert validator.is_valid(told)
+    assert validator().is_valid(told)
     del told["header"]["frame_id"]
-    assert not validator.is_valid(told)
+    assert not validator().is_valid(told)
