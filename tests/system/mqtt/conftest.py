@@ -116,8 +116,17 @@ class Reader:
         return [json.loads(payload) for payload in self.payloads(EVENTS)]
 
     def numbers(self) -> list[int]:
-        """Numbers of the events in the order of their first arrival."""
-        return list(dict.fromkeys(int(event["sequence"]) for event in self.events()))
+        """Numbers of the events in the order of their arrival, repeats passed over.
+
+        As any consumer can: what is new has a higher revision than all of its event before.
+        """
+        seen: dict[str, int] = {}
+        numbers = []
+        for event in self.events():
+            if event["revision"] > seen.get(event["id"], -1):
+                seen[event["id"]] = event["revision"]
+                numbers.append(int(event["sequence"]))
+        return numbers
 
     def close(self) -> None:
         self.client.disconnect()
