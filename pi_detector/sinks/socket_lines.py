@@ -170,6 +170,7 @@ class SocketSink:
             return
         connection.setblocking(False)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        self._poller.register(connection, select.POLLIN)
         self._readers = {**self._readers, connection.fileno(): _Reader(connection)}
         log.debug("socket: a reader came, %d are there", len(self._readers))
 

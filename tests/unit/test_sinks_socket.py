@@ -163,6 +163,16 @@ def test_readers_that_leave_are_forgotten(sink: SocketSink, path: Path) -> None:
     stays.close()
 
 
+def test_readers_that_leave_at_once_harm_nobody(sink: SocketSink, path: Path) -> None:
+    stays = Reader(sink, path)
+    for number in range(500):
+        with closing(socket.socket(socket.AF_UNIX)) as hasty:
+            hasty.connect(str(path))
+        sink.handle(a_result(number))
+    assert stays.numbers(499)[-1] == 499
+    stays.close()
+
+
 def test_a_reader_that_will_not_talk_or_talks_goes_on_reading(sink: SocketSink, path: Path) -> None:
     mute, talker = Reader(sink, path), Reader(sink, path)
     mute.socket.shutdown(socket.SHUT_WR)
