@@ -403,22 +403,22 @@ def test_while_paused_frames_are_read_and_nothing_is_detected():
     runner = threading.Thread(target=pipeline.run, args=[stop])
     runner.start()
 
-    def wait_until_told(word):
+    def wait_until_told(word, times=1):
         end = time.monotonic() + 20
-        while word not in sink.sequences and time.monotonic() < end:
+        while sink.sequences.count(word) < times:
+            assert time.monotonic() < end, word
             time.sleep(0.005)
-        assert word in sink.sequences
 
     wait_until_told("new")
     pipeline.pause()
-    wait_until_told("paused")
-    assert pipeline.paused
+    wait_until_told("passed over")
     before = pipeline.counters.processed, pipeline.progressed_s
-    time.sleep(0.3)
+    wait_until_told("passed over", 50)
+    assert pipeline.paused
     assert pipeline.counters.processed > before[0]
     assert pipeline.progressed_s > before[1], "the watchdog is fed"
     pipeline.resume()
-    time.sleep(0.3)
+    wait_until_told("new", 2)
     stop.set()
     runner.join(10)
 
