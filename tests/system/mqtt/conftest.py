@@ -56,6 +56,8 @@ class Broker:
             "persistence true",
             "autosave_interval 0",
             "max_queued_messages 100000",
+            # A reader is sent all at once: what waits in a broker that is killed is gone.
+            "max_inflight_messages 0",
             *(["user root"] if os.geteuid() == 0 else []),
             *self.lines,
         ]

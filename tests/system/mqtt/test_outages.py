@@ -49,6 +49,8 @@ def test_a_broker_that_is_killed_again_and_again(
         broker.stop()
         time.sleep(0.8)
         broker.start()
+        # What the broker keeps for a reader that is not there goes with it.
+        feeder.waits_for(reader.client.is_connected)
     feeder.waits_for(lambda: len(keys(reader)) == 600)
     assert reader.numbers() == list(range(600))
     feeder.waits_for(lambda: not queue_files(path))
