@@ -110,7 +110,7 @@ def test_a_broker_that_freezes(
     broker.send(signal.SIGSTOP)
     feeder.waits_for(lambda: feeder.said("done"))
     feeder.waits_for(lambda: queue_files(path))
-    time.sleep(1)
+    time.sleep(3)
     feeder.kill()
     broker.send(signal.SIGCONT)
     again = feed(path, 100, 20)
