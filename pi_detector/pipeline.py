@@ -28,7 +28,7 @@ from pi_detector.events.stage import EventStage
 from pi_detector.geometry import Detections
 from pi_detector.handoff import Handoff
 from pi_detector.pace import Cost, Pace
-from pi_detector.records import Publication, Result, Timings
+from pi_detector.records import Publication, Result, State, Timings, status_record
 from pi_detector.sinks.base import Sink
 from pi_detector.sinks.outlet import Outlet
 from pi_detector.sinks.supervised import SupervisedSink
@@ -116,6 +116,7 @@ class Pipeline:
         self.unstopped: list[str] = []
         self.progressed_s = 0.0
         self.last_found: tuple[str, float] | None = None
+        self._paused = self._pause_wanted = self._tell_wanted = False
         self._supervision = supervision if source.live else None
         self._supervisor = self._supervised(source)
         self._source = self._supervisor or source
@@ -175,6 +176,26 @@ class Pipeline:
             self._events.put(item)
         else:
             self._to_sinks(item)
+
+    def pause(self) -> None:
+        """Detect nothing until ``resume``; frames go on to be read. May be called from any thread.
+
+        Open events end. It takes effect with the next frame, and is then told by a status record.
+        """
+        self._pause_wanted = True
+
+    def resume(self) -> None:
+        """Detect again after a ``pause``. May be called from any thread."""
+        self._pause_wanted = False
+
+    @property
+    def paused(self) -> bool:
+        """Whether detection is paused."""
+        return self._paused
+
+    def tell_detection(self) -> None:
+        """Have a status record tell whether detection is paused. May be called from any thread."""
+        self._tell_wanted = True
 
     def replace_detector(self, detector: Detector) -> None:
         """Detect with another detector from the next captured frame on; no frame is lost."""
@@ -239,6 +260,7 @@ class Pipeline:
         while not stop.is_set() and not any(outlet.error for outlet in outlets):
             if max_frames is not None and self.counters.processed >= max_frames:
                 return
+            self._obey_pause()
             ready = self._frames.get(POLL_S)
             if ready is not None:
                 started = started or time.monotonic()
@@ -257,9 +279,17 @@ class Pipeline:
                 )
             self.progressed_s = time.monotonic()
 
+    def _obey_pause(self) -> None:
+        # On the thread that detects: what was found before the pause is published before this.
+        if self._paused != self._pause_wanted or self._tell_wanted:
+            self._paused, self._tell_wanted = self._pause_wanted, False
+            state: State = "paused" if self._paused else "live"
+            self.publish(status_record("detection", "detection", state))
+
     def _process(self, detector: Detector, prepared: Prepared) -> Result:
         busy = self._feed is not None and self._feed.busy
-        result = look(detector, prepared, self._gate, busy=busy, pace=self._pace)
+        paused = self._paused
+        result = look(detector, prepared, self._gate, busy=busy, pace=self._pace, paused=paused)
         found = result.detections.class_id
         self.counters.processed += 1
         self.counters.dropped = self._frames.dropped
@@ -322,6 +352,7 @@ def look(
     *,
     busy: bool,
     pace: Pace | None = None,
+    paused: bool = False,
 ) -> Result:
     """What is to be seen in a frame; where the gate finds it still, the detector is spared.
 
@@ -334,10 +365,11 @@ def look(
             through, so that none which it asks for once is passed over.
         busy: something is followed that does not stand still, so no frame is to be left out.
         pace: None lets all frames through.
+        paused: the detector is spared whatever there is to see.
     """
     frame = prepared.frame
     detections, invoke_ms, decode_ms, infer = Detections(), 0.0, 0.0, True
-    if pace is not None and not pace.is_due(frame.captured_ns):
+    if paused or (pace is not None and not pace.is_due(frame.captured_ns)):
         infer = False
     elif gate is not None:
         if busy:

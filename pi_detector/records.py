@@ -33,12 +33,12 @@ Seconds = Annotated[float, msgspec.Meta(ge=0)]
 UtcTime = Annotated[datetime, msgspec.Meta(tz=True)]
 BoxPx = tuple[float, float, float, float]
 """x1, y1, x2, y2 in pixels of the frame."""
-EndReason = Literal["gone", "source_lost", "source_ended", "reload", "shutdown"]
-"""The object is gone; the camera is; the file or folder is at its end; settings changed so that it
-cannot be followed further; the program ends."""
-Part = Literal["source", "sink", "model", "settings", "governor"]
+EndReason = Literal["gone", "source_lost", "source_ended", "paused", "reload", "shutdown"]
+"""The object is gone; the camera is; the file or folder is at its end; detection is paused;
+settings changed so that it cannot be followed further; the program ends."""
+Part = Literal["source", "detection", "sink", "model", "settings", "governor"]
 State = Literal[
-    "starting", "live", "limited", "stalled", "reopening", "failed", "stopped", "refused"
+    "starting", "live", "limited", "paused", "stalled", "reopening", "failed", "stopped", "refused"
 ]
 Box = tuple[Score, Score, Score, Score]
 """x1, y1, x2, y2 in 0..1 of the frame's width and height."""
@@ -87,7 +87,7 @@ class Result:
         timings: what it cost.
         dropped: frames of this source that were replaced by newer ones before detection, so far.
         inferred: the detector ran; False for a frame that the motion gate found still, or that the
-            governor passed over.
+            governor passed over, and while detection is paused.
         views: the events that this frame is the best view of, so far.
     """
 
@@ -179,8 +179,9 @@ class BestView(msgspec.Struct, frozen=True):
 class EventRecord(msgspec.Struct, frozen=True, tag="event", tag_field="type", kw_only=True):
     """One object from its appearance to its end: ``new``, then ``update`` s, then ``end``.
 
-    ``id`` names the event in all of them, and is unique across restarts. ``box`` and ``box_px``
-    are where the object was seen last, at ``last_seen``; ``score`` is the median over its history,
+    ``id`` names the event in all of them, and is unique across restarts; ``revision`` counts its
+    records from 0, so that both tell a repeated record from a new one. ``box`` and ``box_px`` are
+    where the object was seen last, at ``last_seen``; ``score`` is the median over its history,
     ``hits`` the number of frames in which it was detected. ``duration_s`` is from ``started`` to
     ``last_seen`` by the monotonic clock. ``zones`` are those that it is in now, ``entered`` all
     that it was ever in; ``transitions`` what it did at zones and lines since the record before.
@@ -189,6 +190,7 @@ class EventRecord(msgspec.Struct, frozen=True, tag="event", tag_field="type", kw
     """
 
     id: str
+    revision: Annotated[int, msgspec.Meta(ge=0)]
     phase: Literal["new", "update", "end"]
     label: str
     class_id: int

@@ -30,8 +30,10 @@ from pi_detector.sinks.registry import (
     make_mqtt_sink,
     make_recording_sinks,
     make_sinks,
+    make_socket_sink,
     make_textfile_sinks,
 )
+from pi_detector.sinks.socket_lines import SocketSink
 from pi_detector.sources.registry import make_source
 from pi_detector.telemetry.monitor import FlowTotals, PerformanceMonitor, RunState
 from pi_detector.telemetry.sensors import ROOT
@@ -123,6 +125,7 @@ class Service:
             files = make_textfile_sinks(settings.metrics, self._metrics.text, self._publish)
             self._metric_sinks = [self._metrics, *files]
         self._mqtt: MqttSink | None = None
+        self._socket: SocketSink | None = None
         self._pipeline = Pipeline(
             source,
             self._detector,
@@ -171,6 +174,7 @@ class Service:
             extra={"DETECTOR_EVENT": "started"},
         )
         self._tell_model(self._bundle)
+        self._pipeline.tell_detection()
         caretaker = Worker("service", self._take_care)
         self._monitor.start()
         self._regulator.start()
@@ -204,23 +208,37 @@ class Service:
             sinks.append(self._mqtt)
         if settings.telemetry.interval_s:
             sinks.append(self._monitor.meter)
+        socket = make_socket_sink(settings.output)
+        if self._socket is None or socket is None or socket.setup != self._socket.setup:
+            self._socket = socket
+        if self._socket is not None:
+            # Last: it takes its file from the one before it, which is too late for another's error.
+            sinks.append(self._socket)
         return sinks
 
     def _replace_sinks(self, new: Settings, bundle: Bundle, *, anyway: bool) -> None:
         """Publish to other sinks where the settings ask for others, or MQTT needs a new one."""
-        before = self._mqtt
+        before = self._mqtt, self._socket
         sinks = self._make_sinks(new, bundle)
-        if not anyway and self._mqtt is before:
+        if not anyway and self._mqtt is before[0]:
             return
         try:
             self._pipeline.replace_sinks(sinks)
         except SinkError:
-            self._mqtt = before
+            self._mqtt, self._socket = before
             raise
+        self._pipeline.tell_detection()
+
+    def pause(self) -> None:
+        """Detect nothing until ``resume``, also over a reload; a restart detects again."""
+        self._pipeline.pause()
+
+    def resume(self) -> None:
+        """Detect again."""
+        self._pipeline.resume()
 
     def _obey(self, command: str) -> None:
-        if command == "reload":
-            self.reload()
+        {"reload": self.reload, "pause": self.pause, "resume": self.resume}[command]()
 
     def _flow(self) -> FlowTotals:
         counters = self._pipeline.counters
@@ -286,7 +304,9 @@ class Service:
         rate = (counters.processed - self._pace.processed) / (now_s - self._pace.at_s)
         self._pace = _Pace(now_s, counters.processed)
         words = f"{pipeline.source_name} {pipeline.source_state}, {rate:.1f} frames/s"
-        if pipeline.last_found is None:
+        if pipeline.paused:
+            words += ", detection paused"
+        elif pipeline.last_found is None:
             words += ", nothing detected yet"
         else:
             label, at_s = pipeline.last_found

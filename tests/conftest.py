@@ -1,9 +1,14 @@
 """What all tests share."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import valid
+
+from pi_detector import records
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -15,3 +20,20 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no extra material in {folder}: set PI_DETECTOR_SHARED to its folder")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _records_are_valid(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each record that is encoded in the test's own process fits the published schema."""
+    faults: list[str] = []
+    encoder = records._encoder
+
+    def encode(record: records.Record) -> bytes:
+        line = encoder.encode(record)
+        if (fault := valid.fault(line)) is not None:
+            faults.append(fault)
+        return line
+
+    monkeypatch.setattr(records, "_encoder", SimpleNamespace(encode=encode))
+    yield
+    assert not faults

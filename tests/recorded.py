@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -67,6 +68,7 @@ class Camera:
     scores: dict[int, float] = field(default_factory=dict)
     taken: list[float] = field(default_factory=list)
     begun: dict[str, EventRecord] = field(default_factory=dict)
+    told: Counter[str] = field(default_factory=Counter)
     size: tuple[int, int] = (WIDTH, HEIGHT)
     source: str = "demo"
 
@@ -113,6 +115,7 @@ class Camera:
         box = tuple(map(float, self.objects.get(track, (40, 50, 80, 100))))
         record = EventRecord(
             id=event_id,
+            revision=self.told[event_id],
             phase=phase,
             label="person",
             class_id=0,
@@ -138,6 +141,7 @@ class Camera:
             box_px=box,  # type: ignore[arg-type]
             box=normalized(box, WIDTH, HEIGHT),
         )
+        self.told[event_id] += 1
         first = self.begun.setdefault(event_id, record)
         lasted_s = (record.monotonic_ns - first.monotonic_ns) / 1e9
         since = {"started": first.started, "duration_s": lasted_s}

@@ -15,16 +15,23 @@ def add_parser(subparsers: Subparsers) -> None:
         "schema",
         "print the JSON Schema of the records",
         "Print the JSON Schema (2020-12) of the records that run and detect write.",
-        "pi-detector schema > records.schema.json",
+        "pi-detector schema > records.schema.json\npi-detector schema --format vision_msgs",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("jsonl", "vision_msgs"),
+        default="jsonl",
+        help="of the lines: records, or messages of ROS 2 (default: %(default)s)",
     )
     parser.set_defaults(command=run)
 
 
-def run(args: argparse.Namespace) -> int:  # noqa: ARG001
+def run(args: argparse.Namespace) -> int:
     """Print the schema."""
     import json
 
-    from pi_detector.records import json_schema
+    from pi_detector import records, vision_msgs
 
-    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    schema = (records if args.format == "jsonl" else vision_msgs).json_schema()
+    print(json.dumps(schema, indent=2, ensure_ascii=False))
     return os.EX_OK

@@ -13,7 +13,11 @@ class OutputSettings(Section, frozen=True):
     """Where results go.
 
     Attributes:
-        stdout: `jsonl` writes a record a line to standard output; `none` writes nothing there.
+        stdout: `jsonl` writes a record a line to standard output; `vision_msgs` a message of ROS 2
+            for each frame instead; `none` writes nothing there.
+        socket: Unix-domain socket at which programs of this machine read the records, such as
+            `$RUNTIME_DIRECTORY/records.sock` of a service; empty for none.
+        socket_format: of the lines there: `jsonl` or `vision_msgs`.
         empty_frames: also write a record for a frame in which nothing was found.
         snapshots: folder for annotated JPEG pictures of frames with detections; empty for none.
         snapshot_interval_s: at most one snapshot in this time.
@@ -26,7 +30,9 @@ class OutputSettings(Section, frozen=True):
         log_detections: also log the records of frames with detections, which are many.
     """
 
-    stdout: Literal["jsonl", "none"] = "jsonl"
+    stdout: Literal["jsonl", "vision_msgs", "none"] = "jsonl"
+    socket: str = ""
+    socket_format: Literal["jsonl", "vision_msgs"] = "jsonl"
     empty_frames: bool = True
     snapshots: str = ""
     snapshot_interval_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 1.0

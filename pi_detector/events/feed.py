@@ -60,9 +60,8 @@ class EventFeed:
             self.give(result)
             self._tell(events)
         else:
-            if isinstance(item, StatusRecord) and _is_loss(item):
-                events = self.stage.interrupt("source_lost", item.monotonic_ns, item.time)
-                self._tell(events)
+            if isinstance(item, StatusRecord) and (reason := _end_reason(item)):
+                self._tell(self.stage.interrupt(reason, item.monotonic_ns, item.time))
             self.give(item)
         self.busy = self.stage.busy
 
@@ -80,8 +79,13 @@ class EventFeed:
                 _log(event)
 
 
-def _is_loss(status: StatusRecord) -> bool:
-    return status.part == "source" and status.state in _SOURCE_GONE
+def _end_reason(status: StatusRecord) -> EndReason | None:
+    """Why a status ends all events, or None."""
+    if status.part == "source" and status.state in _SOURCE_GONE:
+        return "source_lost"
+    if status.part == "detection" and status.state == "paused":
+        return "paused"
+    return None
 
 
 def _log(event: EventRecord) -> None:

@@ -243,8 +243,10 @@ class LifeCycle:
         event.stationary = thing.stationary
         transitions = tuple(self._transition(change) for change in thing.changes)
         thing.changes.clear()
+        revision, event.revision = event.revision, event.revision + 1
         return EventRecord(
             id=event.id,
+            revision=revision,
             phase=phase,
             label=self.label(thing),
             class_id=thing.class_id,

@@ -46,6 +46,7 @@ class OpenEvent:
         stationary: what the last record told.
         best: moment, box and score of the best view.
         best_value: what the best view is worth.
+        revision: records made so far.
         continues: id of an event of the same object, before the source was lost.
     """
 
@@ -55,6 +56,7 @@ class OpenEvent:
     stationary: bool
     best: tuple[Moment, BoxPx, float]
     best_value: float = 0.0
+    revision: int = 0
     continues: str | None = None
 
 

@@ -15,6 +15,7 @@ from pi_detector.sinks.log import RecordLogSink
 from pi_detector.sinks.recordings.layout import recordings_folder
 from pi_detector.sinks.recordings.sink import RecordingSink
 from pi_detector.sinks.snapshots import SnapshotSink
+from pi_detector.sinks.socket_lines import SocketSink
 from pi_detector.sinks.stdout import JsonLinesSink
 from pi_detector.sinks.textfile import TextfileSink
 from pi_detector.sinks.video import VideoSink
@@ -31,8 +32,8 @@ def make_sinks(settings: OutputSettings) -> list[Sink]:
         SinkError: a path that makes no sense.
     """
     sinks: list[Sink] = []
-    if settings.stdout == "jsonl":
-        sinks.append(JsonLinesSink(empty_frames=settings.empty_frames))
+    if settings.stdout != "none":
+        sinks.append(JsonLinesSink(line_format=settings.stdout, empty_frames=settings.empty_frames))
     if settings.snapshots:
         sinks.append(
             SnapshotSink(
@@ -53,6 +54,21 @@ def make_sinks(settings: OutputSettings) -> list[Sink]:
     if settings.video:
         sinks.append(VideoSink(output_path(settings.video)))
     return sinks
+
+
+def make_socket_sink(settings: OutputSettings) -> SocketSink | None:
+    """The sink that serves programs at a socket, not started; None where the settings name none.
+
+    Raises:
+        SinkError: a path that makes no sense.
+    """
+    if not settings.socket:
+        return None
+    return SocketSink(
+        output_path(settings.socket),
+        line_format=settings.socket_format,
+        empty_frames=settings.empty_frames,
+    )
 
 
 def make_recording_sinks(settings: RecordingSettings, environ: Mapping[str, str]) -> list[Sink]:
@@ -105,7 +121,7 @@ def make_mqtt_sink(
         model: name of the model.
         labels: of the model.
         report: takes status records about the connection.
-        command: takes commands, such as ``reload``.
+        command: takes commands: ``reload``, ``pause``, ``resume``.
 
     Raises:
         SinkError: a path that makes no sense.
@@ -122,6 +138,7 @@ def make_mqtt_sink(
         place=place_of(settings, labels),
         report=report,
         command=command,
+        performance=settings.telemetry.interval_s > 0,
     )
 
 

@@ -7,7 +7,8 @@ import sys
 from typing import BinaryIO
 
 from pi_detector.errors import SinkError
-from pi_detector.records import Publication, Result, detections_record, encode
+from pi_detector.records import Publication
+from pi_detector.sinks.lines import LineFormat, line_of
 
 
 class JsonLinesSink:
@@ -15,14 +16,22 @@ class JsonLinesSink:
 
     Args:
         stream: where to; None takes standard output.
+        line_format: of the lines.
         empty_frames: also write the record of a frame in which nothing was found.
     """
 
     name = "stdout"
     lossless = True
 
-    def __init__(self, stream: BinaryIO | None = None, *, empty_frames: bool = True) -> None:
+    def __init__(
+        self,
+        stream: BinaryIO | None = None,
+        *,
+        line_format: LineFormat = "jsonl",
+        empty_frames: bool = True,
+    ) -> None:
         self._stream = stream
+        self._line_format: LineFormat = line_format
         self._empty_frames = empty_frames
 
     def start(self) -> None:
@@ -41,12 +50,12 @@ class JsonLinesSink:
             BrokenPipeError: the reader is gone.
             SinkError: the record cannot be written, as on a full disk.
         """
-        if isinstance(item, Result) and not (self._empty_frames or len(item.detections)):
+        line = line_of(item, self._line_format, empty_frames=self._empty_frames)
+        if line is None:
             return
-        record = detections_record(item) if isinstance(item, Result) else item
         assert self._stream is not None, "start() comes first"
         try:
-            self._stream.write(encode(record))
+            self._stream.write(line)
             self._stream.flush()
         except BrokenPipeError:
             raise

@@ -10,8 +10,10 @@ import tomllib
 from pathlib import Path
 
 import cv2
+import jsonschema
 import numpy as np
 import pytest
+import valid
 
 from pi_detector import __version__
 
@@ -79,6 +81,19 @@ def test_every_command_has_help_with_examples(command: str) -> None:
 def test_schema_is_the_records_schema() -> None:
     schema = json.loads(output_of("schema"))
     assert "DetectionsRecord" in schema["$defs"]
+
+
+def test_messages_of_ros_fit_their_schema() -> None:
+    schema = json.loads(output_of("schema", "--format", "vision_msgs"))
+    validator = jsonschema.Draft202012Validator(schema)
+    text = output_of(
+        "run", "--source", "demo:", "--frames", 3, "--set", "output.stdout=vision_msgs"
+    )
+    messages = [json.loads(line) for line in text.splitlines()]
+    assert len(messages) == 3
+    assert any(message["detections"] for message in messages)
+    for message in messages:
+        validator.validate(message)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
@@ -156,7 +171,7 @@ def test_models() -> None:
 
 def test_detect_passes_over_what_is_no_picture(folder: Path) -> None:
     done = pi_detector("detect", folder)
-    records = [json.loads(line) for line in done.stdout.splitlines()]
+    records = valid.records(done.stdout)
     assert [Path(record["path"]).name for record in records] == ["a.png", "c.png"]
     assert all(record["type"] == "detections" for record in records)
     assert "b.jpg" in done.stderr
@@ -190,7 +205,7 @@ def test_detect_table_and_annotated_pictures(folder: Path, tmp_path: Path) -> No
 def test_run_ends_after_so_many_frames() -> None:
     done = pi_detector("run", "--source", "demo:", "--frames", 3)
     assert done.returncode == 0, done.stderr
-    kinds = [json.loads(line)["type"] for line in done.stdout.splitlines()]
+    kinds = [record["type"] for record in valid.records(done.stdout)]
     assert kinds.count("detections") == 3
     assert kinds[0] == "status"
     assert "3 processed" in done.stderr.splitlines()[-1]
@@ -206,7 +221,7 @@ def test_run_stops_on_a_signal(number: signal.Signals) -> None:
         [*COMMAND, "run", "--source", "demo:"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert process.stdout is not None
-    while json.loads(process.stdout.readline())["type"] != "detections":
+    while valid.record(process.stdout.readline())["type"] != "detections":
         pass
     asked = time.monotonic()
     process.send_signal(number)
@@ -253,10 +268,6 @@ def test_file_name_that_is_not_utf8(folder: Path) -> None:
     os.rename(folder / "c.png", os.fsencode(folder) + b"/\xff.png")  # noqa: PTH104 - bytes
     for kind in ("jsonl", "coco"):
         text = output_of("detect", folder, "--format", kind, "--min-score", "0")
-        rows = (
-            [json.loads(line) for line in text.splitlines()]
-            if kind == "jsonl"
-            else json.loads(text)
-        )
+        rows = valid.records(text) if kind == "jsonl" else json.loads(text)
         assert len(rows) > 1
     assert "udcff.png" in output_of("detect", folder, "--format", "table")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -15,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import valid
 
 Start = Callable[..., subprocess.Popen[str]]
 
@@ -65,7 +65,7 @@ def first_record(process: subprocess.Popen[str]) -> dict[str, object]:
     """The next record of a frame."""
     assert process.stdout is not None
     for line in process.stdout:
-        record: dict[str, object] = json.loads(line)
+        record: dict[str, object] = valid.record(line)
         if record["type"] == "detections":
             return record
     pytest.fail("no record")
@@ -78,7 +78,7 @@ def test_detect_passes_over_a_file_that_crashes_its_decoder(start: Start, tmp_pa
     assert first_record(process)["path"] == str(crashes)
     os.kill(decoder_of(process), signal.SIGSEGV)
     out, err = process.communicate(timeout=60)
-    records = [json.loads(line) for line in out.splitlines()]
+    records = valid.records(out)
     assert 0 < sum(record["path"] == str(crashes) for record in records) < 4999
     assert sum(record["path"] == str(follows) for record in records) == 5
     assert "warning: a.avi: the decoder was killed by SIGSEGV" in err

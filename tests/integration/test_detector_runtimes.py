@@ -12,7 +12,6 @@ elsewhere PI_DETECTOR_TFLITE_PYTHON names one that has tflite-runtime, NumPy 1, 
 and imutils.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import valid
 
 from pi_detector.detector.runtime import available_runtimes
 from pi_detector.geometry import pairwise_iou
@@ -69,7 +69,7 @@ def detect(python, runtime, photos, options):
         env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
     )
     assert done.returncode == 0, done.stderr
-    records = [json.loads(line) for line in done.stdout.splitlines()]
+    records = valid.records(done.stdout)
     assert len(records) == len(photos)
     return {record["path"]: record["detections"] for record in records}
 

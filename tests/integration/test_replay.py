@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import valid
 from drawn_clip import FPS, draw
 
 COMMAND = [sys.executable, "-m", "pi_detector", "replay"]
@@ -52,7 +52,7 @@ def replay(folder: Path, *options: str) -> subprocess.CompletedProcess[bytes]:
 
 def records_of(done: subprocess.CompletedProcess[bytes]) -> list[dict[str, Any]]:
     assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return valid.records(done.stdout)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -15,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import valid
 
 COMMAND = [sys.executable, "-m", "pi_detector", "run"]
 PATIENCE_S = 60.0
@@ -79,7 +79,7 @@ class Daemon:
 
     def records(self, kind: str = "detections") -> list[dict[str, object]]:
         lines = self.out.read_bytes().splitlines(keepends=True)
-        rows = [json.loads(line) for line in lines if line.endswith(b"\n")]
+        rows = [valid.record(line) for line in lines if line.endswith(b"\n")]
         return [row for row in rows if row["type"] == kind]
 
     def detections_go_on(self) -> None:
@@ -292,7 +292,7 @@ def test_a_consumer_that_stops_reading_loses_records_and_nothing_else(tmp_path: 
         process.terminate()
         out, log = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, log
-        rows = [json.loads(line) for line in out.splitlines()]
+        rows = valid.records(out)
         numbers = [row["sequence"] for row in rows if row["type"] == "detections"]
         assert numbers == sorted(set(numbers))
         assert re.search(rb"\d+ not seen by stdout", log), log

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
+import valid
 
 from pi_detector.config.outputs import TelemetrySettings
-from pi_detector.records import PerformanceRecord, encode, json_schema
+from pi_detector.records import PerformanceRecord, encode
 from pi_detector.telemetry import monitor as monitor_module
 from pi_detector.telemetry.histogram import Histogram
 from pi_detector.telemetry.monitor import FlowTotals, PerformanceMonitor, difference
@@ -25,16 +25,8 @@ RUN = [sys.executable, "-m", "pi_detector", "run", "--source", "demo:"]
 PATIENCE_S = 60.0
 
 
-def valid(line: bytes) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads(line)
-    jsonschema.Draft202012Validator(json_schema()).validate(record)
-    return record
-
-
 def performance_of(lines: bytes) -> list[dict[str, Any]]:
-    records = [valid(line) for line in lines.splitlines() if b'"performance"' in line]
-    assert all(record["type"] == "performance" for record in records)
-    return records
+    return [record for record in valid.records(lines) if record["type"] == "performance"]
 
 
 def run(*options: str) -> bytes:
@@ -154,7 +146,7 @@ def test_a_change_of_throttling_is_told_at_once(
     assert record.host.throttling.throttled is True
     assert record.host.throttling.under_voltage is False
     assert record.stages_ms.invoke is None
-    valid(encode(record))
+    valid.record(encode(record))
 
 
 def test_what_was_is_remembered_although_the_kernel_forgets_it(

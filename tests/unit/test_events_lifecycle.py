@@ -403,6 +403,8 @@ def test_other_settings_go_on_with_what_is_there() -> None:
     scene.interrupt("shutdown")
     assert [t.kind for r in scene.records for t in r.transitions] == ["entered"]
     assert len({r.id for r in scene.records}) == len(scene.of("new")) == 2
+    parked = [r.revision for r in scene.records if r.label == "car"]
+    assert parked == list(range(len(parked))), "counted on over a reload"
     assert {r.id.split("-")[1] for r in scene.records} == {"token"}
     assert sorted(r.track_id for r in scene.of("end")) == [1, 2]
 
@@ -492,6 +494,8 @@ def test_whatever_is_detected_every_event_begins_once_and_ends_once(frames: list
     for event_id in {record.id for record in scene.records}:
         phases = scene.phases(event_id)
         assert phases == ["new", *["update"] * (len(phases) - 2), "end"]
+        revisions = [record.revision for record in scene.records if record.id == event_id]
+        assert revisions == list(range(len(phases)))
     for record in scene.records:
         assert msgspec.json.decode(encode(record), type=Record) == record
     counts = scene.stage.counts

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
+import jinja2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -118,6 +121,10 @@ def test_a_damaged_queue_is_set_aside(tmp_path: Path) -> None:
         ("p/command/format-disk", b"", False),
         ("p/command/reload", b"", True),
         ("p/command/reload", b"x", False),
+        ("p/command/pause", b"OFF", False),
+        ("p/command/detection", b"", False),
+        ("p/command/detection", b"PRESS", False),
+        ("p/command/detection", b"OFF", True),
         ("p/command/reload", b" " * 65, False),
         ("p/command/" + "r" * 1000, b"", False),
     ],
@@ -127,25 +134,129 @@ def test_commands_that_are_not_obeyed(topic: str, payload: bytes, retained: bool
         command_of(topic, payload, retained=retained)
 
 
-def test_commands_that_are_obeyed() -> None:
-    assert command_of("p/command/reload", b"", retained=False) == "reload"
-    assert command_of("p/command/picture", b"PRESS", retained=False) == "picture"
+@pytest.mark.parametrize(
+    ("name", "payload", "command"),
+    [
+        ("reload", b"", "reload"),
+        ("picture", b"PRESS", "picture"),
+        ("pause", b"", "pause"),
+        ("resume", b"PRESS", "resume"),
+        ("detection", b"OFF", "pause"),
+        ("detection", b"ON", "resume"),
+    ],
+)
+def test_commands_that_are_obeyed(name: str, payload: bytes, command: str) -> None:
+    assert command_of(f"p/command/{name}", payload, retained=False) == command
+
+
+# What Home Assistant documents of its MQTT integration ("Device discovery payload", and a page a
+# platform): keys that a component must have, keys that it may have, as far as they are used.
+TOLD_BY_ALL = {"platform", "unique_id"}
+MAY_BE_TOLD = {"name", "availability_topic", "entity_category", "device_class"}
+PLATFORMS = {
+    "binary_sensor": ({"state_topic"}, {"payload_on", "payload_off", "value_template"}),
+    "sensor": ({"state_topic"}, {"state_class", "unit_of_measurement", "value_template"}),
+    "image": ({"image_topic"}, {"content_type"}),
+    "button": ({"command_topic"}, {"payload_press"}),
+    "switch": (
+        {"command_topic"},
+        {"state_topic", "payload_on", "payload_off", "value_template"},
+    ),
+}
+DEVICE_CLASSES = {"binary_sensor": {"connectivity", "occupancy", "problem"}}
+UNITS = {"temperature": {"°C"}, "duration": {"ms"}, "data_size": {"MB"}}
+DEVICE = {"identifiers", "name", "manufacturer", "model", "sw_version"}
+
+
+def discovered(**changes: bool) -> dict[str, Any]:
+    """What Home Assistant is told, checked against what it documents."""
+    topics = Topics.of(MqttSettings(host="broker", name="front door"))
+    place = Place(labels=("person", "car"), zones=("drive",), lines=("street",))
+    given = {"snapshots": True, "commands": True, "performance": True, **changes}
+    payload = json.loads(discovery_payload(topics, "street", place, qos=1, **given))
+    assert topics.discovery.startswith("homeassistant/device/pi-detector-front_door_")
+    assert payload.keys() == {"device", "origin", "components", "qos"}
+    assert payload["device"].keys() == DEVICE
+    assert payload["device"]["name"] == "front door"
+    assert payload["origin"]["name"] == "pi-detector"
+    components: dict[str, Any] = payload["components"]
+    ids = [component["unique_id"] for component in components.values()]
+    assert len(set(ids)) == len(ids)
+    for key, component in components.items():
+        assert re.fullmatch("[A-Za-z0-9_-]+", key)
+        check_component(component)
+    return components
+
+
+def check_component(component: dict[str, Any]) -> None:
+    must, may = PLATFORMS[component["platform"]]
+    assert component.keys() >= TOLD_BY_ALL | must
+    assert component.keys() <= TOLD_BY_ALL | must | MAY_BE_TOLD | may
+    category = component.get("entity_category")
+    reads_only = "command_topic" not in component
+    assert category in {None, "diagnostic"} if reads_only else category in {None, "config"}
+    device_class = component.get("device_class")
+    if component["platform"] == "sensor" and device_class:
+        assert component["unit_of_measurement"] in UNITS[device_class]
+    elif device_class:
+        assert device_class in DEVICE_CLASSES[component["platform"]]
+    assert component.get("state_class") in {None, "measurement", "total_increasing"}
+    for key, value in component.items():
+        if key.endswith("_topic"):
+            assert value.startswith("pi-detector/front door/")
 
 
 def test_what_home_assistant_is_told() -> None:
-    topics = Topics.of(MqttSettings(host="broker", name="front door"))
-    place = Place(labels=("person", "car"), zones=("drive",), lines=("street",))
-    payload = json.loads(
-        discovery_payload(topics, "street", place, qos=1, snapshots=True, commands=True)
-    )
-    assert topics.discovery.startswith("homeassistant/device/pi-detector-front_door_")
-    assert payload["device"]["name"] == "front door"
-    components = payload["components"]
-    ids = [component["unique_id"] for component in components.values()]
-    assert len(set(ids)) == len(ids)
-    kinds = {component["platform"] for component in components.values()}
-    assert kinds == {"binary_sensor", "sensor", "image", "button"}
-    for component in components.values():
-        for key, value in component.items():
-            if key.endswith("_topic"):
-                assert value.startswith("pi-detector/front door/")
+    components = discovered()
+    assert {each["platform"] for each in components.values()} == PLATFORMS.keys()
+    assert components["detection"]["command_topic"].endswith("/command/detection")
+    assert components["detection"]["state_topic"].endswith("/status/detection")
+    by_itself = discovered(commands=False)
+    assert not any("command_topic" in each for each in by_itself.values())
+    assert components.keys() - discovered(performance=False).keys() == {
+        "temperature", "fps", "latency", "disk_free", "throttling",
+    }  # fmt: skip
+
+
+def seen(component: dict[str, Any], record: dict[str, Any]) -> str:
+    """What Home Assistant makes of a record; `None` is unknown there."""
+    template = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
+    return template.from_string(component["value_template"]).render(value_json=record)
+
+
+def test_what_home_assistant_sees_of_performance() -> None:
+    components = discovered()
+    record = {
+        "fps_out": 12.5,
+        "stages_ms": {"latency": {"p50": 41.2}},
+        "host": {
+            "temperature_celsius": 61.3,
+            "disk_free_mb": 20480,
+            "throttling": {"under_voltage": False, "throttled": True},
+        },
+    }
+    wanted = {
+        "temperature": "61.3",
+        "fps": "12.5",
+        "latency": "41.2",
+        "disk_free": "20480",
+        "throttling": "ON",
+    }
+    assert {key: seen(components[key], record) for key in wanted} == wanted
+    record["host"] = {
+        "temperature_celsius": None,
+        "disk_free_mb": None,
+        "throttling": {"under_voltage": None, "throttled": None},
+    }
+    record["stages_ms"] = {"latency": None}
+    unknown = dict.fromkeys(wanted, "None") | {"fps": "12.5"}
+    assert {key: seen(components[key], record) for key in wanted} == unknown
+    record["host"] = {"throttling": {"under_voltage": False, "throttled": None}}
+    assert seen(components["throttling"], record) == "OFF"
+
+
+@pytest.mark.parametrize(("state", "shown"), [("live", "ON"), ("paused", "OFF")])
+def test_what_home_assistant_sees_of_detection(state: str, shown: str) -> None:
+    switch = discovered()["detection"]
+    assert seen(switch, {"state": state}) == shown
+    assert (switch["payload_on"], switch["payload_off"]) == ("ON", "OFF")

@@ -4,16 +4,18 @@ import threading
 import time
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import pytest
 
 from pi_detector.clock import utc_now
-from pi_detector.config.settings import RecoverySettings
+from pi_detector.config.settings import RecoverySettings, Settings
 from pi_detector.errors import SinkError, SourceLostError, SourceStuckError
+from pi_detector.events.stage import EventStage
 from pi_detector.frame import Frame
 from pi_detector.geometry import Detections
 from pi_detector.pipeline import Pipeline, Supervision
-from pi_detector.records import Result, StatusRecord
+from pi_detector.records import EventRecord, Result, StatusRecord
 
 IMAGE = np.zeros((8, 8, 3), np.uint8)
 
@@ -361,3 +363,71 @@ def test_progress_goes_on_while_a_source_is_waited_for():
     stop.set()
     runner.join(10)
     assert not runner.is_alive()
+
+
+class PersonDetector(SleepingDetector):
+    """Sees a person in every frame."""
+
+    def detect(self, ready):
+        time.sleep(0.001)
+        box = np.array([[1, 1, 6, 7]], np.float32)
+        return Detections(box, np.ones(1, np.float32), np.ones(1, np.int64)), 1.0, 0.0
+
+
+class EverythingSink(ListSink):
+    """Keeps what it is handed, as words."""
+
+    def handle(self, item):
+        match item:
+            case Result():
+                self.sequences.append("inferred" if item.inferred else "passed over")
+            case EventRecord():
+                self.sequences.append(item.reason or item.phase)
+            case StatusRecord() if item.part == "detection":
+                self.sequences.append(item.state)
+
+
+def test_while_paused_frames_are_read_and_nothing_is_detected():
+    settings = msgspec.convert(
+        {"events": {"min_hits": 1, "window": 1, "min_duration_s": 0}}, Settings
+    )
+    sink, stop = EverythingSink(), threading.Event()
+    pipeline = Pipeline(
+        CountingSource(live=True, interval_s=0.002),
+        PersonDetector(),
+        [sink],
+        supervision=supervision(),
+        stage=EventStage(settings, {1: "person"}, {1: 0.5}),
+    )
+    pipeline.tell_detection()
+    runner = threading.Thread(target=pipeline.run, args=[stop])
+    runner.start()
+
+    def wait_until_told(word, times=1):
+        end = time.monotonic() + 20
+        while sink.sequences.count(word) < times:
+            assert time.monotonic() < end, word
+            time.sleep(0.005)
+
+    wait_until_told("new")
+    pipeline.pause()
+    wait_until_told("passed over")
+    before = pipeline.counters.processed, pipeline.progressed_s
+    wait_until_told("passed over", 50)
+    assert pipeline.paused
+    assert pipeline.counters.processed > before[0]
+    assert pipeline.progressed_s > before[1], "the watchdog is fed"
+    pipeline.resume()
+    wait_until_told("new", 2)
+    stop.set()
+    runner.join(10)
+
+    told = sink.sequences
+    assert told[0] == "live"
+    # The event's reason comes before the status, and both are the same word.
+    first, second = (at for at, word in enumerate(told) if word == "paused")
+    assert second == first + 1
+    back = told.index("live", second)
+    assert set(told[1:first]) == {"inferred", "new"}
+    assert set(told[second + 1 : back]) == {"passed over"}
+    assert set(told[back + 1 :]) == {"inferred", "new", "shutdown"}

@@ -7,12 +7,16 @@ from typing import Any
 import msgspec
 
 from pi_detector import __version__
-from pi_detector.sinks.mqtt.commands import PRESS
+from pi_detector.sinks.mqtt.commands import OFF, ON, PRESS
 from pi_detector.sinks.mqtt.topics import Topics, identifier
 
 _PROJECT = "pi-detector"
 _OCCUPIED = "{{ 'ON' if value_json.occupied else 'OFF' }}"
 _LIVE = "{{ 'ON' if value_json.state == 'live' else 'OFF' }}"
+_THROTTLED = (
+    "{% set flags = value_json.host.throttling.values() | list %}"
+    "{{ 'ON' if true in flags else 'OFF' if false in flags else None }}"
+)
 _Component = dict[str, Any]
 
 
@@ -25,7 +29,14 @@ class Place(msgspec.Struct, frozen=True):
 
 
 def discovery_payload(
-    topics: Topics, model: str, place: Place, *, qos: int, snapshots: bool, commands: bool
+    topics: Topics,
+    model: str,
+    place: Place,
+    *,
+    qos: int,
+    snapshots: bool,
+    commands: bool,
+    performance: bool,
 ) -> bytes:
     """The retained message that describes the device and its entities.
 
@@ -38,6 +49,7 @@ def discovery_payload(
         qos: with which Home Assistant subscribes.
         snapshots: best views are published.
         commands: commands are listened to.
+        performance: records of type ``performance`` are published.
     """
     components = _about_itself(topics)
     for label in place.labels:
@@ -46,8 +58,10 @@ def discovery_payload(
         components |= _about_zone(topics, zone)
     for line in place.lines:
         components |= _about_line(topics, line)
+    if performance:
+        components |= _about_performance(topics)
     if commands:
-        components |= _buttons(topics)
+        components |= _controls(topics)
     for name, component in components.items():
         component["unique_id"] = f"{topics.device_id}_{name}"
     return msgspec.json.encode(
@@ -143,7 +157,43 @@ def _about_line(topics: Topics, line: str) -> dict[str, _Component]:
     }
 
 
-def _buttons(topics: Topics) -> dict[str, _Component]:
+def _about_performance(topics: Topics) -> dict[str, _Component]:
+    """Of the machine; what it has no sensor for is null there, and ``None`` is unknown here."""
+    own = {
+        "entity_category": "diagnostic",
+        "state_topic": topics.performance,
+        **_available(topics),
+    }
+    latency = "value_json.stages_ms.latency"
+    sensors = (
+        ("temperature", "Temperature", "value_json.host.temperature_celsius", "°C", "temperature"),
+        ("fps", "Frame rate", "value_json.fps_out", "fps", None),
+        ("latency", "Latency", f"{latency}.p50 if {latency} else None", "ms", "duration"),
+        ("disk_free", "Free disk space", "value_json.host.disk_free_mb", "MB", "data_size"),
+    )
+    components: dict[str, _Component] = {
+        key: {
+            "platform": "sensor",
+            "name": name,
+            "state_class": "measurement",
+            "unit_of_measurement": unit,
+            "value_template": f"{{{{ {value} }}}}",
+            **({"device_class": device_class} if device_class else {}),
+            **own,
+        }
+        for key, name, value, unit, device_class in sensors
+    }
+    components["throttling"] = {
+        "platform": "binary_sensor",
+        "name": "Throttling",
+        "device_class": "problem",
+        "value_template": _THROTTLED,
+        **own,
+    }
+    return components
+
+
+def _controls(topics: Topics) -> dict[str, _Component]:
     return {
         name: {
             "platform": "button",
@@ -155,13 +205,23 @@ def _buttons(topics: Topics) -> dict[str, _Component]:
         }
         for name, words in (("reload", "Read settings again"), ("picture", "Take a picture"))
     } | {
+        "detection": {
+            "platform": "switch",
+            "name": "Detection",
+            "command_topic": topics.command("detection"),
+            "payload_on": ON.decode(),
+            "payload_off": OFF.decode(),
+            "state_topic": topics.status("detection", ""),
+            "value_template": _LIVE,
+            **_available(topics),
+        },
         "picture_view": {
             "platform": "image",
             "name": "Picture",
             "image_topic": topics.picture,
             "content_type": "image/jpeg",
             **_available(topics),
-        }
+        },
     }
 
 

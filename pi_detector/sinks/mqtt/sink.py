@@ -62,7 +62,8 @@ class MqttSink:
         model: name of the model, for Home Assistant.
         place: labels, zones and lines.
         report: takes status records about the connection; called from a thread of the sink.
-        command: takes the commands that others must obey: ``reload``.
+        command: takes the commands that others must obey: ``reload``, ``pause``, ``resume``.
+        performance: records of type ``performance`` are published.
 
     Attributes:
         setup: all that it was made from; a sink with an equal one may go on in its place.
@@ -81,18 +82,20 @@ class MqttSink:
         place: Place,
         report: Callable[[StatusRecord], None],
         command: Callable[[str], None],
+        performance: bool = False,
     ) -> None:
-        self.setup = (settings, recovery, folder, model, place)
+        self.setup = (settings, recovery, folder, model, place, performance)
         self._settings = settings
         self._place = place
         self._model = model
         self._command = command
+        self._performance = performance
         self._topics = topics = Topics.of(settings)
         self._occupancy = Occupancy(place.labels, place.zones, place.lines)
         self._views: OrderedDict[str, _View] = OrderedDict()
         self._viewed_s: dict[str, float] = {}
         self._picture_wanted = False
-        self._commanded_s = 0.0
+        self._commanded_s: dict[str, float] = {}
         store = Store(
             folder / f"mqtt-{identifier(topics.client_id)}.queue", settings.queue_mb * _MEBIBYTE
         )
@@ -122,6 +125,7 @@ class MqttSink:
                     qos=settings.qos,
                     snapshots=settings.snapshots,
                     commands=settings.commands,
+                    performance=self._performance,
                 ),
             )
         for (kind, name), state in self._occupancy.all():
@@ -199,10 +203,10 @@ class MqttSink:
             log.warning("mqtt: command refused: %s", error)
             return
         now_s = time.monotonic()
-        if now_s - self._commanded_s < _COMMAND_INTERVAL_S:
-            log.warning("mqtt: command refused: %s: at most one a second", command)
+        if now_s - self._commanded_s.get(command, -_COMMAND_INTERVAL_S) < _COMMAND_INTERVAL_S:
+            log.warning("mqtt: command refused: %s: at most once a second", command)
             return
-        self._commanded_s = now_s
+        self._commanded_s[command] = now_s
         log.info("mqtt: command: %s", command, extra={"DETECTOR_EVENT": "command"})
         if command == "picture":
             self._picture_wanted = True

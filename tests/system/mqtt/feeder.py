@@ -27,6 +27,7 @@ def an_event(number: int) -> EventRecord:
     now = datetime.now(UTC)
     return EventRecord(
         id=f"20261125T040000Z-{number // len(PHASES):06d}",
+        revision=number % len(PHASES),
         phase=PHASES[number % len(PHASES)],  # type: ignore[arg-type]
         label="person",
         class_id=1,

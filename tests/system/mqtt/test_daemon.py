@@ -259,6 +259,54 @@ def test_commands(
     assert buttons["reload"]["command_topic"] == f"{PREFIX}/command/reload"
 
 
+def test_detection_is_paused_and_resumed_also_over_a_reload(
+    broker: Broker,
+    reader: Reader,
+    settings: SettingsFile,
+    daemon: Start,
+    send: Callable[..., None],
+) -> None:
+    def state() -> object:
+        return json.loads(reader.last(f"{STATUS}/detection") or b"{}").get("state")
+
+    def inferred() -> bool:
+        """Whether the latest frame went through the model."""
+        return json.loads(reader.payloads(f"{PREFIX}/detections")[-1])["timings_ms"]["invoke"] > 0
+
+    def latest() -> dict[str, Any]:
+        return {each["id"]: each for each in reader.events()}
+
+    def frames() -> int:
+        return len(reader.payloads(f"{PREFIX}/detections"))
+
+    program = daemon(settings(broker, commands=True, detections=True))
+    program.waits_for(lambda: state() == "live")
+    program.waits_for(lambda: frames() and inferred() and reader.events())
+    send("pause")
+    program.waits_for(lambda: state() == "paused")
+    program.waits_for(lambda: {each["phase"] for each in latest().values()} == {"end"})
+    assert "paused" in {each["reason"] for each in latest().values()}
+    before = frames()
+    program.waits_for(lambda: frames() > before + 3)
+    assert not inferred()
+    settings(broker, commands=True, detections=True, snapshots=False)
+    program.process.send_signal(signal.SIGHUP)
+    program.waits_for(lambda: "settings read again" in log_of(program))
+    program.waits_for(lambda: log_of(program).count("mqtt: connected") == 2)
+    before = frames()
+    program.waits_for(lambda: frames() > before + 3)
+    assert not inferred()
+    assert state() == "paused"
+    send("detection", b"ON")
+    program.waits_for(lambda: state() == "live" and inferred())
+    send("detection", b"OFF")
+    program.waits_for(lambda: state() == "paused" and not inferred())
+    program.process.terminate()
+    assert program.process.wait(20) == 0, log_of(program)
+    again = daemon(settings(broker))
+    again.waits_for(lambda: state() == "live")
+
+
 def test_a_reload_that_changes_the_broker_moves_there(
     broker: Broker,
     make_broker: Callable[..., Broker],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -14,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import valid
 
 SERVER = Path(__file__).with_name("server.py")
 SYSTEM_PYTHON = "/usr/bin/python3"  # has GStreamer's bindings, from apt
@@ -73,7 +73,7 @@ class Daemon:
 
     def rows(self) -> list[dict[str, object]]:
         lines = self.out.read_bytes().splitlines(keepends=True)
-        return [json.loads(line) for line in lines if line.endswith(b"\n")]
+        return [valid.record(line) for line in lines if line.endswith(b"\n")]
 
     def count(self) -> int:
         return sum(row["type"] == "detections" for row in self.rows())

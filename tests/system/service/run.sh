@@ -12,7 +12,7 @@ label="service $suite"
 python=${PYTHON:-$checkout/.venv/bin/python}
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/pi-detector-tests
 work=$checkout/build/service-$suite
-packages=systemd-sysv,dbus,udev,kmod,procps,ca-certificates,python3,python3-venv,python3-systemd,python3-numpy
+packages=systemd-sysv,dbus,udev,kmod,procps,ca-certificates,python3,python3-venv,python3-systemd,python3-numpy,iproute2
 tarball=$cache/service-$suite-$(cksum <<<"$packages" | cut -d ' ' -f 1).tar
 root=$work/root
 

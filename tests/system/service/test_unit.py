@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import valid
 from machine import Machine, drop_in, wait_until
 
 UNIT = "pi-detector.service"
@@ -47,6 +48,37 @@ def test_standard_output_is_silent(machine: Machine) -> None:
         if entry.get("_TRANSPORT") == "stdout" and entry["MESSAGE"].startswith("{")
     ]
     assert texts == []
+
+
+def test_no_port_is_open(machine: Machine) -> None:
+    processes = machine.out(f"cat /sys/fs/cgroup/system.slice/{UNIT}/cgroup.procs").split()
+    assert str(machine.main_pid(UNIT)) in processes
+    holders = machine.out("ss --no-header --tcp --udp --all --numeric --processes")
+    assert not [pid for pid in processes if f"pid={pid}," in holders]
+    with_port = "import socket, time; s = socket.create_server(('127.0.0.1', 0)); time.sleep(9)"
+    machine.run(f'systemd-run --unit=with-port python3 -c "{with_port}"')
+    stranger = f"pid={machine.main_pid('with-port')},"
+    wait_until(lambda: stranger in machine.out("ss --tcp --all --numeric --processes"), 5)
+
+
+READ_LINE = """python3 -c "
+import socket
+connection = socket.socket(socket.AF_UNIX)
+connection.connect('/run/pi-detector/records.sock')
+print(connection.makefile().readline())
+" """
+
+
+def test_its_group_reads_records_at_the_socket_and_others_do_not(machine: Machine) -> None:
+    socket = '[output]\nsocket = "$RUNTIME_DIRECTORY/records.sock"\n'
+    machine.write(SETTINGS, DEMO.replace("[output]\n", socket))
+    machine.run("useradd --groups pi-detector robot; useradd stranger")
+    machine.run(f"systemctl restart {UNIT}")
+    wait_until(lambda: valid.record(machine.out(READ_LINE, user="robot"))["type"] != "", 20)
+    refused = machine.run(READ_LINE, user="stranger", check=False)
+    assert "PermissionError" in refused.stderr
+    machine.run(f"systemctl kill --signal=KILL {UNIT}; systemctl restart {UNIT}")
+    wait_until(lambda: machine.run(READ_LINE, user="robot", check=False).returncode == 0, 20)
 
 
 def test_a_reload_with_a_broken_file_fails_and_says_why(machine: Machine) -> None:
