@@ -118,6 +118,7 @@ class Device:
         self._weather_c = 0.0
         self._board_c = self._ambient_c + 20
         self._is_slow = False
+        self._open: dict[str, float] = {}
         self._boot(-3600.0 * self._rng.uniform(1, 200), boot_s=30.0)
         self._now_s = 0.0
         self._synchronized_s = 0.0
@@ -134,7 +135,7 @@ class Device:
                 if changed:
                     told_s = self._now_s
                 yield self._performance(begin_s, flags, "throttling" if changed else "interval")
-                self._follow(known, flags)
+                self._follow(flags)
                 begin_s, known = self._now_s, flags
                 yield from self._events()
             fate = self._rng.random()
@@ -143,7 +144,6 @@ class Device:
                 yield from self._reboot()
                 begin_s, known = self._now_s, None
             elif fate > 1 - 0.3 * STEP_S / 86400:
-                self._end_episodes()
                 yield from self._restart()
                 begin_s, known = self._now_s, None
             elif 0.5 < fate < 0.5 + 0.08 * STEP_S / 86400:
@@ -157,7 +157,6 @@ class Device:
         self._booted_s = booted_s
         self._started_s = booted_s + boot_s
         self._ever = ThrottlingFlags()
-        self._open: dict[str, float] = {}
         self._last_s = self._started_s
 
     def _live(self, seconds: float) -> ThrottlingFlags:
@@ -188,16 +187,15 @@ class Device:
     def _mhz(self) -> float:
         return self._board.slow_mhz if self._is_slow else self._board.mhz
 
-    def _follow(self, known: ThrottlingFlags | None, flags: ThrottlingFlags) -> None:
+    def _follow(self, flags: ThrottlingFlags) -> None:
         """Note which conditions began and which ended."""
-        known = known or ThrottlingFlags()
         self._last_s = self._now_s
         for name in ("under_voltage", "frequency_capped", "throttled"):
-            was, now = bool(getattr(known, name)), bool(getattr(flags, name))
-            if now and not was:
+            if not getattr(flags, name):
+                if name in self._open:
+                    self.truth.episodes.append((name, self._open.pop(name), self._now_s))
+            elif name not in self._open:
                 self._open[name] = self._now_s
-            if was and not now:
-                self.truth.episodes.append((name, self._open.pop(name), self._now_s))
 
     def _end_episodes(self) -> None:
         """Nobody knows more of them than the last record did."""

@@ -123,6 +123,12 @@ class BadBenchmarkError(PiDetectorError, ValueError):
     exit_code = os.EX_DATAERR
 
 
+class LogNotFoundError(PiDetectorError, FileNotFoundError):
+    """Logs of records that do not exist, or hold nothing to report about."""
+
+    exit_code = os.EX_NOINPUT
+
+
 class SinkError(PiDetectorError, OSError):
     """An output that cannot be written."""
 
