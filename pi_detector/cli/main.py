@@ -20,6 +20,7 @@ from pi_detector.cli import (
     models,
     mqtt,
     replay,
+    report,
     run,
     schema,
 )
@@ -38,6 +39,7 @@ _COMMANDS = (
     mqtt,
     config,
     bench,
+    report,
     schema,
     completion,
 )

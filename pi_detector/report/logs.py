@@ -133,7 +133,8 @@ def _named_by(argument: str) -> list[Path]:
         return [path.resolve()]
     if path.is_dir():
         return sorted(p.resolve() for p in path.rglob("*") if _is_log(p))
-    named = [Path(name) for name in sorted(glob.glob(argument, recursive=True))]
+    # Path.glob takes no absolute patterns.
+    named = [Path(name) for name in sorted(glob.glob(argument, recursive=True))]  # noqa: PTH207
     return [p for name in named for p in ([name.resolve()] if _is_log(name) else _inside(name))]
 
 

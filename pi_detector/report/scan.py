@@ -65,6 +65,27 @@ _decode_any = msgspec.json.Decoder(_Any).decode
 _KNOWN = {"performance", "status", "event", "detections"}
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A file to read.
+
+    Attributes:
+        log: the file.
+        device: stands for its device in the tables.
+        number: of the file; those of a device are in the order in which they were written.
+        cuts: moments at which a period begins or ends, seconds since 1970.
+        chunk_s: histograms of records are added up in steps of so many seconds.
+        out: folder of the tables.
+    """
+
+    log: LogFile
+    device: int
+    number: int
+    cuts: tuple[float, ...]
+    chunk_s: int
+    out: Path
+
+
 @dataclass(slots=True)
 class Scanned:
     """What was in a file.
@@ -78,22 +99,11 @@ class Scanned:
     damage: Damage = field(default_factory=Damage)
 
 
-def scan(
-    log: LogFile, device: int, number: int, cuts: tuple[float, ...], chunk_s: int, out: Path
-) -> Scanned:
-    """Read a file, and write the tables of what is in it as Parquet files.
-
-    Args:
-        log: the file.
-        device: stands for its device in the tables.
-        number: of the file; those of a device are in the order in which they were written.
-        cuts: moments at which a period begins or ends, seconds since 1970.
-        chunk_s: histograms of records are added up in steps of so many seconds.
-        out: folder of the tables.
-    """
+def scan(job: Job) -> Scanned:
+    """Read a file, and write the tables of what is in it as Parquet files."""
     found = Scanned()
-    tables = _Tables(device, number, cuts, chunk_s, out)
-    for line, (text, is_whole) in enumerate(lines_of(log.path, found.damage)):
+    tables = _Tables(job)
+    for line, (text, is_whole) in enumerate(lines_of(job.log.path, found.damage)):
         try:
             record = _decode(text)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -124,12 +134,9 @@ def _kind_of_other(text: bytes) -> str | None:
 class _Tables:
     """Rows that wait, and the files that they go to."""
 
-    def __init__(
-        self, device: int, number: int, cuts: tuple[float, ...], chunk_s: int, out: Path
-    ) -> None:
-        self._device, self._number = device, number
-        self._cuts, self._chunk_s = cuts, chunk_s
-        self._out = out
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._device, self._number = job.device, job.number
         self._written = 0
         self._database = duckdb.connect(config={"threads": 1})
         self._rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in _COLUMNS}
@@ -137,7 +144,9 @@ class _Tables:
         self._stages: dict[int, list[float]] = {}
         self._buckets: dict[int, defaultdict[int, int]] = {}
 
-    def add(self, record: PerformanceRecord | StatusRecord | _Event | _Detections, line: int) -> None:
+    def add(
+        self, record: PerformanceRecord | StatusRecord | _Event | _Detections, line: int
+    ) -> None:
         if isinstance(record, _Detections):
             return
         place = (
@@ -177,8 +186,8 @@ class _Tables:
 
     def _choose_chunk(self, moment: float, synchronized: bool, line: int) -> None:
         """Begin a new chunk where records may belong to another period or time."""
-        side = sum(moment >= cut for cut in self._cuts)
-        key = (moment // self._chunk_s, side, synchronized)
+        side = sum(moment >= cut for cut in self._job.cuts)
+        key = (moment // self._job.chunk_s, side, synchronized)
         if key != self._chunk_key:
             self._end_chunk()
             self._chunk, self._chunk_key, self._chunk_line = self._chunk + 1, key, line
@@ -219,7 +228,7 @@ class _Tables:
                 name if name in _TEXTS else f"nullif({name}, 'NaN'::double) as {name}"
                 for name in columns
             )
-            path = self._out / table / f"{self._number:08d}-{self._written:06d}.parquet"
+            path = self._job.out / table / f"{self._number:08d}-{self._written:06d}.parquet"
             self._database.execute(
                 f"copy (select {chosen} from columns) to '{path}' (format parquet)"
             )

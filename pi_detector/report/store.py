@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import files
@@ -89,10 +89,10 @@ class Store:
         lines = half = 0
         faults = {}
         jobs = [
-            (log, numbers[log.device], number, cuts, self.chunk_s, folder)
+            scan.Job(log, numbers[log.device], number, cuts, self.chunk_s, folder)
             for number, log in enumerate(logs)
         ]
-        for log, found in zip(logs, _each(scan.scan, jobs), strict=True):
+        for log, found in zip(logs, _all(jobs), strict=True):
             records += found.records
             lines += found.damage.lines
             half += found.damage.half_lines
@@ -118,16 +118,14 @@ class Store:
             self._database.execute(f"set variable {name} = {value}")
 
 
-def _each(
-    work: Callable[..., scan.Scanned], jobs: Sequence[tuple[Any, ...]]
-) -> Sequence[scan.Scanned]:
-    """The results of all jobs, in order, on all processors."""
+def _all(jobs: Sequence[scan.Job]) -> list[scan.Scanned]:
+    """The results of all jobs, in order; on all processors."""
     if len(jobs) == 1 or _processes() == 1:
-        return [work(*job) for job in jobs]
+        return [scan.scan(job) for job in jobs]
     # A thread of a library may hold a lock at a fork.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(_processes(), mp_context=context) as pool:
-        return list(pool.map(work, *zip(*jobs, strict=True)))
+        return list(pool.map(scan.scan, jobs))
 
 
 def _processes() -> int:
