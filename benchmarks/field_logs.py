@@ -213,7 +213,7 @@ class Device:
         captured = round(CAMERA_FPS * seconds)
         count = min(captured, max(1, round(fps * seconds)))
         invoke = typical_ms * rng.lognormal(0, 0.035, count)
-        invoke *= 1 + (rng.random(count) < 0.01) * rng.uniform(0.5, 2.5, count)
+        invoke *= 1 + (rng.random(count) < 0.02) * rng.uniform(0.5, 2.5, count)
         decode = typical_ms * 0.05 * rng.lognormal(0, 0.15, count)
         prepare = typical_ms * 0.04 * rng.lognormal(0, 0.1, count)
         waiting = rng.uniform(0, 1000 / CAMERA_FPS, count) * (fps < CAMERA_FPS * 0.98)

@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.dates as mdates
@@ -24,8 +25,8 @@ _BLUE, _SKY, _RED, _GREEN = "#2f86c5", "#8cc8ec", "#d55e00", "#009e73"
 _ORANGE, _PURPLE = "#e69f00", "#cc79a7"
 # Stands for the page's own colour until the figure is text.
 _INK = "#010203"
-_WIDTH_IN = 7.2
-_STYLE = {
+_WIDTH_IN = 9.0
+_STYLE: dict[Any, Any] = {
     "font.size": 10,
     "font.family": "sans-serif",
     "svg.fonttype": "none",
@@ -40,7 +41,7 @@ _STYLE = {
     "path.simplify_threshold": 0.3,
 }
 _STATES = (
-    ("as it should", _GREEN, 0.55),
+    ("running", _GREEN, 0.55),
     ("clock capped or throttled", _ORANGE, 0.95),
     ("under-voltage", _PURPLE, 0.95),
 )
@@ -139,7 +140,7 @@ def _draw_replaced(axes: Axes, series: Series) -> None:
     axes.set_ylim(bottom=0)
 
 
-def _line(series: Series) -> dict[str, object]:
+def _line(series: Series) -> dict[str, Any]:
     """A point alone between gaps would not be seen as a line; where there are few, all are dots."""
     return {"linewidth": 1.1, "marker": "." if series.covered.sum() <= 60 else None}
 
@@ -225,15 +226,17 @@ def _runs(mask: np.ndarray) -> list[tuple[int, int]]:
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
-def _days(seconds: object) -> object:
+def _days(seconds: Any) -> Any:
     """Seconds since 1970 as matplotlib counts days."""
     return np.asarray(seconds, dtype=float) / 86400
 
 
 def _time_axis(axes: Axes, report: Report) -> None:
-    locator = mdates.AutoDateLocator(tz=UTC, maxticks=8)
+    locator = mdates.AutoDateLocator(tz=UTC, maxticks=8)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator, tz=UTC))
+    axes.xaxis.set_major_formatter(
+        mdates.ConciseDateFormatter(locator, tz=UTC)  # type: ignore[no-untyped-call]
+    )
     first, last = report.since.timestamp(), report.until.timestamp()
     axes.set_xlim(_days(first), _days(max(last, first + 60)))
 

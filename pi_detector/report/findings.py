@@ -165,11 +165,17 @@ def _quantiles(
         merged = Histogram.from_buckets(
             counts[row["key"], row["stage"]], row["sum_ms"] / row["n"], row["max_ms"]
         )
+        p50, p90, p99, p999 = (
+            round(merged.quantile(share), 3) for share in (0.5, 0.9, 0.99, 0.999)
+        )
         found[row["key"]][STAGES[int(row["stage"])]] = Quantiles(
-            merged.count,
-            round(merged.mean_ms, 3),
-            *(round(merged.quantile(share), 3) for share in (0.5, 0.9, 0.99, 0.999)),
-            merged.max_ms,
+            count=merged.count,
+            mean=round(merged.mean_ms, 3),
+            p50=p50,
+            p90=p90,
+            p99=p99,
+            p999=p999,
+            max=merged.max_ms,
         )
     return found
 

@@ -122,7 +122,7 @@ def _opened(path: Path) -> IO[bytes]:
 
             return cast("IO[bytes]", ZstdFile(path))
         case ".gz":
-            return gzip.open(path)
+            return cast("IO[bytes]", gzip.open(path))
         case _:
             return path.open("rb")
 

@@ -45,6 +45,7 @@ def page(report: Report, store: Store) -> str:
         devices=[
             {
                 "summary": summary,
+                "gist": _gist(summary),
                 "facts": _facts(summary),
                 "figure": Markup(figures.device(report, summary.name, series[summary.name])),
                 "tables": [tables.stages(summary), tables.losses(summary)],
@@ -55,6 +56,19 @@ def page(report: Report, store: Store) -> str:
         lists=tables.lists(report),
         grouped=tables.grouped,
     )
+
+
+def _gist(summary: Summary) -> str:
+    """What tells a device from the others at a glance."""
+    parts = []
+    if "invoke" in summary.stages_ms:
+        parts.append(f"{summary.stages_ms['invoke'].p50:.3g} ms")
+    if summary.sensors.celsius_max is not None:
+        parts.append(f"{summary.sensors.celsius_max:.0f} °C")
+    slow = max((met.share for met in summary.throttling.values()), default=0.0)
+    if slow:
+        parts.append(f"slowed {tables.percent(slow)}")
+    return ", ".join(parts)
 
 
 def _facts(summary: Summary) -> str:
@@ -74,7 +88,7 @@ def _facts(summary: Summary) -> str:
     ):
         if value is not None:
             facts.append(words.format(value))
-    facts += [f"{tables.grouped(n)} events {label}" for label, n in summary.events.items()]
+    facts += [f"{tables.grouped(n)} {label} events" for label, n in summary.events.items()]
     if summary.unsynchronized_s:
         facts.append(f"clock not synchronized for {duration(summary.unsynchronized_s)}")
     return ", ".join(facts)

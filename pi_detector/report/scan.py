@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,7 +139,8 @@ class _Tables:
         self._written = 0
         self._database = duckdb.connect(config={"threads": 1})
         self._rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in _COLUMNS}
-        self._chunk, self._chunk_key, self._chunk_line = 0, (math.nan,), 0
+        self._chunk, self._chunk_line = 0, 0
+        self._chunk_key: tuple[float, int, bool] | None = None
         self._stages: dict[int, list[float]] = {}
         self._buckets: dict[int, defaultdict[int, int]] = {}
 

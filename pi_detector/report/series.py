@@ -17,7 +17,7 @@ from pi_detector.telemetry.histogram import GAMMA
 _MOST_STEPS = 360
 _STEPS_S = (60, 300, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 604800)
 
-Values = NDArray[np.float64]
+Values = NDArray[np.floating[Any]]
 
 _QUANTILES = """
 with added as (

@@ -166,7 +166,9 @@ def number(value: float | None, digits: int = 0) -> str:
 
 def percent(share: float) -> str:
     """A share in percent; what is not zero is not written as zero."""
-    if 0 < share < 0.001:
+    if share == 0:
+        return "0"
+    if share < 0.001:
         return "<0.1 %"
     if 0.999 < share < 1:
         return ">99.9 %"

@@ -27,10 +27,10 @@ def _lines(report: Report) -> Iterator[str]:
     if report.comparison is not None:
         yield ""
         yield from _table(tables.comparison(report.comparison))
-    found = notes(report)
-    if found:
+    for note in notes(report):
         yield ""
-        yield from found
+        yield note.what
+        yield from (f"  {where}" for where in note.where)
 
 
 def _table(table: Table) -> list[str]:
