@@ -88,22 +88,20 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="pi-detector-report-") as folder:
         store = Store(Path(folder), logs, periods)
         try:
-            _tell(args, store, len(periods))
+            _tell(args, store)
         finally:
             store.close()
     return os.EX_OK
 
 
-def _tell(args: argparse.Namespace, store: Store, periods: int) -> None:
+def _tell(args: argparse.Namespace, store: Store) -> None:
     import msgspec
 
     from pi_detector.report.findings import report_of
     from pi_detector.report.page import page
     from pi_detector.report.text import summary
 
-    report = report_of(
-        store, None if args.compare is None else tuple(args.compare), periods=periods
-    )
+    report = report_of(store, None if args.compare is None else tuple(args.compare))
     if args.json is not None:
         text = msgspec.json.format(msgspec.json.encode(report), indent=1).decode() + "\n"
         if args.json == "-":

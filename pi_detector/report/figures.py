@@ -30,6 +30,7 @@ _STYLE: dict[Any, Any] = {
     "font.size": 10,
     "font.family": "sans-serif",
     "svg.fonttype": "none",
+    "text.parse_math": False,
     "text.color": _INK,
     "axes.edgecolor": _INK,
     "axes.labelcolor": _INK,
@@ -213,7 +214,7 @@ def distributions(comparison: Comparison, first: Buckets, second: Buckets) -> st
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter("{x:g}")
-        axes.tick_params(axis="x", which="minor", labelsize=8)
+        axes.tick_params(axis="x", which="both", labelsize=9)
         axes.set_xlabel("invoke, ms; steps of 2 %")
         axes.set_ylabel("% of frames")
         figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -26,7 +27,7 @@ from pi_detector.report.content import (
     Throttling,
 )
 from pi_detector.report.scan import CONDITIONS, STAGES
-from pi_detector.report.store import Store
+from pi_detector.report.store import Period, Store
 from pi_detector.telemetry.histogram import Buckets, Histogram
 
 _TOTALS = """
@@ -74,13 +75,12 @@ select {key} as key, label, count(*) as n from (
 _OURS = "period = 0"
 
 
-def report_of(store: Store, compared: tuple[str, str] | None, *, periods: int) -> Report:
+def report_of(store: Store, compared: tuple[str, str] | None) -> Report:
     """The whole report.
 
     Args:
-        store: the tables.
+        store: the tables; where they have two periods, these are compared.
         compared: two devices that are compared; None for none.
-        periods: 2 compares the second with the first.
 
     Raises:
         LogNotFoundError: there are no performance records to report about.
@@ -104,7 +104,7 @@ def report_of(store: Store, compared: tuple[str, str] | None, *, periods: int) -
         gaps=_gaps(store),
         clock_steps=_clock_steps(store),
         status=_status(store),
-        comparison=_comparison(store, found, compared, periods),
+        comparison=_comparison(store, found, compared),
     )
 
 
@@ -198,17 +198,17 @@ def _throttling(
 
 
 def _comparison(
-    store: Store, devices: list[Summary], compared: tuple[str, str] | None, periods: int
+    store: Store, devices: list[Summary], compared: tuple[str, str] | None
 ) -> Comparison | None:
     if compared is not None:
         first, second = (
             next((summary for summary in devices if summary.name == name), None)
             for name in compared
         )
-    elif periods == 2:
+    elif len(store.periods) == 2:
         sides = summaries(store, "period", "period >= 0")
         first, second = (
-            _named(f"{side.first:%Y-%m-%d %H:%M} to {side.last:%Y-%m-%d %H:%M}", side)
+            _named(_name_of(store.periods[number], side), side)
             if (side := sides.get(number))
             else None
             for number in (1, 0)
@@ -218,6 +218,13 @@ def _comparison(
     if first is None or second is None:
         raise LogNotFoundError("one side of the comparison has no performance records")
     return Comparison(first, second, ratios(first, second))
+
+
+def _name_of(period: Period, side: Summary) -> str:
+    """When a period was: as asked for, else as far as there are records."""
+    begin = _time(period.since) if math.isfinite(period.since) else side.first
+    end = _time(period.until) if math.isfinite(period.until) else side.last
+    return f"{begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}"
 
 
 def buckets_of(store: Store, compared: Comparison) -> tuple[Buckets, Buckets]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 from collections import Counter
@@ -32,8 +33,8 @@ _MEMORY = "400MB"
 class Period:
     """A span of time, in seconds since 1970; the end is not in it."""
 
-    since: float = -1e18
-    until: float = 1e18
+    since: float = -math.inf
+    until: float = math.inf
 
 
 class Store:
@@ -42,6 +43,7 @@ class Store:
     Attributes:
         devices: their names; tables hold the position in it.
         files: what was read.
+        periods: the report's, and the one that it is compared with.
         chunk_s: the time that a histogram in the tables is about.
     """
 
@@ -53,6 +55,7 @@ class Store:
             logs: in the order in which they were written.
             periods: none of which overlaps another.
         """
+        self.periods = tuple(periods)
         self.devices = sorted({log.device for log in logs})
         size = sum(log.path.stat().st_size for log in logs)
         self.chunk_s = _SHORT_CHUNK_S if size < _SHORT_BYTES else _CHUNK_S
@@ -106,7 +109,7 @@ class Store:
                 f"create view {table} as from read_parquet('{folder / table}/*.parquet')"
             )
         cases = " ".join(
-            f"when m >= {period.since!r} and m < {period.until!r} then {number}"
+            f"when m >= '{period.since}'::double and m < '{period.until}'::double then {number}"
             for number, period in enumerate(periods)
         )
         self._database.execute(f"create macro period_of(m) as case {cases} else -1 end")
