@@ -99,15 +99,19 @@ def device(report: Report, name: str, series: Series) -> str:
     if np.nanmax(series.replaced, initial=0) > 0.005:
         panels.append(_draw_replaced)
     with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
-        figure = Figure(figsize=(_WIDTH_IN, 0.5 + 1.2 * len(panels)), layout="constrained")
-        rows = np.atleast_1d(figure.subplots(len(panels), sharex=True))
+        # Fixed places: a layout that fits itself takes as long as drawing does.
+        height_in = 0.9 + 1.15 * len(panels)
+        figure = Figure(figsize=(_WIDTH_IN, height_in))
+        places = {"left": 0.08, "right": 0.99, "hspace": 0.18}
+        places |= {"bottom": 0.55 / height_in, "top": 1 - 0.3 / height_in}
+        rows = np.atleast_1d(figure.subplots(len(panels), sharex=True, gridspec_kw=places))
         for axes, draw in zip(rows, panels, strict=True):
             _shade(axes, series)
             draw(axes, series)
             axes.grid(alpha=0.15)
+            axes.yaxis.set_label_coords(-0.055, 0.5)
             _mark_starts(axes, [start for start in report.starts if start.device == name])
         _time_axis(rows[-1], report)
-        figure.align_ylabels()
         return _svg(figure, f"device-{name}")
 
 
