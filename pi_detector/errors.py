@@ -135,6 +135,12 @@ class SettingsUnwritableError(PiDetectorError, PermissionError):
     exit_code = os.EX_NOPERM
 
 
+class LogNotFoundError(PiDetectorError, FileNotFoundError):
+    """Logs of records that do not exist, or hold nothing to report about."""
+
+    exit_code = os.EX_NOINPUT
+
+
 class SinkError(PiDetectorError, OSError):
     """An output that cannot be written."""
 

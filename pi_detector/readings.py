@@ -98,10 +98,11 @@ class ProcessReadings(msgspec.Struct, frozen=True):
     """What pi-detector used in the interval; null where it cannot be read.
 
     100 percent is one core. Threads that Python did not start, such as those of the runtime, are
-    ``other``.
+    ``other``. ``uptime_s`` is since the process started.
     """
 
     cpu_percent: float | None
     threads_cpu_percent: dict[str, float]
     rss_mb: float | None
     children_rss_mb: float | None
+    uptime_s: float | None = None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _SERVICE_FOLDER = Path("/var/lib/pi-detector/recordings")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_TIME_HELP = "2026-11-24, 2026-11-24T18:30, today, yesterday, or an age: 90m, 12h, 7d"
+TIME_HELP = "2026-11-24, 2026-11-24T18:30, today, yesterday, or an age: 90m, 12h, 7d"
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -85,7 +85,7 @@ def _action(
         _add_output(parser)
     wanted = parser.add_argument_group("which events")
     wanted.add_argument(
-        "--since", metavar="TIME", type=moment, help=f"that went on then or later: {_TIME_HELP}"
+        "--since", metavar="TIME", type=moment, help=f"that went on then or later: {TIME_HELP}"
     )
     wanted.add_argument("--until", metavar="TIME", type=moment, help="that began then or earlier")
     wanted.add_argument("--label", metavar="LABEL", action="append", default=[])
@@ -120,7 +120,7 @@ def moment(text: str) -> datetime:
             return midnight - timedelta(days=int(text == "yesterday"))
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time; give {_TIME_HELP}") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time; give {TIME_HELP}") from error
 
 
 def list_events(args: argparse.Namespace) -> int:

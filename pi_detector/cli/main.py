@@ -20,6 +20,7 @@ from pi_detector.cli import (
     models,
     mqtt,
     replay,
+    report,
     run,
     schema,
     tune,
@@ -40,6 +41,7 @@ _COMMANDS = (
     config,
     bench,
     tune,
+    report,
     schema,
     completion,
 )

@@ -28,6 +28,7 @@ class OutputSettings(Section, frozen=True):
             environment variable, such as `$LOGS_DIRECTORY` of a service.
         log_mb: size of all log files together, in MiB; the oldest are deleted.
         log_detections: also log the records of frames with detections, which are many.
+        log_compress: compress log files that are full, to `.jsonl.zst`.
     """
 
     stdout: Literal["jsonl", "vision_msgs", "none"] = "jsonl"
@@ -42,6 +43,7 @@ class OutputSettings(Section, frozen=True):
     log: str = ""
     log_mb: Annotated[int, msgspec.Meta(ge=1, le=1000000)] = 64
     log_detections: bool = False
+    log_compress: bool = True
 
 
 class MqttSettings(Section, frozen=True):

@@ -3,46 +3,49 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from pathlib import Path
 
 from pi_detector.errors import SinkError
 from pi_detector.records import Publication, Result, StatusRecord, detections_record, encode
 from pi_detector.sinks.files import prepare_folder, unwritable
+from pi_detector.sinks.segments import Segments
 
-_OURS = re.compile(r"records-(\d{6,})\.jsonl", re.ASCII)
 # A flash card wears by writes, not by bytes: many records go into one.
 _BATCH_BYTES = 64 * 1024
 _BATCH_S = 5.0
 _MOST_WAITING_BYTES = 1024 * 1024
-_SEGMENTS = 8
-"""Files that share the allowance; when it is used up, the oldest is deleted."""
 
 
 class RecordLogSink:
-    """Keeps the latest records in the files ``records-000001.jsonl``, ... of a folder.
-
-    They are numbered and not named by time, because the wall clock of a Pi may jump back.
+    """Keeps the latest records in the files of a folder.
 
     Events, status and performance records are always kept, those of frames on request. Records are
-    written in batches, every five seconds and with each status record, so a power cut may cost that
-    much; a full disk never cuts a line in two. Files with other names are never deleted.
+    written in batches, every five seconds and with each status record, and not forced to the card:
+    a crash of the program costs five seconds at most, a power cut also what the kernel had not
+    written yet (half a minute by its defaults). A full disk never cuts a line in two.
 
     Args:
         folder: made where it does not exist.
         most_bytes: of all files together.
         detections: also keep the records of frames in which something was found.
+        compress: compress files that are full.
     """
 
     name = "log"
     lossless = False
 
-    def __init__(self, folder: str | Path, *, most_bytes: int, detections: bool = False) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        most_bytes: int,
+        detections: bool = False,
+        compress: bool = True,
+    ) -> None:
         self._folder = Path(folder)
-        self._segment_bytes = most_bytes // _SEGMENTS
+        self._segments = Segments(self._folder, most_bytes=most_bytes, compress=compress)
         self._detections = detections
-        self._segments: list[str] = []
         self._file: Path | None = None
         self._written = 0
         self._waiting = b""
@@ -51,10 +54,11 @@ class RecordLogSink:
     def start(self) -> None:
         """Make the folder, and find the files of earlier runs. Raises SinkError."""
         names = prepare_folder(self._folder)
-        self._segments = sorted(filter(_OURS.fullmatch, names), key=_number)
         self._batch_s = time.monotonic()
         try:
-            self._continue_last()
+            self._segments.start(names)
+            self._file = self._segments.last()
+            self._written = 0 if self._file is None else self._file.stat().st_size
         except OSError as error:
             raise unwritable(self._folder, error) from error
 
@@ -81,27 +85,13 @@ class RecordLogSink:
             raise SinkError(f"{self._folder}: {len(self._waiting)} bytes of records wait already")
         self._waiting += line
 
-    def _continue_last(self) -> None:
-        """Go on with the last file of an earlier run, unless its last line was cut off."""
-        if not self._segments:
-            return
-        last = self._folder / self._segments[-1]
-        with last.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            if not size:
-                return
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) == b"\n":
-                self._file, self._written = last, size
-
     def _write(self) -> None:
         self._batch_s = time.monotonic()
         if not self._waiting:
             return
         try:
-            if self._file is None or self._written >= self._segment_bytes:
-                self._rotate()
-            assert self._file is not None
+            if self._file is None or self._written >= self._segments.segment_bytes:
+                self._file, self._written = self._segments.begin(), 0
             fd = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
             try:
                 while self._waiting:
@@ -112,15 +102,3 @@ class RecordLogSink:
                 os.close(fd)
         except OSError as error:
             raise unwritable(self._folder, error) from error
-
-    def _rotate(self) -> None:
-        """Begin the next file, and delete the oldest beyond the allowance."""
-        name = f"records-{_number(self._segments[-1]) + 1 if self._segments else 1:06d}.jsonl"
-        self._file, self._written = self._folder / name, 0
-        self._segments.append(name)
-        while len(self._segments) > _SEGMENTS:
-            (self._folder / self._segments.pop(0)).unlink(missing_ok=True)
-
-
-def _number(name: str) -> int:
-    return int(name.removeprefix("records-").removesuffix(".jsonl"))

@@ -49,6 +49,7 @@ def make_sinks(settings: OutputSettings) -> list[Sink]:
                 output_path(settings.log),
                 most_bytes=settings.log_mb * 1024 * 1024,
                 detections=settings.log_detections,
+                compress=settings.log_compress,
             )
         )
     if settings.video:

@@ -1,6 +1,7 @@
 """What this process uses: processor time by thread, memory.
 
-Source: proc_pid_stat(5), proc_pid_statm(5), proc_tid_children(5).
+Source: proc_pid_stat(5), proc_pid_statm(5), proc_tid_children(5),
+proc_uptime(5).
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pi_detector.readings import ProcessReadings
-from pi_detector.telemetry.sensors import ROOT, read_text
+from pi_detector.telemetry.sensors import ROOT, first_number, read_text
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # Where utime, the 14th field, stands behind the name, the 2nd.
 _UTIME = 11
+_START_TIME = 19
 _MAIN_THREAD = "detect"
 _OTHER_THREADS = "other"
 
@@ -66,6 +68,7 @@ def read_process(
         threads_cpu_percent=_by_name(before.threads_s, now.threads_s, seconds),
         rss_mb=_rss_mb(root / "proc/self"),
         children_rss_mb=_children_rss_mb(root),
+        uptime_s=_uptime_s(root),
     )
 
 
@@ -97,6 +100,14 @@ def _cpu_s(stat: Path) -> float | None:
         return (int(fields[_UTIME]) + int(fields[_UTIME + 1])) / _TICKS_PER_S
     except (IndexError, ValueError):  # no such file, or a thread that ended meanwhile
         return None
+
+
+def _uptime_s(root: Path) -> float | None:
+    fields = (read_text(root / "proc/self/stat") or "").rpartition(")")[2].split()
+    now_s = first_number(root / "proc/uptime")
+    if now_s is None or len(fields) <= _START_TIME:
+        return None
+    return round(now_s - int(fields[_START_TIME]) / _TICKS_PER_S, 1)
 
 
 def _rss_mb(process: Path) -> float | None:

@@ -70,7 +70,18 @@ def test_version() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["run", "detect", "replay", "events", "doctor", "models", "config", "schema", "completion"],
+    [
+        "run",
+        "detect",
+        "replay",
+        "events",
+        "doctor",
+        "models",
+        "config",
+        "report",
+        "schema",
+        "completion",
+    ],
 )
 def test_every_command_has_help_with_examples(command: str) -> None:
     text = output_of(command, "--help")

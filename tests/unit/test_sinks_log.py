@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import json
+import os
+import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from backports import zstd
 from test_sinks_stdout import a_result, environment
 
 from pi_detector.errors import SinkError
 from pi_detector.geometry import Detections
-from pi_detector.records import status_record
+from pi_detector.records import encode, status_record
 from pi_detector.sinks.log import RecordLogSink
 
 MIB = 1024 * 1024
 
 
 def lines_of(folder: Path) -> list[dict[str, object]]:
-    files = sorted(folder.glob("records-*.jsonl"))
-    return [json.loads(line) for file in files for line in file.read_bytes().splitlines()]
+    files = sorted(folder.glob("records-*.jsonl*"))
+    return [json.loads(line) for file in files for line in content_of(file).splitlines()]
+
+
+def content_of(file: Path) -> bytes:
+    return zstd.decompress(file.read_bytes()) if file.suffix == ".zst" else file.read_bytes()
 
 
 def a_status(number: int = 0):
@@ -63,18 +73,111 @@ def test_a_line_that_a_power_cut_left_unfinished_is_not_continued(tmp_path: Path
     assert json.loads((tmp_path / "records-000042.jsonl").read_bytes())["type"] == "status"
 
 
-def test_old_files_are_deleted_and_foreign_ones_never(tmp_path: Path):
+@pytest.mark.parametrize("compress", [True, False])
+def test_old_files_are_deleted_and_foreign_ones_never(tmp_path: Path, compress: bool):
     foreign = tmp_path / "records-mine.jsonl"
     foreign.write_text("precious")
-    sink = RecordLogSink(tmp_path, most_bytes=16 * 1024)
+    sink = RecordLogSink(tmp_path, most_bytes=16 * 1024, compress=compress)
     sink.start()
-    for number in range(500):
+    largest = 0
+    for number in range(1000):
         sink.handle(a_status(number))
-    ours = [file for file in tmp_path.iterdir() if file != foreign]
-    assert sum(file.stat().st_size for file in ours) <= 20 * 1024
-    assert len(ours) == 8
+        ours = [file for file in tmp_path.iterdir() if file != foreign]
+        largest = max(largest, sum(file.stat().st_size for file in ours))
+    assert 12 * 1024 < largest <= 17 * 1024
     assert foreign.read_text() == "precious"
-    assert json.loads(max(ours).read_bytes().splitlines()[-1])["name"] == "camera 499"
+    kept = [line["name"] for line in lines_of_ours(tmp_path)]
+    assert kept == [f"camera {number}" for number in range(1000 - len(kept), 1000)]
+    # What is compressed leaves room for more.
+    assert (len(kept) > 150) == compress
+
+
+def lines_of_ours(folder: Path) -> list[dict[str, object]]:
+    ours = sorted(folder.glob("records-0*"))
+    return [json.loads(line) for file in ours for line in content_of(file).splitlines()]
+
+
+def test_full_files_are_compressed_and_the_next_run_goes_on(tmp_path: Path):
+    for run in range(3):
+        sink = RecordLogSink(tmp_path, most_bytes=64 * 1024)
+        sink.start()
+        for number in range(60):
+            sink.handle(a_status(run * 60 + number))
+        sink.close()
+    names = sorted(file.name for file in tmp_path.iterdir())
+    assert [name.endswith(".zst") for name in names] == [True] * (len(names) - 1) + [False]
+    assert [line["name"] for line in lines_of(tmp_path)] == [f"camera {n}" for n in range(180)]
+
+
+def test_what_a_crash_leaves_is_cleared_away(tmp_path: Path):
+    line = encode(a_status(1))
+    (tmp_path / "records-000001.jsonl").write_bytes(line)
+    (tmp_path / "records-000001.jsonl.zst").write_bytes(zstd.compress(line))
+    (tmp_path / "records-000002.jsonl").write_bytes(line)
+    (tmp_path / ".records-000002.jsonl.zst.part").write_bytes(b"half")
+    sink = RecordLogSink(tmp_path, most_bytes=MIB)
+    sink.start()
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "records-000001.jsonl.zst",
+        "records-000002.jsonl",
+    ]
+    assert len(lines_of(tmp_path)) == 2
+
+
+def test_a_file_that_cannot_be_compressed_stays_and_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    sink = RecordLogSink(tmp_path, most_bytes=64 * 1024)
+    sink.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        for number in range(60):
+            sink.handle(a_status(number))
+    assert "not compressed: No space left on device" in caplog.text
+    assert not list(tmp_path.glob("*.zst"))
+    assert not list(tmp_path.glob(".*"))
+    for number in range(60, 120):
+        sink.handle(a_status(number))
+    assert len(list(tmp_path.glob("*.zst"))) > 1
+    assert [line["name"] for line in lines_of(tmp_path)] == [f"camera {n}" for n in range(120)]
+
+
+KILLED = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_sinks_log import RecordLogSink, a_status
+sink = RecordLogSink(sys.argv[1], most_bytes=400_000)
+sink.start()
+number = int(sys.argv[2])
+print("started", flush=True)
+while True:
+    sink.handle(a_status(number))
+    number += 1
+"""
+
+
+def test_a_kill_at_any_moment_loses_nothing_and_doubles_nothing(tmp_path: Path):
+    program = [sys.executable, "-c", KILLED.format(tests=str(Path(__file__).parent))]
+    chance = random.Random(1)
+    for round_number in range(8):
+        first = round_number * 1_000_000
+        with subprocess.Popen(
+            [*program, tmp_path, str(first)], stdout=subprocess.PIPE, env=environment()
+        ) as running:
+            assert running.stdout is not None
+            running.stdout.readline()
+            time.sleep(chance.uniform(0.02, 0.3))
+            running.kill()
+        RecordLogSink(tmp_path, most_bytes=400_000).start()
+        numbers = [int(str(line["name"]).split()[1]) for line in lines_of(tmp_path)]
+        assert all(
+            after == before + 1 or (after % 1_000_000 == 0 and after > before)
+            for before, after in itertools.pairwise(numbers)
+        )
+    assert len(numbers) > 100
 
 
 # A limit on the size of files stands for a full disk: the kernel writes a part, then refuses.

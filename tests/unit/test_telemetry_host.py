@@ -130,6 +130,17 @@ def test_a_process_that_cannot_be_read_is_absent(tmp_path: Path) -> None:
     assert used == msgspec.structs.replace(
         used, cpu_percent=None, threads_cpu_percent={}, rss_mb=None, children_rss_mb=None
     )
+    assert used.uptime_s is None
+
+
+def test_uptime_is_since_the_process_started(tmp_path: Path) -> None:
+    stat = "7 (a) (b c) S 1 7 7 0 -1 4194304 90 0 0 0 150 50 0 0 20 0 9 0 {} 0 0\n"
+    put(tmp_path, "proc/self/stat", stat.format(40 * os.sysconf("SC_CLK_TCK")))
+    put(tmp_path, "proc/uptime", "100.25 333.1\n")
+    assert read_process(CpuTimes(), CpuTimes(), 1.0, tmp_path).uptime_s == pytest.approx(
+        60.2, abs=0.1
+    )
+    assert (read_process(CpuTimes(), CpuTimes(), 1.0).uptime_s or 0) > 0
 
 
 def test_memory_of_children_is_added(tmp_path: Path) -> None:
