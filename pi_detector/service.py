@@ -314,7 +314,14 @@ class Service:
         )
 
     def _tell_model(self) -> None:
-        reason = f"loaded, SHA-256 {self._bundle.sha256}"
+        digest = self._bundle.sha256
+        reason = f"loaded, SHA-256 {digest}"
+        log.info(
+            "model %s %s",
+            self._detector.name,
+            reason,
+            extra={"DETECTOR_EVENT": "model_live", "DETECTOR_MODEL_SHA256": digest},
+        )
         self._pipeline.publish(status_record("model", self._detector.name, "live", reason=reason))
 
 

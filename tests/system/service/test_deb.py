@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from installation import Given, related_files
+from given import Given
+from installation import related_files
 from machine import Machine
 
 UNIT = "pi-detector.service"

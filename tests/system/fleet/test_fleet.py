@@ -1,0 +1,189 @@
+"""A fleet from its first installation to its removal. The order counts."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from fleet import ANSIBLE, MODELS, PLAYBOOKS, SETTINGS, UNIT, Fleet, Run, make_bundle
+from machine import Machine
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bundles")
+
+
+def state(machine: Machine) -> tuple[str, ...]:
+    """What a roll-out may change on a device."""
+    command = (
+        f"sha256sum {SETTINGS}*; ls {MODELS}; ls -l /etc/pi-detector/credentials; "
+        "dpkg-query --show pi-detector"
+    )
+    return machine.out(command, check=False), str(machine.main_pid(UNIT))
+
+
+def in_force(machine: Machine) -> str:
+    """The SHA-256 of the model that the daemon detects with."""
+    pid = machine.main_pid(UNIT)
+    command = "journalctl --lines=1 --output=cat --output-fields=DETECTOR_MODEL_SHA256"
+    return machine.out(f"{command} DETECTOR_EVENT=model_live _PID={pid}")
+
+
+def assert_rolled_out(run: Run) -> None:
+    assert run.rc == 0, run.output
+    assert set(run.tasks) == {"canary", "second"}
+
+
+def test_the_playbooks_pass_the_strictest_profile() -> None:
+    done = subprocess.run(
+        [ANSIBLE / "ansible-lint", "--nocolor"],
+        cwd=PLAYBOOKS,
+        env={"PATH": f"{ANSIBLE}:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/root"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_check_of_a_bare_device_changes_nothing(fleet: Fleet) -> None:
+    run = fleet.play("rollout.yml", "--check", "--diff")
+    assert_rolled_out(run)
+    for name, machine in fleet.devices.items():
+        assert run.tasks[name]["changed"] == 1, "it tells of the package"
+        assert machine.run("test -e /etc/pi-detector", check=False).returncode == 1
+
+
+def test_installed(fleet: Fleet) -> None:
+    assert_rolled_out(fleet.play("rollout.yml"))
+    for machine in fleet.devices.values():
+        assert machine.show(UNIT, "ActiveState") == "active"
+        assert machine.show(UNIT, "UnitFileState") == "enabled"
+        assert "demo live" in machine.show(UNIT, "StatusText")
+        assert machine.read("/etc/pi-detector/credentials/camera") == "first"
+        assert (
+            machine.files("/etc/pi-detector/credentials/camera").popitem()[1] == "f 600 root:root"
+        )
+
+
+def test_a_second_time_changes_nothing(fleet: Fleet) -> None:
+    before = {name: state(machine) for name, machine in fleet.devices.items()}
+    run = fleet.play("rollout.yml")
+    assert_rolled_out(run)
+    assert {name: tasks["changed"] for name, tasks in run.tasks.items()} == dict.fromkeys(before, 0)
+    assert {name: state(machine) for name, machine in fleet.devices.items()} == before
+
+
+def test_settings_reach_a_device_without_a_restart(fleet: Fleet) -> None:
+    pids = {name: machine.main_pid(UNIT) for name, machine in fleet.devices.items()}
+    fleet.own["second"] = {"pi_detector_host_settings": {"detection": {"min_score": 0.7}}}
+    checked = fleet.play("rollout.yml", "--check", "--diff")
+    assert "+min_score = 0.7" in checked.output
+    assert {name: tasks["changed"] for name, tasks in checked.tasks.items()} == {
+        "canary": 0,
+        "second": 1,
+    }
+    run = fleet.play("rollout.yml")
+    assert_rolled_out(run)
+    assert run.tasks["canary"]["changed"] == 0
+    assert "min_score = 0.7" in fleet.devices["second"].read(SETTINGS)
+    assert {name: machine.main_pid(UNIT) for name, machine in fleet.devices.items()} == pids
+
+
+def test_settings_with_an_error_are_refused(fleet: Fleet) -> None:
+    before = {name: state(machine) for name, machine in fleet.devices.items()}
+    fleet.variables["pi_detector_group_settings"] = {"detection": {"min_scroe": 0.5}}
+    try:
+        run = fleet.play("rollout.yml")
+    finally:
+        del fleet.variables["pi_detector_group_settings"]
+    assert run.rc != 0
+    assert "did you mean `min_score`?" in run.output
+    assert "nothing was changed" in run.output
+    assert {name: state(machine) for name, machine in fleet.devices.items()} == before
+
+
+def test_a_model_of_another_sha256_is_refused_before_a_device_is_touched(
+    fleet: Fleet, bundles: Path
+) -> None:
+    before = {name: state(machine) for name, machine in fleet.devices.items()}
+    bundle, sha256 = make_bundle(bundles, "tampered", tail=b"tampered")
+    fleet.model("tampered", bundle, "0" * 64)
+    run = fleet.play("rollout.yml")
+    assert run.rc != 0
+    assert sha256 in run.output
+    assert "Ask for the device's architecture" not in run.output
+    assert {name: state(machine) for name, machine in fleet.devices.items()} == before
+
+
+def test_a_damaged_model_is_refused_by_the_canary(fleet: Fleet, bundles: Path) -> None:
+    before = {name: state(machine) for name, machine in fleet.devices.items()}
+    fleet.model("damaged", *make_bundle(bundles, "damaged", cut=2_000_000))
+    run = fleet.play("rollout.yml")
+    assert run.rc != 0
+    assert "nothing was changed" in run.output
+    assert run.tasks["canary"]["failed"] == 1
+    assert {name: state(machine) for name, machine in fleet.devices.items()} == before
+
+
+def test_a_good_model_canary_first(fleet: Fleet, bundles: Path) -> None:
+    pids = {name: machine.main_pid(UNIT) for name, machine in fleet.devices.items()}
+    bundle, sha256 = make_bundle(bundles, "good", tail=b"good")
+    fleet.model("good", bundle, sha256)
+    run = fleet.play("rollout.yml")
+    assert_rolled_out(run)
+    for machine in fleet.devices.values():
+        assert in_force(machine) == sha256
+        assert machine.out(f"ls {MODELS}") == f"good-{sha256[:12]}"
+    assert {name: machine.main_pid(UNIT) for name, machine in fleet.devices.items()} == pids
+    # All of the canary, its health after the soak too, came before anything on the second.
+    assert run.output.rindex("[canary]") < run.output.index(
+        "[second]", run.output.index("Roll out")
+    )
+
+
+def test_a_model_that_is_no_good_in_service_goes_back(fleet: Fleet, bundles: Path) -> None:
+    """It is whole and runs, but has other labels than those that the settings ask for."""
+    good = in_force(fleet.devices["canary"])
+    before = {name: state(machine) for name, machine in fleet.devices.items()}
+    bundle, sha256 = make_bundle(bundles, "unfit", tail=b"unfit")
+    for file in (bundle / "labels.txt", bundle / "manifest.toml"):
+        file.write_text(file.read_text().replace("person", "human"))
+    fleet.model("unfit", bundle, sha256)
+    fleet.variables["pi_detector_group_settings"] = {"detection": {"labels": ["person"]}}
+    try:
+        run = fleet.play("rollout.yml")
+    finally:
+        del fleet.variables["pi_detector_group_settings"]
+    assert run.rc != 0
+    assert "went back to what worked before" in run.output
+    assert "the model has no label" in run.output
+    assert run.tasks["canary"]["failed"] == 1
+    assert state(fleet.devices["second"]) == before["second"]
+    canary = fleet.devices["canary"]
+    assert in_force(canary) == good
+    assert state(canary)[1] == before["canary"][1], "it never stopped"
+    assert f"good-{good[:12]}" in canary.read(SETTINGS)
+
+
+def test_back_by_hand(fleet: Fleet, bundles: Path) -> None:
+    street = fleet.devices["canary"].out("pi-detector models show | sed -n 's/^sha256 *//p'")
+    assert_rolled_out(fleet.play("rollback.yml"))
+    for machine in fleet.devices.values():
+        assert in_force(machine) == street
+        assert MODELS not in machine.read(SETTINGS)
+
+
+def test_removed(fleet: Fleet) -> None:
+    run = fleet.play("remove.yml", "--limit", "second", "-e", '{"pi_detector_purge": true}')
+    assert run.rc == 0
+    second = fleet.devices["second"]
+    left = second.out(
+        "ls -d /etc/pi-detector /opt/pi-detector* /var/lib/pi-detector "
+        f"/var/cache/pi-detector {MODELS} || true"
+    )
+    assert left == ""
+    assert second.run("getent passwd pi-detector", check=False).returncode == 2
+    assert fleet.devices["canary"].show(UNIT, "ActiveState") == "active"
