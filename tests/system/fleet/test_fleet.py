@@ -63,9 +63,7 @@ def test_installed(fleet: Fleet) -> None:
         assert machine.show(UNIT, "UnitFileState") == "enabled"
         assert "demo live" in machine.show(UNIT, "StatusText")
         assert machine.read("/etc/pi-detector/credentials/camera") == "first"
-        assert (
-            machine.files("/etc/pi-detector/credentials/camera").popitem()[1] == "f 600 root:root"
-        )
+        assert machine.files("/etc/pi-detector/credentials/camera").popitem()[1] == "f 600 0:0"
 
 
 def test_a_second_time_changes_nothing(fleet: Fleet) -> None:
