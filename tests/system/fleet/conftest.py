@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 from collections.abc import Iterator
 
@@ -14,7 +15,18 @@ NAMES = ("canary", "second")
 
 
 @pytest.fixture(scope="session")
-def fleet(given: Given, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+def broker() -> Iterator[int]:
+    """The port of an MQTT broker, which all machines reach at 127.0.0.1."""
+    port = free_port()
+    command = ["setpriv", "--pdeathsig=KILL", "mosquitto", "-p", str(port)]
+    path = os.environ["PATH"] + ":/usr/sbin"
+    with subprocess.Popen(command, env={"PATH": path}, stderr=subprocess.DEVNULL) as process:
+        yield port
+        process.terminate()
+
+
+@pytest.fixture(scope="session")
+def fleet(given: Given, broker: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """An inventory that rolls the package out, with the demonstration as the camera."""
     folder = tmp_path_factory.mktemp("fleet")
     key = folder / "key"
@@ -24,8 +36,17 @@ def fleet(given: Given, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fl
         "pi_detector_package_dir": str(given.deb.parent),
         "pi_detector_soak_s": SOAK_S,
         "pi_detector_health_timeout_s": 40,
-        "pi_detector_settings": {"source": {"uri": "demo:", "fps": 2}},
-        "pi_detector_secrets": {"camera": "first"},
+        "pi_detector_settings": {
+            "source": {"uri": "demo:", "fps": 2},
+            "mqtt": {
+                "host": "127.0.0.1",
+                "port": broker,
+                "name": "{{ inventory_hostname }}",
+                "username": "detector",
+                "password": "${secret:broker}",
+            },
+        },
+        "pi_detector_secrets": {"broker": "the password"},
     }
     devices = {name: given.machine() for name in NAMES}
     ports = {name: free_port() for name in NAMES}

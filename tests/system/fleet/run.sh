@@ -11,7 +11,7 @@ name=fleet
 . "$here/../machines/debian.sh"
 
 prepare "$0" "$@"
-need_tools ssh:openssh-client
+need_tools ssh:openssh-client mosquitto:mosquitto mosquitto_sub:mosquitto-clients
 make_root systemd-sysv dbus procps ca-certificates python3 python3-venv python3-systemd \
     python3-numpy python3-apt openssh-server sudo
 make_package

@@ -6,9 +6,11 @@ debian.sh makes what it needs, and names it in the environment.
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +45,24 @@ class Given:
         """A machine on ``layers`` over the bare system, with /checkout, /wheels and /deb."""
         binds = {"/checkout": CHECKOUT, "/wheels": self.wheels, "/deb": self.deb.parent}
         return Machine([*layers, self.root], self.scratch, binds, keep=keep)
+
+    def repack(
+        self, file: Path, version: Callable[[str], str], change: Callable[[Path], None]
+    ) -> None:
+        """Write the package with another version, and with files changed, to ``file``."""
+        tree = Path(tempfile.mkdtemp(prefix="package-", dir=self.scratch), "tree")
+        subprocess.run(["dpkg-deb", "--raw-extract", self.deb, tree], check=True)
+        control = tree / "DEBIAN/control"
+        control.write_text(
+            re.sub(
+                "(?m)^Version: (.*)$", lambda m: f"Version: {version(m[1])}", control.read_text()
+            )
+        )
+        change(tree)
+        subprocess.run(
+            ["dpkg-deb", "-Znone", "--root-owner-group", "--build", tree, file], check=True
+        )
+        shutil.rmtree(tree.parent)
 
 
 @pytest.fixture(scope="session")
