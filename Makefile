@@ -100,6 +100,7 @@ test-system: $(VENV)/.dev  ## Debian arm64, cameras of real drivers, a real syst
 	$(MAKE) test-rtsp test-mqtt test-metrics test-v4l2 test-uvc test-picamera2 test-vm
 	$(MAKE) test-service SUITE=bookworm
 	$(MAKE) test-service SUITE=trixie
+	$(MAKE) test-fleet
 
 test-v4l2: $(VENV)/.run  ## a camera with a driver of the kernel, and its faults; five minutes
 	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/v4l2/run.sh

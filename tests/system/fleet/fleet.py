@@ -22,7 +22,7 @@ SETTINGS = "/etc/pi-detector/config.toml"
 PLAYBOOKS = CHECKOUT / "deploy/fleet"
 ANSIBLE = Path(os.environ["FLEET_VENV"], "bin")
 PLAY_S = 400.0
-SOAK_S = 8
+SOAK_S = 6
 
 
 @dataclass(frozen=True)

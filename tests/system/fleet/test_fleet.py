@@ -147,6 +147,9 @@ def test_a_damaged_model_is_refused_by_the_canary(fleet: Fleet, bundles: Path) -
 
 def test_a_good_model_canary_first(fleet: Fleet, bundles: Path) -> None:
     pids = pids_of(fleet)
+    # As a roll-out leaves it that was interrupted in the middle.
+    second = fleet.devices["second"]
+    second.run(f"cp {SETTINGS} {SETTINGS}.proven && sed -i '1i # unproven' {SETTINGS}")
     bundle, sha256 = make_bundle(bundles, "good", tail=b"good")
     fleet.model("good", bundle, sha256)
     run = fleet.play("rollout.yml")
@@ -155,6 +158,7 @@ def test_a_good_model_canary_first(fleet: Fleet, bundles: Path) -> None:
         assert in_force(machine) == sha256
         assert machine.out(f"ls {MODELS}") == f"good-{sha256[:12]}"
     assert pids_of(fleet) == pids
+    assert "# unproven" not in second.read(f"{SETTINGS}.previous")
     # All of the canary, its health after the soak too, came before anything on the second.
     assert run.output.rindex("[canary]") < run.output.index(
         "[second]", run.output.index("Roll out")
