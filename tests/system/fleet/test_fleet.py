@@ -118,7 +118,7 @@ def test_settings_with_an_error_are_refused(fleet: Fleet) -> None:
         del fleet.variables["pi_detector_group_settings"]
     assert run.rc != 0
     assert "did you mean `min_score`?" in run.output
-    assert "nothing was changed" in run.output
+    assert "nothing was put back" in run.output
     assert states(fleet) == before
 
 
@@ -140,7 +140,7 @@ def test_a_damaged_model_is_refused_by_the_canary(fleet: Fleet, bundles: Path) -
     fleet.model("damaged", *make_bundle(bundles, "damaged", cut=2_000_000))
     run = fleet.play("rollout.yml")
     assert run.rc != 0
-    assert "nothing was changed" in run.output
+    assert "nothing was put back" in run.output
     assert run.tasks["canary"]["failed"] == 1
     assert states(fleet) == before
 
