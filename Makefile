@@ -4,6 +4,7 @@
 VENV := .venv
 DEPLOY_VENV := .venv-deploy
 TFLITE_VENV := .venv-tflite
+FLEET_VENV := .venv-fleet
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint
 
 # The first Python here that runs pi-detector.
@@ -16,7 +17,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help run install deb test lint format pytest test-tflite test-deploy model fuzz \
-	test-system test-v4l2 test-uvc test-picamera2 test-vm test-service test-rtsp test-mqtt test-metrics soak kill-test clean
+	test-system test-v4l2 test-uvc test-picamera2 test-vm test-service test-rtsp test-mqtt test-metrics test-fleet soak kill-test clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -99,6 +100,7 @@ test-system: $(VENV)/.dev  ## Debian arm64, cameras of real drivers, a real syst
 	$(MAKE) test-rtsp test-mqtt test-metrics test-v4l2 test-uvc test-picamera2 test-vm
 	$(MAKE) test-service SUITE=bookworm
 	$(MAKE) test-service SUITE=trixie
+	$(MAKE) test-fleet
 
 test-v4l2: $(VENV)/.run  ## a camera with a driver of the kernel, and its faults; five minutes
 	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/v4l2/run.sh
@@ -115,6 +117,10 @@ test-vm: $(VENV)/.run  ## the service with cameras and memory limits, on a machi
 test-service: $(VENV)/.dev  ## the service under a real systemd; SUITE=bookworm or trixie
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=$(or $(SUITE),bookworm) tests/system/service/run.sh $(ARGS)
 
+test-fleet: $(VENV)/.dev $(FLEET_VENV)/.dev  ## a roll-out with Ansible, over ssh, to two machines; SUITE as above
+	PYTHON=$(CURDIR)/$(VENV)/bin/python FLEET_VENV=$(CURDIR)/$(FLEET_VENV) SUITE=$(or $(SUITE),bookworm) \
+		tests/system/fleet/run.sh $(ARGS)
+
 test-rtsp: $(VENV)/.dev  ## a network camera that freezes, dies and comes back; installs tools with apt
 	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/rtsp/run.sh $(ARGS)
 
@@ -130,7 +136,7 @@ soak: $(VENV)/.dev  ## ten minutes at full speed: does it grow, does it lose cou
 	$(VENV)/bin/python tests/soak/soak.py --seconds $(SECONDS)
 
 clean:  ## remove everything that was made here
-	rm -rf .venv $(VENV) $(DEPLOY_VENV) $(TFLITE_VENV) build dist
+	rm -rf .venv $(VENV) $(DEPLOY_VENV) $(TFLITE_VENV) $(FLEET_VENV) build dist
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -164,6 +170,10 @@ $(VENV)/.fuzz: $(VENV)/.dev
 $(TFLITE_VENV)/.made: PYTHON = python3.11
 $(TFLITE_VENV)/.dev: $(TFLITE_VENV)/.made
 	@$(TFLITE_VENV)/bin/python $(PIP_INSTALL) $(TFLITE_VENV)/constraints.txt -e '.[tflite,dev]' >&2
+	@touch $@
+
+$(FLEET_VENV)/.dev: $(FLEET_VENV)/.made deploy/fleet/requirements.txt
+	@$(FLEET_VENV)/bin/python $(PIP_INSTALL) $(FLEET_VENV)/constraints.txt -r deploy/fleet/requirements.txt >&2
 	@touch $@
 
 $(DEPLOY_VENV)/.dev: $(DEPLOY_VENV)/.made

@@ -391,6 +391,12 @@ class Service:
 
     def _tell_model(self, bundle: Bundle) -> None:
         reason = f"loaded, SHA-256 {bundle.sha256}"
+        log.info(
+            "model %s %s",
+            bundle.name,
+            reason,
+            extra={"DETECTOR_EVENT": "model_live", "DETECTOR_MODEL_SHA256": bundle.sha256},
+        )
         self._pipeline.publish(status_record("model", bundle.name, "live", reason=reason))
 
 

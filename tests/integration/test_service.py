@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import signal
@@ -264,6 +265,8 @@ def test_a_model_that_was_replaced_on_disk_is_taken_up_and_a_damaged_one_is_not(
     (bundle / "manifest.toml").write_text(renamed)
     one.process.send_signal(signal.SIGHUP)
     one.wait_for(lambda: one.records("status")[-1]["name"] == "avenue")
+    loaded = hashlib.sha256((bundle / "model.tflite").read_bytes()).hexdigest()
+    assert f"model avenue loaded, SHA-256 {loaded}" in one.log.read_text()
 
     model = bundle / "model.tflite"
     model.write_bytes(model.read_bytes()[:-1000] + bytes(1000))

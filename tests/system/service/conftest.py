@@ -1,48 +1,13 @@
-"""Machines for the tests: bare, and with the service installed from this checkout.
-
-run.sh makes what these need, and names it in the environment.
-"""
+"""Machines with the service installed from this checkout."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from installation import Given, Installed, install, related_files
-from machine import PREFIX, Machine, remove_stale
-
-# A file system in memory is much faster, as apt and rm wait for disks.
-MEMORY = Path("/dev/shm")
-LAYERS_BYTES = 4 << 30
-
-
-@pytest.fixture(scope="session")
-def given() -> Iterator[Given]:
-    """What run.sh made."""
-    work = Path(os.environ["SERVICE_TEST_WORK"])
-    remove_stale(MEMORY, work)
-    prefix = f"{PREFIX}{os.getpid()}-"
-    scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=roomy(MEMORY, work)))
-    try:
-        yield Given(
-            suite=os.environ["SUITE"],
-            root=work / "root",
-            wheels=work / "wheels",
-            deb=Path(os.environ["SERVICE_TEST_DEB"]),
-            scratch=scratch,
-        )
-    finally:
-        shutil.rmtree(scratch)
-
-
-def roomy(preferred: Path, otherwise: Path) -> Path:
-    """A folder with room for the layers of two machines."""
-    has_room = preferred.is_dir() and shutil.disk_usage(preferred).free >= LAYERS_BYTES
-    return preferred if has_room else otherwise
+from given import Given
+from installation import Installed, install, related_files
+from machine import Machine
 
 
 @pytest.fixture(scope="session")

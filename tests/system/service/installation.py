@@ -7,7 +7,6 @@ from pathlib import Path
 
 from machine import Machine
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 # Where a service may leave something.
 FOLDERS = ("/etc", "/opt", "/usr", "/var/lib", "/var/log", "/var/tmp", "/run/systemd/system")
 # What the machine changes by itself, and the accounts' back-ups.
@@ -29,30 +28,6 @@ UNRELATED = (
     "/var/log/",
     "/var/tmp/systemd-private-",
 )
-
-
-@dataclass(frozen=True)
-class Given:
-    """What run.sh made.
-
-    Attributes:
-        suite: the Debian of the machines.
-        root: its file system.
-        wheels: folder with all wheels that an installation needs.
-        deb: the package.
-        scratch: folder for layers, removed at the end.
-    """
-
-    suite: str
-    root: Path
-    wheels: Path
-    deb: Path
-    scratch: Path
-
-    def machine(self, *layers: Path, keep: bool = False) -> Machine:
-        """A machine on ``layers`` over the bare system, with /checkout, /wheels and /deb."""
-        binds = {"/checkout": CHECKOUT, "/wheels": self.wheels, "/deb": self.deb.parent}
-        return Machine([*layers, self.root], self.scratch, binds, keep=keep)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from installation import Given, related_files
+from given import Given
+from installation import related_files
 from machine import Machine
 
 UNIT = "pi-detector.service"
@@ -16,18 +17,15 @@ APT = "DEBIAN_FRONTEND=noninteractive apt-get -qq -y"
 
 
 @pytest.fixture(scope="module")
-def newer(given: Given) -> Path:
+def newer(given: Given) -> Iterator[Path]:
     """The package with a higher version and other settings of its own."""
-    tree = given.scratch / "newer"
     file = given.deb.with_name(f"newer-{given.suite}.deb")
-    subprocess.run(["dpkg-deb", "--raw-extract", given.deb, tree], check=True)
-    control = tree / "DEBIAN/control"
-    lines = control.read_text().splitlines()
-    (version,) = (line for line in lines if line.startswith("Version: "))
-    control.write_text("\n".join(f"{line}.1" if line == version else line for line in lines) + "\n")
-    settings = tree / SETTINGS.lstrip("/")
-    settings.write_text(settings.read_text() + "\n# Of the newer version.\n")
-    subprocess.run(["dpkg-deb", "-Znone", "--root-owner-group", "--build", tree, file], check=True)
+
+    def change(tree: Path) -> None:
+        settings = tree / SETTINGS.lstrip("/")
+        settings.write_text(settings.read_text() + "\n# Of the newer version.\n")
+
+    given.repack(file, lambda version: f"{version}.1", change)
     yield file
     file.unlink()
 

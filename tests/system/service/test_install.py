@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from installation import Given, Installed, install, related_files
+from given import Given
+from installation import Installed, install, related_files
 from machine import Machine
 
 UNIT = "pi-detector.service"
