@@ -26,7 +26,7 @@ class Classic:
         _, self._height, self._width, _ = self._input["shape"]
         self._ssd = RawSsd(manifest) if manifest else None
         self._labels = Path(labels).read_text().splitlines() if labels else []
-        if self._labels[:1] == ["???"]:
+        if self._labels[:1] in (["???"], ["unlabeled"]):
             del self._labels[0]
 
     def step(self, frame):
