@@ -40,7 +40,12 @@ from pi_detector.config.settings import ModelSettings
 from pi_detector.detector.bundle import load_model
 from pi_detector.telemetry import sensors
 
-OURS, BARE, CLASSIC, REFERENCE = "pi-detector", "invoke() alone", "classic loop", "classic, COCO SSD"
+OURS, BARE, CLASSIC, REFERENCE = (
+    "pi-detector",
+    "invoke() alone",
+    "classic loop",
+    "classic, COCO SSD",
+)
 COLUMNS = {
     "cpu_ms": "CPU ms",
     "fps": "frames/s",
@@ -133,12 +138,10 @@ def contenders(args: argparse.Namespace) -> list[Contender]:
         Contender(OURS, "ours", tflite, manifest),
         Contender(BARE, "bare", tflite),
         Contender(CLASSIC, "classic", tflite, manifest),
-        Contender(
-            REFERENCE, "classic", args.reference, ("--labels", str(args.reference_labels))
-        ),
+        Contender(REFERENCE, "classic", args.reference, ("--labels", str(args.reference_labels))),
         Contender("OpenCV DNN, float32", "opencv_dnn", onnx / "float32.onnx", manifest),
         Contender("ONNX Runtime, INT8", "onnx_runtime", onnx / "int8.onnx", manifest),
-    ]  # fmt: skip
+    ]
 
 
 def measure(args: argparse.Namespace) -> Comparison:

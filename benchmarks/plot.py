@@ -1,6 +1,6 @@
 """Draws the figures that ``benchmarks.compare --json`` has written.
 
-    python -m benchmarks.plot comparison.json comparison.svg
+python -m benchmarks.plot comparison.json comparison.svg
 """
 
 from __future__ import annotations

@@ -78,8 +78,7 @@ class Probe:
         """One JSON object on standard output: see ``benchmarks.compare``."""
         count = len(self._done_ns) - WARM_UP
         latencies = [
-            done - captured
-            for done, captured in zip(self._done_ns, self._captured_ns, strict=True)
+            done - captured for done, captured in zip(self._done_ns, self._captured_ns, strict=True)
         ]
         seconds = (self._done_ns[-1] - self._done_ns[WARM_UP - 1]) / 1e9
         figures = {

@@ -15,9 +15,7 @@ def main() -> None:
     args = arguments()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = args.threads
-    session = onnxruntime.InferenceSession(
-        args.model, options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(args.model, options, providers=["CPUExecutionProvider"])
     ssd = RawSsd(args.manifest)
     clip, probe = Clip(args.clip, args.fps), Probe()
     for _ in range(WARM_UP + args.frames):

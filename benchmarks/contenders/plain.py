@@ -49,7 +49,7 @@ class RawSsd:
 
 
 def anchors(table, side):
-    """(N, 4) centre x, centre y, width, height in pixels of the input, by map, row, column, kind."""
+    """(N, 4) centre, width and height in pixels of the input, by map, row, column and kind."""
     rows = []
     for stride, sizes in zip(table["strides"], table["sizes"], strict=True):
         cells = math.ceil(side / stride)
