@@ -3,7 +3,7 @@
 Usage: instructions_guest.py WHAT FRAMES.npy BUNDLE [MODEL LABELS]
 
 WHAT is ``invoke``, ``detect`` (preprocessing, invoke, decoding), ``pipeline`` (the same, tracking
-and the record as JSON), ``classic`` (the loop of the tutorials), or ``reference`` (that with MODEL).
+and the record as JSON), ``classic`` (the loop of the tutorials), or ``reference`` (with MODEL).
 """
 
 from __future__ import annotations

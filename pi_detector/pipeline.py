@@ -1,13 +1,13 @@
 """The machine on one screen: threads, hand-offs, order of start and stop.
 
-    capture thread          caller's thread       events thread       a thread a sink
-    read, preprocess -[1]->  invoke, decode  -[8]->  track, tell  -[8]->  publish
+    capture thread     caller's thread  decode thread  events thread  a thread a sink
+    read, preprocess -[1]->  invoke  -[1]->  decode  -[8]->  track, tell  -[8]->  publish
 
-Capture and preprocessing of the next frame overlap the invoke of this one (the interpreter
-releases the GIL), so the interpreter alone bounds the throughput. Of a live source the newest
-frame wins, and what it replaces is counted, as is what a slow sink does not see; of a file every
-frame is processed, and a lossless sink makes the others wait. A motion gate, where there is one,
-spares frames the invoke.
+Preprocessing of the next frame and decoding of the last one overlap the invoke of this one (the
+interpreter releases the GIL), so the interpreter alone bounds the throughput. Of a live source the
+newest frame wins, and what it replaces is counted, as is what a slow sink does not see; of a file
+every frame is processed, and a lossless sink makes the others wait. A motion gate, where there is
+one, spares frames the invoke.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from pi_detector.config.settings import RecoverySettings
-from pi_detector.detector.detector import Detector, Prepared
+from pi_detector.detector.detector import Detector, Inferred, Prepared
 from pi_detector.errors import SourceStuckError
 from pi_detector.events.feed import EventFeed
 from pi_detector.events.motion import MotionGate
@@ -79,6 +79,23 @@ class Counters:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A frame that is to be decoded.
+
+    Attributes:
+        detector: that inferred it.
+        prepared: the frame.
+        inferred: None where the motion gate found it still.
+        dropped: frames that newer ones replaced so far.
+    """
+
+    detector: Detector
+    prepared: Prepared
+    inferred: Inferred | None
+    dropped: int = 0
+
+
 class Pipeline:
     """Source, detector and sinks, run together.
 
@@ -122,6 +139,8 @@ class Pipeline:
         self._feed = EventFeed(stage, self._to_sinks) if stage else None
         self._events = Outlet(self._feed, lossless=not source.live) if self._feed else None
         self._frames: Handoff[tuple[Detector, Prepared]] = Handoff(1, lossless=not source.live)
+        # Decoding takes a fraction of an invoke, so that the detector never waits here for long.
+        self._seen: Handoff[Seen] = Handoff(1, lossless=True)
 
     @property
     def source_name(self) -> str:
@@ -149,18 +168,20 @@ class Pipeline:
         switch_interval = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         capture: Worker | None = None
+        decode: Worker | None = None
         try:
             for outlet in self._outlets:
                 outlet.start()
             for outlet in (*self._outlets, *self._event_outlet()):
                 outlet.run()
+            decode = Worker("decode", self._decode)
             capture = Worker("capture", self._capture)
             self._detect(stop, max_frames)
         finally:
-            self._shut_down(capture)
+            self._shut_down(capture, decode)
             sys.setswitchinterval(switch_interval)
         outlets = (*self._event_outlet(), *self._outlets)
-        for error in (capture.error, *(outlet.error for outlet in outlets)):
+        for error in (capture.error, decode.error, *(outlet.error for outlet in outlets)):
             if error is not None:
                 raise error
         return self.counters
@@ -238,7 +259,8 @@ class Pipeline:
             ready = self._frames.get(POLL_S)
             if ready is not None:
                 started = started or time.monotonic()
-                self.publish(self._process(*ready))
+                if not self._seen.put(self._see(*ready)):
+                    return
                 self.counters.seconds = time.monotonic() - started
             elif self._frames.ended:
                 if self._feed is not None:
@@ -253,18 +275,29 @@ class Pipeline:
                 )
             self.progressed_s = time.monotonic()
 
-    def _process(self, detector: Detector, prepared: Prepared) -> Result:
+    def _see(self, detector: Detector, prepared: Prepared) -> Seen:
         busy = self._feed is not None and self._feed.busy
-        result = look(detector, prepared, self._gate, busy=busy)
-        found = result.detections.class_id
+        seen = see(detector, prepared, self._gate, busy=busy)
         self.counters.processed += 1
         self.counters.dropped = self._frames.dropped
+        return replace(seen, dropped=self.counters.dropped)
+
+    def _decode(self) -> None:
+        try:
+            while (seen := self._seen.get()) is not None:
+                self.publish(self._decoded(seen))
+        finally:
+            self._seen.close(discard=True)
+
+    def _decoded(self, seen: Seen) -> Result:
+        result = decoded(seen)
+        found = result.detections.class_id
         if len(found):
             best = int(found[0])
-            self.last_found = (detector.labels.get(best, str(best)), time.monotonic())
-        latency_ms = (time.monotonic_ns() - prepared.frame.captured_ns) / 1e6
+            self.last_found = (seen.detector.labels.get(best, str(best)), time.monotonic())
+        latency_ms = (time.monotonic_ns() - result.frame.captured_ns) / 1e6
         timings = replace(result.timings, latency_ms=latency_ms)
-        return replace(result, timings=timings, dropped=self.counters.dropped)
+        return replace(result, timings=timings, dropped=seen.dropped)
 
     def _supervised(self, source: Source) -> SupervisedSource | None:
         if self._supervision is None:
@@ -287,12 +320,15 @@ class Pipeline:
             for sink in sinks
         ]
 
-    def _shut_down(self, capture: Worker | None) -> None:
+    def _shut_down(self, capture: Worker | None, decode: Worker | None) -> None:
         """Stop in the order of the data, so that what was processed is still published."""
         deadline = time.monotonic() + STOP_DEADLINE_S
         if self._supervisor is not None:
             self._supervisor.stop()
         self._frames.close(discard=True)
+        self._seen.close()
+        if decode is not None and not decode.join(deadline):
+            self.unstopped.append("decode")
         if capture is None or capture.join(deadline):
             self._source.close()
         else:
@@ -319,14 +355,27 @@ def look(detector: Detector, prepared: Prepared, gate: MotionGate | None, *, bus
         gate: None lets all frames through.
         busy: something is followed that does not stand still, so no frame is to be left out.
     """
+    return decoded(see(detector, prepared, gate, busy=busy))
+
+
+def see(detector: Detector, prepared: Prepared, gate: MotionGate | None, *, busy: bool) -> Seen:
+    """The first half of ``look``: gate and model."""
     frame = prepared.frame
-    detections, invoke_ms, decode_ms, infer = Detections(), 0.0, 0.0, True
     if gate is not None:
         if busy:
             gate.hold(frame.captured_ns + 1)
-        infer = gate.observe(prepared.staged, frame.captured_ns).infer
-    if infer:
-        detections, invoke_ms, decode_ms = detector.detect(prepared)
-    stages_ms = (prepared.preprocess_ms, invoke_ms, decode_ms)
+        if not gate.observe(prepared.staged, frame.captured_ns).infer:
+            return Seen(detector, prepared, None)
+    return Seen(detector, prepared, detector.infer(prepared))
+
+
+def decoded(seen: Seen) -> Result:
+    """The second half of ``look``."""
+    prepared, inferred, labels = seen.prepared, seen.inferred, seen.detector.labels
+    if inferred is None:
+        timings = Timings(prepared.preprocess_ms, 0.0, 0.0, latency_ms=prepared.preprocess_ms)
+        return Result(prepared.frame, Detections(), labels, timings, inferred=False)
+    detections, decode_ms = seen.detector.decode(inferred)
+    stages_ms = (prepared.preprocess_ms, inferred.invoke_ms, decode_ms)
     timings = Timings(*stages_ms, latency_ms=sum(stages_ms))
-    return Result(frame, detections, detector.labels, timings, inferred=infer)
+    return Result(prepared.frame, detections, labels, timings)
