@@ -196,6 +196,11 @@ def table(comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
+def save(comparison: Comparison, path: Path) -> None:
+    """Write it with all rounds, for ``benchmarks.plot``."""
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(comparison), indent=1) + b"\n")
+
+
 def shown(figure: Figure) -> str:
     """Median and quartiles."""
     return f"{figure.median:.3g} ({figure.q1:.3g} to {figure.q3:.3g})"
@@ -227,7 +232,7 @@ def main() -> None:
         print(f"warning: {warning}", file=sys.stderr)
     print(table(comparison))
     if args.json:
-        args.json.write_bytes(msgspec.json.format(msgspec.json.encode(comparison)) + b"\n")
+        save(comparison, args.json)
     if args.plot:
         from benchmarks.plot import draw
 
