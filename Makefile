@@ -17,7 +17,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help run install deb test lint format pytest test-tflite test-deploy model fuzz \
-	test-system test-v4l2 test-uvc test-picamera2 test-vm test-service test-rtsp test-mqtt test-metrics test-fleet soak kill-test clean
+	test-system test-v4l2 test-uvc test-picamera2 test-vm test-service test-rtsp test-mqtt test-metrics test-fleet soak kill-test bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -135,6 +135,21 @@ soak: SECONDS ?= 600
 soak: $(VENV)/.dev  ## ten minutes at full speed: does it grow, does it lose count
 	$(VENV)/bin/python tests/soak/soak.py --seconds $(SECONDS)
 
+# CLIP is a video; REFERENCE and REFERENCE_LABELS a COCO SSD MobileNet that ends in
+# TFLite_Detection_PostProcess. What is not there is not measured.
+CLIP ?=
+REFERENCE ?=
+REFERENCE_LABELS ?=
+BENCH_ROUNDS ?= 11
+BENCH = $(VENV)/bin/python -m
+
+bench: $(VENV)/.bench  ## against the loop of the tutorials and other runtimes, and the goals; half an hour
+	@test -n "$(CLIP)" || { echo "say which video: make bench CLIP=FILE" >&2; exit 1; }
+	$(BENCH) benchmarks.goals $(CLIP) --rounds $(BENCH_ROUNDS) \
+		$(if $(REFERENCE),--reference $(REFERENCE) --reference-labels $(REFERENCE_LABELS)) \
+		--json docs/goals.json --comparison-json docs/comparison.json $(ARGS)
+	$(BENCH) benchmarks.plot docs/comparison.json docs/comparison.svg
+
 clean:  ## remove everything that was made here
 	rm -rf .venv $(VENV) $(DEPLOY_VENV) $(TFLITE_VENV) $(FLEET_VENV) build dist
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
@@ -162,6 +177,10 @@ $(VENV)/.run: $(VENV)/.made
 $(VENV)/.dev: $(VENV)/.made
 	@$(VENV)/bin/python $(PIP_INSTALL) $(VENV)/constraints.txt -e '.[dev]' >&2
 	@touch $@ $(VENV)/.run
+
+$(VENV)/.bench: $(VENV)/.dev
+	@$(VENV)/bin/python $(PIP_INSTALL) $(VENV)/constraints.txt -e '.[dev,bench]' >&2
+	@touch $@
 
 $(VENV)/.fuzz: $(VENV)/.dev
 	@$(VENV)/bin/python $(PIP_INSTALL) $(VENV)/constraints.txt -e '.[dev,fuzz]' >&2

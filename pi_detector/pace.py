@@ -26,7 +26,7 @@ class Cost(NamedTuple):
 class Pace:
     """A limit of the rate of inference.
 
-    ``is_due`` and ``note`` are for the thread that detects; the rest may be called from any.
+    ``is_due`` and ``step`` are for the thread that detects; the rest may be called from any.
 
     Attributes:
         rate_fps: at most this many frames a second, on average; None for all.
@@ -41,12 +41,15 @@ class Pace:
         """Whether a frame that was captured then may be inferred."""
         return self.rate_fps is None or captured_ns >= self._due_ns
 
-    def note(self, cost: Cost) -> None:
-        """A frame was inferred."""
-        self._lately.append(cost)
+    def step(self, captured_ns: int) -> None:
+        """A frame that was captured then is inferred: when is the next one due."""
         if self.rate_fps is not None:
             # From when it was due: a camera whose rate is no multiple of this one loses nothing.
-            self._due_ns = max(self._due_ns + round(_NS / self.rate_fps), cost.captured_ns)
+            self._due_ns = max(self._due_ns + round(_NS / self.rate_fps), captured_ns)
+
+    def note(self, cost: Cost) -> None:
+        """Remember what an inferred frame took."""
+        self._lately.append(cost)
 
     def costs(self, since_ns: int) -> list[Cost]:
         """Of the inferred frames that were captured since then, up to 2048."""

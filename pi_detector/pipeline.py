@@ -1,13 +1,13 @@
 """The machine on one screen: threads, hand-offs, order of start and stop.
 
-    capture thread          caller's thread       events thread       a thread a sink
-    read, preprocess -[1]->  invoke, decode  -[8]->  track, tell  -[8]->  publish
+    capture thread     caller's thread  decode thread  events thread  a thread a sink
+    read, preprocess -[1]->  invoke  -[1]->  decode  -[8]->  track, tell  -[8]->  publish
 
-Capture and preprocessing of the next frame overlap the invoke of this one (the interpreter
-releases the GIL), so the interpreter alone bounds the throughput. Of a live source the newest
-frame wins, and what it replaces is counted, as is what a slow sink does not see; of a file every
-frame is processed, and a lossless sink makes the others wait. A pace and a motion gate, where there
-are, spare frames the invoke.
+Preprocessing of the next frame and decoding of the last one overlap the invoke of this one (the
+interpreter releases the GIL), so the interpreter alone bounds the throughput. Of a live source the
+newest frame wins, and what it replaces is counted, as is what a slow sink does not see; of a file
+every frame is processed, and a lossless sink makes the others wait. A pace and a motion gate, where
+there are, spare frames the invoke.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from pi_detector.errors import SourceStuckError
 from pi_detector.events.feed import EventFeed
 from pi_detector.events.motion import MotionGate
 from pi_detector.events.stage import EventStage
-from pi_detector.geometry import Detections
 from pi_detector.handoff import Handoff
+from pi_detector.look import Seen, decoded, see
 from pi_detector.pace import Cost, Pace
-from pi_detector.records import Publication, Result, State, Timings, status_record
+from pi_detector.records import Publication, Result, State, StatusRecord, status_record
 from pi_detector.sinks.base import Sink
 from pi_detector.sinks.outlet import Outlet
 from pi_detector.sinks.supervised import SupervisedSink
@@ -127,6 +127,8 @@ class Pipeline:
         self._feed = EventFeed(stage, self._to_sinks) if stage else None
         self._events = Outlet(self._feed, lossless=not source.live) if self._feed else None
         self._frames: Handoff[tuple[Detector, Prepared]] = Handoff(1, lossless=not source.live)
+        # Decoding takes a fraction of an invoke, so that the detector never waits here for long.
+        self._seen: Handoff[Seen | StatusRecord] = Handoff(1, lossless=True)
 
     @property
     def source_name(self) -> str:
@@ -154,18 +156,20 @@ class Pipeline:
         switch_interval = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         capture: Worker | None = None
+        decode: Worker | None = None
         try:
             for outlet in self._outlets:
                 outlet.start()
             for outlet in (*self._outlets, *self._event_outlet()):
                 outlet.run()
+            decode = Worker("decode", self._decode)
             capture = Worker("capture", self._capture)
             self._detect(stop, max_frames)
         finally:
-            self._shut_down(capture)
+            self._shut_down(capture, decode)
             sys.setswitchinterval(switch_interval)
         outlets = (*self._event_outlet(), *self._outlets)
-        for error in (capture.error, *(outlet.error for outlet in outlets)):
+        for error in (capture.error, decode.error, *(outlet.error for outlet in outlets)):
             if error is not None:
                 raise error
         return self.counters
@@ -264,7 +268,8 @@ class Pipeline:
             ready = self._frames.get(POLL_S)
             if ready is not None:
                 started = started or time.monotonic()
-                self.publish(self._process(*ready))
+                if not self._seen.put(self._see(*ready)):
+                    return
                 self.counters.seconds = time.monotonic() - started
             elif self._frames.ended:
                 if self._feed is not None:
@@ -280,28 +285,39 @@ class Pipeline:
             self.progressed_s = time.monotonic()
 
     def _obey_pause(self) -> None:
-        # On the thread that detects: what was found before the pause is published before this.
+        # Behind the frames that were inferred before it.
         if self._paused != self._pause_wanted or self._tell_wanted:
             self._paused, self._tell_wanted = self._pause_wanted, False
             state: State = "paused" if self._paused else "live"
-            self.publish(status_record("detection", "detection", state))
+            self._seen.put(status_record("detection", "detection", state))
 
-    def _process(self, detector: Detector, prepared: Prepared) -> Result:
+    def _see(self, detector: Detector, prepared: Prepared) -> Seen:
         busy = self._feed is not None and self._feed.busy
         paused = self._paused
-        result = look(detector, prepared, self._gate, busy=busy, pace=self._pace, paused=paused)
-        found = result.detections.class_id
+        seen = see(detector, prepared, self._gate, busy=busy, pace=self._pace, paused=paused)
         self.counters.processed += 1
         self.counters.dropped = self._frames.dropped
+        return replace(seen, dropped=self.counters.dropped)
+
+    def _decode(self) -> None:
+        try:
+            while (item := self._seen.get()) is not None:
+                self.publish(self._decoded(item) if isinstance(item, Seen) else item)
+        finally:
+            self._seen.close(discard=True)
+
+    def _decoded(self, seen: Seen) -> Result:
+        result = decoded(seen)
+        found = result.detections.class_id
         if len(found):
             best = int(found[0])
-            self.last_found = (detector.labels.get(best, str(best)), time.monotonic())
-        latency_ms = (time.monotonic_ns() - prepared.frame.captured_ns) / 1e6
+            self.last_found = (result.labels.get(best, str(best)), time.monotonic())
+        latency_ms = (time.monotonic_ns() - result.frame.captured_ns) / 1e6
         timings = replace(result.timings, latency_ms=latency_ms)
         if self._pace is not None and result.inferred:
             busy_ms = timings.invoke_ms + timings.decode_ms
-            self._pace.note(Cost(prepared.frame.captured_ns, busy_ms, latency_ms))
-        return replace(result, timings=timings, dropped=self.counters.dropped)
+            self._pace.note(Cost(result.frame.captured_ns, busy_ms, latency_ms))
+        return replace(result, timings=timings, dropped=seen.dropped)
 
     def _supervised(self, source: Source) -> SupervisedSource | None:
         if self._supervision is None:
@@ -324,12 +340,15 @@ class Pipeline:
             for sink in sinks
         ]
 
-    def _shut_down(self, capture: Worker | None) -> None:
+    def _shut_down(self, capture: Worker | None, decode: Worker | None) -> None:
         """Stop in the order of the data, so that what was processed is still published."""
         deadline = time.monotonic() + STOP_DEADLINE_S
         if self._supervisor is not None:
             self._supervisor.stop()
         self._frames.close(discard=True)
+        self._seen.close()
+        if decode is not None and not decode.join(deadline):
+            self.unstopped.append("decode")
         if capture is None or capture.join(deadline):
             self._source.close()
         else:
@@ -343,40 +362,3 @@ class Pipeline:
         counters.dropped = self._frames.dropped
         counters.abandoned = counters.captured - counters.processed - counters.dropped
         counters.sink_dropped = self.sink_dropped
-
-
-def look(
-    detector: Detector,
-    prepared: Prepared,
-    gate: MotionGate | None,
-    *,
-    busy: bool,
-    pace: Pace | None = None,
-    paused: bool = False,
-) -> Result:
-    """What is to be seen in a frame; where the gate finds it still, the detector is spared.
-
-    The latency of the result is the time of its stages, without any wait between them.
-
-    Args:
-        detector: finds the objects.
-        prepared: the frame.
-        gate: None lets all frames through. It is asked about those alone that the pace lets
-            through, so that none which it asks for once is passed over.
-        busy: something is followed that does not stand still, so no frame is to be left out.
-        pace: None lets all frames through.
-        paused: the detector is spared whatever there is to see.
-    """
-    frame = prepared.frame
-    detections, invoke_ms, decode_ms, infer = Detections(), 0.0, 0.0, True
-    if paused or (pace is not None and not pace.is_due(frame.captured_ns)):
-        infer = False
-    elif gate is not None:
-        if busy:
-            gate.hold(frame.captured_ns + 1)
-        infer = gate.observe(prepared.staged, frame.captured_ns).infer
-    if infer:
-        detections, invoke_ms, decode_ms = detector.detect(prepared)
-    stages_ms = (prepared.preprocess_ms, invoke_ms, decode_ms)
-    timings = Timings(*stages_ms, latency_ms=sum(stages_ms))
-    return Result(frame, detections, detector.labels, timings, inferred=infer)

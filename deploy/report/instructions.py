@@ -12,7 +12,7 @@ import os
 import shutil
 import statistics
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -37,26 +37,21 @@ def count_instructions(
     Returns:
         Instructions by name, and why any are missing, or "".
     """
-    if reason := _missing(arm64):
+    if reason := missing(arm64):
         return {}, reason
-    plugin = arm64 / "icount.so"
-    compiled = subprocess.run(
-        ["cc", "-shared", "-fPIC", "-O2", "-o", str(plugin), str(PLUGIN)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if compiled.returncode:
-        return {}, f"not measured: the plugin does not compile ({compiled.stderr[:200]})."
     counts, failed = {}, []
     for name, model in tqdm(models.items(), "counting", disable=None):
+        arguments = (str(GUEST), str(model.resolve()), str(photo.resolve()))
         try:
-            counts[name] = _count(model, photo, arm64.resolve(), plugin.resolve())
+            counts[name] = round(statistics.median(counted(arm64, arguments)))
         except (subprocess.SubprocessError, ValueError) as error:
             log.warning("%s: instructions cannot be counted: %s", name, error)
             failed.append(name)
     return counts, f"not counted for {', '.join(failed)}: the run failed." if failed else ""
 
 
-def _missing(arm64: Path) -> str:
+def missing(arm64: Path) -> str:
+    """What is not here that counting needs, in a sentence, or ""."""
     for tool in ("qemu-aarch64", "cc"):
         if shutil.which(tool) is None:
             return f"not measured: {tool} absent."
@@ -65,20 +60,40 @@ def _missing(arm64: Path) -> str:
     return ""
 
 
-def _count(model: Path, photo: Path, arm64: Path, plugin: Path) -> int:
-    """The median of a few calls, the first of which are left out."""
-    root = arm64 / "root"
+def counted(
+    arm64: Path, arguments: Sequence[str], processor: str = "cortex-a72", path: Sequence[Path] = ()
+) -> list[int]:
+    """Instructions between the marks that a Python program on the emulated aarch64 sets.
+
+    What comes before the first mark is left out.
+
+    Args:
+        arm64: as above.
+        arguments: of Python.
+        processor: as QEMU calls it; the root's ``/proc/cpuinfo`` must be of the same kind.
+        path: folders of Python modules that come before those in ``arm64``.
+
+    Raises:
+        ValueError: the program failed, or set fewer than two marks.
+        subprocess.SubprocessError: the plugin does not compile, or the time is over.
+    """
+    arm64 = arm64.resolve()
+    root, plugin = arm64 / "root", arm64 / "icount.so"
+    subprocess.run(
+        ["cc", "-shared", "-fPIC", "-O2", "-o", str(plugin), str(PLUGIN)],
+        capture_output=True, check=True,
+    )  # fmt: skip
     command = [
-        "qemu-aarch64", "-cpu", "cortex-a72", "-L", str(root), "-plugin", str(plugin),
-        str(root / "usr/bin/python3"), str(GUEST), str(model.resolve()), str(photo.resolve()),
+        "qemu-aarch64", "-cpu", processor, "-L", str(root), "-plugin", str(plugin),
+        str(root / "usr/bin/python3"), *arguments,
     ]  # fmt: skip
+    modules = ":".join(map(str, (*path, arm64 / "site")))
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False,
-        env={**os.environ, "PYTHONPATH": f"{arm64 / 'site'}", "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, "PYTHONPATH": modules, "PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
     lines = [line.split() for line in done.stderr.splitlines()]
     counts = [int(line[1]) for line in lines if line[:1] == ["instructions"]]
     if done.returncode or len(counts) < 2:
         raise ValueError(done.stderr.strip()[-300:] or f"exit code {done.returncode}")
-    # What comes before the first mark is the start of Python, the loading and one call.
-    return round(statistics.median(counts[1:]))
+    return counts[1:]

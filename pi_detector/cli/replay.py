@@ -126,7 +126,7 @@ def replayed(
 ) -> Iterator[Publication]:
     """What is published of a source, frame by frame, and of its end."""
     from pi_detector.events.motion import MotionGate
-    from pi_detector.pipeline import look
+    from pi_detector.look import look
 
     gate = MotionGate(settings.motion) if settings.motion.enabled else None
     source.open(detector.input_size)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from pi_detector.detector.runtime import Interpreter
+from pi_detector.detector.runtime import Tensors
 from pi_detector.geometry import FloatArray, IntArray
 
 
@@ -33,5 +33,5 @@ class Candidates:
 class Decoder(Protocol):
     """Turns the outputs of a model into candidates."""
 
-    def read(self, interpreter: Interpreter) -> Candidates:
+    def read(self, tensors: Tensors) -> Candidates:
         """Decode the outputs of the last ``invoke``. Keeps no view of them."""

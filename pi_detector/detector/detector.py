@@ -16,6 +16,7 @@ from pi_detector.detector.nms import suppress, vote
 from pi_detector.detector.postprocess import PostprocessDecoder, map_outputs
 from pi_detector.detector.preprocess import InputCoding, staged_input
 from pi_detector.detector.runtime import (
+    OutputCopies,
     TensorInfo,
     choose_runtime,
     open_interpreter,
@@ -46,11 +47,26 @@ class Prepared:
     preprocess_ms: float
 
 
+@dataclass(frozen=True, slots=True)
+class Inferred:
+    """What the model said about a frame, as it is stored.
+
+    Attributes:
+        frame: the frame.
+        outputs: of the model.
+        invoke_ms: what ``invoke()`` took, input included.
+    """
+
+    frame: Frame
+    outputs: OutputCopies
+    invoke_ms: float
+
+
 class Detector:
     """A model that runs.
 
-    ``prepare`` may run on one thread while ``detect`` runs on another; each is for one thread at a
-    time.
+    ``prepare``, ``infer`` and ``decode`` may each run on a thread of its own; each is for one
+    thread at a time. ``detect`` is the last two.
 
     Attributes:
         name: of the model.
@@ -115,8 +131,9 @@ class Detector:
         self._coding = InputCoding(
             self._input, table.mean if table else None, table.deviation if table else None
         )
-        outputs = [tensor_info(details) for details in self._interpreter.get_output_details()]
-        self._decoder = _decoder_of(bundle, outputs, min_scores)
+        details = self._interpreter.get_output_details()
+        self._outputs = [tensor_info(each) for each in details]
+        self._decoder = _decoder_of(bundle, self._outputs, min_scores)
         self._ids = np.asarray([label.id for label in bundle.labels], np.int64)
         self._iou_threshold = detection.iou_threshold
         self._max_detections = detection.max_detections
@@ -138,6 +155,12 @@ class Detector:
             BadModelError: the runtime failed.
             BadLabelsError: the model gave a class that has no label.
         """
+        inferred = self.infer(prepared)
+        detections, decode_ms = self.decode(inferred)
+        return detections, inferred.invoke_ms, decode_ms
+
+    def infer(self, prepared: Prepared) -> Inferred:
+        """Run the model on a frame. Raises BadModelError if the runtime fails."""
         started = time.perf_counter()
         # No view of a tensor may live while the interpreter runs.
         self._coding.fill(prepared.staged, self._interpreter.tensor(self._input.index)())
@@ -147,10 +170,18 @@ class Detector:
             reason = " ".join(str(error).split())
             raise BadModelError(f"model {self.name!r}: invoke failed ({reason})") from error
         invoke_ms = _ms_since(started)
+        return Inferred(prepared.frame, OutputCopies(self._interpreter, self._outputs), invoke_ms)
+
+    def decode(self, inferred: Inferred) -> tuple[Detections, float]:
+        """The objects in what the model said, and the milliseconds that finding them took.
+
+        Raises:
+            BadLabelsError: the model gave a class that has no label.
+        """
         started = time.perf_counter()
-        candidates = self._decoder.read(self._interpreter)
-        detections = self._detections(candidates, prepared.frame)
-        return detections, invoke_ms, _ms_since(started)
+        candidates = self._decoder.read(inferred.outputs)
+        detections = self._detections(candidates, inferred.frame)
+        return detections, _ms_since(started)
 
     def _detections(self, found: Candidates, frame: Frame) -> Detections:
         keep = suppress(found.xyxy, found.score, found.class_index, self._iou_threshold)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pi_detector.detector.candidates import Candidates
 from pi_detector.detector.manifest import OutputsTable
-from pi_detector.detector.runtime import Interpreter, TensorInfo
+from pi_detector.detector.runtime import TensorInfo, Tensors
 from pi_detector.errors import BadLabelsError, BadModelError
 
 _CUSTOM_OP = "TFLite_Detection_PostProcess"
@@ -96,7 +96,7 @@ class PostprocessDecoder:
         self._roles = roles
         self._min_scores = np.asarray(min_scores, np.float32)
 
-    def read(self, interpreter: Interpreter) -> Candidates:
+    def read(self, tensors: Tensors) -> Candidates:
         """Decode the outputs of the last ``invoke``.
 
         Raises:
@@ -104,7 +104,7 @@ class PostprocessDecoder:
         """
         roles = self._roles
         boxes, classes, scores, count = (
-            info.dequantize(interpreter.tensor(info.index)())
+            info.dequantize(tensors.tensor(info.index)())
             for info in (roles.boxes, roles.classes, roles.scores, roles.count)
         )
         return self.decode(boxes[0], classes[0], scores[0], int(count.reshape(-1)[0]))

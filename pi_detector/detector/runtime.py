@@ -11,7 +11,7 @@ import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,6 +40,13 @@ interpreter = module.Interpreter(model_content=sys.stdin.buffer.read(), num_thre
 interpreter.allocate_tensors()
 interpreter.invoke()
 """
+
+
+class Tensors(Protocol):
+    """Where the outputs of a model are read."""
+
+    def tensor(self, tensor_index: int) -> Callable[[], NDArray[Any]]:
+        """A function that gives a view into a tensor."""
 
 
 class Interpreter(Protocol):
@@ -107,6 +114,22 @@ def tensor_info(details: Mapping[str, Any]) -> TensorInfo:
         scale=float(scale),
         zero_point=int(zero_point),
     )
+
+
+class OutputCopies:
+    """The outputs of one ``invoke``, which the next one does not change.
+
+    Args:
+        tensors: the interpreter.
+        outputs: of the model.
+    """
+
+    def __init__(self, tensors: Tensors, outputs: Sequence[TensorInfo]) -> None:
+        self._copies = {info.index: tensors.tensor(info.index)().copy() for info in outputs}
+
+    def tensor(self, tensor_index: int) -> Callable[[], NDArray[Any]]:
+        """A function that gives the copy of an output."""
+        return lambda: self._copies[tensor_index]
 
 
 def installed_runtimes() -> list[RuntimeName]:

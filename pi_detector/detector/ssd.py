@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pi_detector.detector.anchors import AnchorSpec, decode_boxes, make_anchors
 from pi_detector.detector.candidates import Candidates
-from pi_detector.detector.runtime import Interpreter, TensorInfo
+from pi_detector.detector.runtime import TensorInfo, Tensors
 from pi_detector.errors import BadLabelsError, BadModelError
 from pi_detector.geometry import FloatArray
 
@@ -87,10 +87,10 @@ class SsdDecoder:
         limits = np.iinfo(dtype)
         return None if lowest > limits.max else dtype.type(max(lowest, limits.min))
 
-    def read(self, interpreter: Interpreter) -> Candidates:
+    def read(self, tensors: Tensors) -> Candidates:
         """Decode the outputs of the last ``invoke``."""
         return self.decode(
-            interpreter.tensor(self._logits.index)()[0], interpreter.tensor(self._boxes.index)()[0]
+            tensors.tensor(self._logits.index)()[0], tensors.tensor(self._boxes.index)()[0]
         )
 
     def decode(self, logits: NDArray[Any], boxes: NDArray[Any]) -> Candidates:

@@ -7,9 +7,6 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import numpy as np
-
-from pi_detector.events.kalman import Array
 from pi_detector.events.zones import Change, Path
 
 BoxPx = tuple[float, float, float, float]
@@ -136,28 +133,28 @@ class TrackedObject:
         The median of its last boxes is compared with its place, so that a box that jumps for a
         frame, as of an object that another one half hides, is no movement.
         """
-        boxes: Array = np.array(self._recent)
-        middle = np.median(boxes, axis=0)
+        # Without NumPy, which is slower for a handful of numbers.
+        x1, y1, x2, y2 = (statistics.median(side) for side in zip(*self._recent, strict=True))
+        middle = (x1, y1, x2, y2)
         if _iou(middle, self.place) < _MOVED_IOU:
             self._away += 1
         else:
             self._away = 0
         if self._away >= _PERSISTENT:
-            x1, y1, x2, y2 = middle.tolist()
-            self.place, self.moved_ns, self._away = (x1, y1, x2, y2), now_ns, 0
+            self.place, self.moved_ns, self._away = middle, now_ns, 0
             self.stationary = False
         elif now_ns - self.moved_ns >= stationary_after_s * 1e9:
             self.stationary = True
 
     def overlap(self, box: BoxPx) -> float:
         """Intersection over union of its place with a box in pixels."""
-        return _iou(np.array(self.place), box)
+        return _iou(self.place, box)
 
 
-def _iou(a: Array, b: BoxPx) -> float:
-    width = min(float(a[2]), b[2]) - max(float(a[0]), b[0])
-    height = min(float(a[3]), b[3]) - max(float(a[1]), b[1])
+def _iou(a: BoxPx, b: BoxPx) -> float:
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
     overlap = max(0.0, width) * max(0.0, height)
-    area_a = (float(a[2]) - float(a[0])) * (float(a[3]) - float(a[1]))
+    area_a = (a[2] - a[0]) * (a[3] - a[1])
     area_b = (b[2] - b[0]) * (b[3] - b[1])
     return overlap / max(area_a + area_b - overlap, 1e-9)

@@ -10,6 +10,7 @@ import pytest
 
 from pi_detector.clock import utc_now
 from pi_detector.config.settings import RecoverySettings, Settings
+from pi_detector.detector.detector import Inferred
 from pi_detector.errors import SinkError, SourceLostError, SourceStuckError
 from pi_detector.events.stage import EventStage
 from pi_detector.frame import Frame
@@ -62,9 +63,12 @@ class SleepingDetector:
         time.sleep(self.prepare_s)
         return Ready(frame)
 
-    def detect(self, ready):
+    def infer(self, ready):
         time.sleep(self.invoke_s)
-        return Detections(), self.invoke_s * 1e3, 0.0
+        return Inferred(ready.frame, None, self.invoke_s * 1e3)
+
+    def decode(self, inferred):
+        return Detections(), 0.0
 
 
 class ListSink:
@@ -121,10 +125,10 @@ def test_preparing_the_next_frame_overlaps_detection_of_this_one():
             self.prepared[frame.sequence].set()
             return super().prepare(frame)
 
-        def detect(self, ready):
+        def infer(self, ready):
             following = self.prepared[min(ready.frame.sequence + 1, 5)]
             self.met.append(following.wait(timeout=10))
-            return super().detect(ready)
+            return super().infer(ready)
 
     detector = Meeting()
     Pipeline(CountingSource(frames=6), detector, []).run(threading.Event())
@@ -201,9 +205,9 @@ def test_a_detector_is_replaced_without_losing_a_frame():
             super().__init__()
             self.labels, self.seen = {1: name}, []
 
-        def detect(self, ready):
+        def infer(self, ready):
             self.seen.append(ready.frame.sequence)
-            return super().detect(ready)
+            return super().infer(ready)
 
     first, second, sink = Named("first"), Named("second"), ListSink()
     source = CountingSource(frames=100, interval_s=0.002)
@@ -325,12 +329,12 @@ def test_a_driver_that_hangs_ends_the_run_for_a_restart():
 
 def test_progress_stands_still_while_the_detector_hangs():
     class Hanging(SleepingDetector):
-        def detect(self, ready):
+        def infer(self, ready):
             frames.append(ready)
             if len(frames) == 2:
                 seen.set()
                 release.wait()
-            return super().detect(ready)
+            return super().infer(ready)
 
     frames = []
     seen, release, stop = threading.Event(), threading.Event(), threading.Event()
@@ -368,10 +372,10 @@ def test_progress_goes_on_while_a_source_is_waited_for():
 class PersonDetector(SleepingDetector):
     """Sees a person in every frame."""
 
-    def detect(self, ready):
+    def decode(self, inferred):
         time.sleep(0.001)
         box = np.array([[1, 1, 6, 7]], np.float32)
-        return Detections(box, np.ones(1, np.float32), np.ones(1, np.int64)), 1.0, 0.0
+        return Detections(box, np.ones(1, np.float32), np.ones(1, np.int64)), 0.0
 
 
 class EverythingSink(ListSink):

@@ -1,0 +1,1 @@
+"""What is measured by ``benchmarks.compare``, each a program of its own."""
