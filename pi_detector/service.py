@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pi_detector.config.drawn import drawn_in_force
 from pi_detector.config.settings import Settings
 from pi_detector.detector.bundle import Bundle, load_model
 from pi_detector.detector.detector import Detector
@@ -26,6 +27,7 @@ from pi_detector.sinks.registry import (
     make_recording_sinks,
     make_sinks,
     make_textfile_sinks,
+    make_web_sink,
 )
 from pi_detector.sources.registry import make_source
 from pi_detector.telemetry.monitor import FlowTotals, PerformanceMonitor, RunState
@@ -34,6 +36,7 @@ from pi_detector.threads import Worker
 if TYPE_CHECKING:
     from pi_detector.sinks.mqtt.sink import MqttSink
     from pi_detector.telemetry.metrics import Metrics
+    from pi_detector.sinks.web.sink import WebSink
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +46,7 @@ STATUS_INTERVAL_S = 5.0
 _FEED_SHARE = 0.25
 _GRACE_SHARE = 0.5
 _GRACE_S = 10.0
+_UNHEALTHY_S = 30.0
 # What these sections say is asked of a camera when it is opened, or goes on over many frames.
 _AT_START_ONLY = ("source", "recovery", "recording", "metrics")
 _OF_DETECTOR = {"model", "detection", "tracking"}
@@ -67,6 +71,8 @@ class Service:
     Args:
         load: reads the settings; raises ConfigError.
         environ: environment variables.
+        check_drawn: the settings that a text in the place of ``drawn.toml`` would give; raises
+            ConfigError. None: the page saves nothing.
 
     Attributes:
         unstopped: names of the threads that did not end.
@@ -75,8 +81,14 @@ class Service:
         PiDetectorError: the settings, the model or the source make no sense.
     """
 
-    def __init__(self, load: Callable[[], Settings], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        load: Callable[[], Settings],
+        environ: Mapping[str, str],
+        check_drawn: Callable[[str], Settings] | None = None,
+    ) -> None:
         self._load = load
+        self._check_drawn = check_drawn
         self._environ = environ
         self._settings = settings = load()
         self._notifier = Notifier(environ)
@@ -93,6 +105,7 @@ class Service:
             files = make_textfile_sinks(settings.metrics, self._metrics.text, self._publish)
             self._metric_sinks = [self._metrics, *files]
         self._mqtt: MqttSink | None = None
+        self._web: WebSink | None = None
         self._pipeline = Pipeline(
             source,
             self._detector,
@@ -169,24 +182,44 @@ class Service:
         )
         if self._mqtt is None or mqtt is None or mqtt.setup != self._mqtt.setup:
             self._mqtt = mqtt
+        if self._web is None or not settings.web.enabled:
+            self._web = make_web_sink(
+                msgspec.structs.replace(settings, recording=self._settings.recording),
+                self._environ,
+                labels=detector.labels.values(),
+                command=self._obey,
+                healthy=self._healthy,
+                check=self._check_drawn,
+            )
         sinks = [*make_sinks(settings.output), *self._recordings, *self._metric_sinks]
         if self._mqtt is not None:
             sinks.append(self._mqtt)
+        if self._web is not None:
+            sinks.append(self._web)
         if settings.telemetry.interval_s:
             sinks.append(self._monitor.meter)
         return sinks
 
     def _replace_sinks(self, new: Settings, detector: Detector, *, anyway: bool) -> None:
         """Publish to other sinks where the settings ask for others, or MQTT needs a new one."""
-        before = self._mqtt
+        before = self._mqtt, self._web
         sinks = self._make_sinks(new, detector)
-        if not anyway and self._mqtt is before:
-            return
+        labels = list(detector.labels.values())
         try:
-            self._pipeline.replace_sinks(sinks)
+            if self._web is not None:
+                self._web.apply(new, labels)
+            if anyway or (self._mqtt, self._web) != before:
+                self._pipeline.replace_sinks(sinks)
         except SinkError:
-            self._mqtt = before
+            self._mqtt, self._web = before
+            if self._web is not None:
+                self._web.apply(self._settings, list(self._detector.labels.values()))
             raise
+
+    def _healthy(self) -> bool:
+        limit_s = self._notifier.watchdog_s or _UNHEALTHY_S
+        progressed_s = self._pipeline.progressed_s
+        return progressed_s > 0 and time.monotonic() - progressed_s < limit_s
 
     def _obey(self, command: str) -> None:
         if command == "reload":
@@ -312,6 +345,8 @@ class Service:
             f"; at the next restart: {', '.join(waiting)}" if waiting else "",
             extra={"DETECTOR_EVENT": "reloaded"},
         )
+        if drawn := drawn_in_force(self._environ):
+            log.info("%s", drawn)
 
     def _tell_model(self) -> None:
         reason = f"loaded, SHA-256 {self._bundle.sha256}"

@@ -17,6 +17,7 @@ from pi_detector.config.outputs import (
     OutputSettings,
     RecordingSettings,
     TelemetrySettings,
+    WebSettings,
 )
 from pi_detector.config.section import Seconds, Section, Share
 
@@ -251,10 +252,11 @@ class Settings(Section, frozen=True):
     mqtt: MqttSettings = MqttSettings()
     recovery: RecoverySettings = RecoverySettings()
     recording: RecordingSettings = RecordingSettings()
+    web: WebSettings = WebSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 
 
-CONFIDENTIAL = frozenset({("mqtt", "username"), ("mqtt", "password")})
+CONFIDENTIAL = frozenset({("mqtt", "username"), ("mqtt", "password"), ("web", "token")})
 """Settings whose values are never shown."""
