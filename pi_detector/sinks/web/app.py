@@ -221,6 +221,7 @@ class Site:
                     viewers=self._view.viewers,
                     max_viewers=self._view.web.max_viewers,
                     places=self._editor.version,
+                    login=bool(self._access.web.token),
                 )
             )
             self._overview = now_s, encoded

@@ -43,7 +43,8 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
     ``fps`` and ``latency_ms`` are those of the last ten seconds, ``host`` and ``process`` of the
     latest performance record, ``measured_ago_s`` old. ``dropped`` counts the frames that a newer
-    one replaced. ``detection`` is null where nothing can pause it.
+    one replaced. ``detection`` is null where nothing can pause it. ``login`` tells that there is a
+    token.
     """
 
     version: str
@@ -64,6 +65,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     viewers: int
     max_viewers: int
     places: str
+    login: bool
 
 
 class Watch:
@@ -88,13 +90,14 @@ class Watch:
                 case PerformanceRecord():
                     self._performance = item
 
-    def overview(self, *, viewers: int, max_viewers: int, places: str) -> Overview:
+    def overview(self, *, viewers: int, max_viewers: int, places: str, login: bool) -> Overview:
         """The state now.
 
         Args:
             viewers: who look at the live picture.
             max_viewers: how many may.
             places: version of zones, lines and masks.
+            login: there is a token.
         """
         now_s = time.monotonic()
         with self._lock:
@@ -128,6 +131,7 @@ class Watch:
             viewers=viewers,
             max_viewers=max_viewers,
             places=places,
+            login=login,
         )
 
     def pausable(self) -> bool:
