@@ -33,7 +33,7 @@ from pi_detector.sinks.web.access import (
 )
 from pi_detector.sinks.web.bell import Bell
 from pi_detector.sinks.web.editor import Editor, RefusedError
-from pi_detector.sinks.web.events import Query, RunEvents, live, recorded_page
+from pi_detector.sinks.web.events import Query, RunEvents, live, recorded_page, with_unfinished
 from pi_detector.sinks.web.overview import Watch, as_json
 from pi_detector.sinks.web.stream import EndlessResponse
 from pi_detector.sinks.web.view import BOUNDARY, LiveView
@@ -178,7 +178,7 @@ class Site:
         if self._recordings is None:
             return _json(as_json(self._run.page(query)))
         page = await run_in_threadpool(recorded_page, self._recordings, query)
-        return _json(as_json(page))
+        return _json(as_json(with_unfinished(page, self._run.page(query), query)))
 
     async def _places(self, _: Request) -> Response:
         return _json(as_json(self._editor.shown()))
@@ -186,10 +186,10 @@ class Site:
     async def _save(self, request: Request) -> Response:
         body = await _body(request)
         try:
-            await run_in_threadpool(self._editor.save, body)
+            version = await run_in_threadpool(self._editor.save, body)
         except RefusedError as refused:
             raise HTTPException(refused.status, str(refused)) from refused
-        return _json(b'{"saved": true}')
+        return _json(as_json({"version": version}))
 
     async def _obey(self, request: Request) -> Response:
         command = (await _body(request)).decode("utf-8", "replace").strip()

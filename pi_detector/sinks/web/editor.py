@@ -89,12 +89,15 @@ class Editor:
             locked=None if self._check and self._file else "this run cannot save what is drawn",
         )
 
-    def save(self, body: bytes) -> None:
+    def save(self, body: bytes) -> str:
         """Check and save what was drawn, and have it read.
 
         Args:
             body: JSON: ``zones``, ``lines``, ``masks`` as in the settings, and the ``version`` that
                 they were made from.
+
+        Returns:
+            The version that will be in force.
 
         Raises:
             RefusedError: it is wrong, out of date, or another setting is above it.
@@ -121,14 +124,12 @@ class Editor:
             raise RefusedError(507, str(error)) from error
         log.info("web: zones, lines and masks saved to %s", self._file)
         self._reload()
+        return version_of(places_of(settings))
 
     def _see_in_force(self, settings: Settings, tree: dict[str, Any]) -> None:
-        drawn = msgspec.convert(tree, Places)
-        held = places_of(settings)
+        drawn, held = msgspec.convert(tree, Places), places_of(settings)
         over = [
-            name
-            for name in ("zones", "lines", "masks")
-            if drawn != held and getattr(drawn, name) != getattr(held, name)
+            name for name in Places.__struct_fields__ if getattr(drawn, name) != getattr(held, name)
         ]
         if over:
             names = ", ".join("motion.masks" if name == "masks" else name for name in over)

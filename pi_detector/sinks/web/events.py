@@ -22,6 +22,7 @@ MOST_EVENTS = 200
 PAGE = 24
 """Events of a page of the gallery."""
 _OVERVIEW_INTERVAL_S = 1.0
+_AT_FIRST = 24  # changes that are told to a new reader
 
 
 class Clip(msgspec.Struct, frozen=True):
@@ -161,6 +162,16 @@ def recorded_page(root: Path, query: Query) -> Page:
     )
 
 
+def with_unfinished(page: Page, run: Page, query: Query) -> Page:
+    """A first page of recorded events, with those that go on and are not in the index yet."""
+    if query.before is not None:
+        return page
+    known = {card.id for card in page.events}
+    open_ = [card for card in run.events if card.going_on and card.id not in known]
+    labels = sorted({*page.labels, *run.labels})
+    return msgspec.structs.replace(page, events=[*open_, *page.events], labels=labels)
+
+
 def _card(row: Row) -> Card:
     entry = row.entry
     urls = {media.kind: f"/media/{media.path}" for media in entry.files}
@@ -171,7 +182,7 @@ def _card(row: Row) -> Card:
     ]
     return msgspec.structs.replace(
         card_of_run(entry.event),
-        going_on=not entry.complete and not entry.interrupted,
+        going_on=entry.event.phase != "end" and not entry.interrupted,
         interrupted=entry.interrupted,
         kept=row.keep,
         thumbnail=urls.get("thumbnail"),
@@ -191,9 +202,12 @@ async def live(
         run: the events.
         bell: rung when one changes.
         overview: the overview as JSON.
-        last: number of the change that the reader has seen, of an earlier connection.
+        last: number of the change that the reader saw last, over an earlier connection; None
+            begins with the latest.
     """
-    seen = run.count if last is None or last > run.count else last
+    if last is None or last > run.count:
+        last = max(0, run.count - _AT_FIRST)
+    seen = last
     while not bell.closing:
         seen, changed = run.since(seen)
         for event in changed:

@@ -47,7 +47,7 @@ export function timeOf(text) {
 }
 
 export function duration(seconds) {
-	if (seconds < 60) return `${Math.round(seconds)} s`;
+	if (seconds < 60) return `${Math.round(seconds)}\u00a0s`;
 	if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
 	return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
 }
@@ -59,18 +59,18 @@ export function colourOf(text) {
 	return `hsl(${(sum * 137) % 360} 75% 60%)`;
 }
 
-export function dot(label, goingOn = false) {
+export function dot(colour, goingOn = false) {
 	const element = make("span", { class: goingOn ? "dot going-on" : "dot", "aria-hidden": "true" });
-	element.style.background = colourOf(label);
+	element.style.background = colour;
 	return element;
 }
 
 /** What is said about an event, beside its label and time. */
 export function about(event) {
-	const words = [event.going_on ? "here" : event.interrupted ? "interrupted" : "gone"];
-	words[0] += event.going_on ? ` for ${duration(event.duration_s)}` : ` after ${duration(event.duration_s)}`;
-	if (event.stationary && event.going_on) words.push("standing");
+	const after = `after ${duration(event.duration_s)}`;
+	const words = [event.going_on ? "here" : event.interrupted ? `interrupted ${after}` : `gone ${after}`];
+	if (event.stationary && event.going_on) words.push("standing still");
 	if (event.zones.length) words.push(event.zones.join(", "));
-	words.push(`${Math.round(event.score * 100)} %`);
+	words.push(`${Math.round(event.score * 100)}\u00a0%`);
 	return words.join(" · ");
 }

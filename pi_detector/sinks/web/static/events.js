@@ -1,6 +1,6 @@
 // The gallery of events.
 
-import { about, ask, dot, duration, find, make, timeOf } from "./dom.js";
+import { about, ask, colourOf, dot, duration, find, make, timeOf } from "./dom.js";
 
 let next = null;
 let recorded = false;
@@ -75,7 +75,7 @@ function offer(labels) {
 }
 
 function card(event) {
-	const facts = make("span", { class: "facts" }, dot(event.label, event.going_on),
+	const facts = make("span", { class: "facts" }, dot(colourOf(event.label), event.going_on),
 		make("strong", {}, event.label), timeOf(event.started), make("span", { class: "about" }, about(event)));
 	if (!recorded) return make("li", { class: "plain", "data-id": event.id }, facts);
 	const inside = event.thumbnail
@@ -96,7 +96,7 @@ function show(event) {
 	find("show-media").replaceChildren(...media);
 	const facts = [
 		["Began", timeOf(event.started)],
-		["Took", `${duration(event.duration_s)}${event.going_on ? ", and goes on" : ""}`],
+		["Took", event.going_on ? "goes on" : duration(event.duration_s)],
 		["Zones", event.zones.join(", ") || "none"],
 		["Score", `${Math.round(event.score * 100)} %`],
 		["Protected", event.kept ? "yes" : "no"],
@@ -109,7 +109,7 @@ function show(event) {
 
 /** An event began, changed or ended: change its card, or offer to show it. */
 export function hear(event) {
-	if (find("events").hidden) return;
+	if (find("page-events").hidden) return;
 	const old = [...find("gallery").children].find((child) => child.dataset.id === event.id);
 	if (!recorded && old) old.replaceWith(card(event));
 	else if (!recorded && !narrowed()) {

@@ -1,6 +1,6 @@
 // The live picture and the state of the machine.
 
-import { about, ask, dot, find, make, timeOf } from "./dom.js";
+import { about, ask, colourOf, dot, find, make, timeOf } from "./dom.js";
 
 const MOST_LATEST = 8;
 const RETRY_MS = 3000;
@@ -13,13 +13,6 @@ const FLAGS = {
 let overview = null;
 let looking = false;
 const latest = new Map();
-
-export function begin() {
-	ask("/api/events").then((page) => {
-		for (const event of page.events.slice(0, MOST_LATEST).reverse()) latest.set(event.id, event);
-		showLatest();
-	}, failed);
-}
 
 /** Show the live picture, or end it. */
 export function look(wanted) {
@@ -143,8 +136,8 @@ function throttling(host) {
 }
 
 /** An event began, changed or ended. */
-export function add(event) {
-	const isNew = !latest.has(event.id);
+export function add(event, fresh) {
+	const isNew = fresh && !latest.has(event.id);
 	latest.set(event.id, event);
 	while (latest.size > MOST_LATEST) latest.delete(latest.keys().next().value);
 	showLatest(isNew ? event.id : null);
@@ -154,12 +147,8 @@ function showLatest(newId = null) {
 	find("no-latest").hidden = latest.size > 0;
 	find("latest").replaceChildren(...[...latest.values()].reverse().map((event) =>
 		make("li", { class: event.id === newId ? "new" : null, "data-id": event.id },
-			dot(event.label, event.going_on), make("strong", {}, event.label), timeOf(event.started),
+			dot(colourOf(event.label), event.going_on), make("strong", {}, event.label), timeOf(event.started),
 			make("span", { class: "about" }, about(event)))));
-}
-
-function failed(error) {
-	find("done").textContent = error.message;
 }
 
 async function command(name, done) {
@@ -168,7 +157,7 @@ async function command(name, done) {
 		await ask("/api/command", { method: "POST", body: name });
 		find("done").textContent = done;
 	} catch (error) {
-		failed(error);
+		find("done").textContent = error.message;
 	}
 }
 

@@ -12,13 +12,13 @@ function show() {
 	const wanted = location.hash.slice(1);
 	if (wanted === "main") return;
 	const page = PAGES.includes(wanted) ? wanted : "live";
-	for (const name of PAGES) find(name).hidden = name !== page;
+	for (const name of PAGES) find(`page-${name}`).hidden = name !== page;
 	for (const link of document.querySelectorAll("nav a")) {
 		if (link.hash === `#${page}`) link.setAttribute("aria-current", "page");
 		else link.removeAttribute("aria-current");
 	}
 	document.title = `${page[0].toUpperCase()}${page.slice(1)} – pi-detector`;
-	const place = find(page).querySelector(".stage-place");
+	const place = find(`page-${page}`).querySelector(".stage-place");
 	if (place && find("stage").parentElement !== place) place.append(find("stage"));
 	live.look(place !== null);
 	zones.show(page === "zones");
@@ -27,15 +27,17 @@ function show() {
 
 function connect() {
 	source = new EventSource("/api/live");
+	let fresh = false; // what comes before the first overview happened before
 	source.addEventListener("overview", (message) => {
 		const overview = JSON.parse(message.data);
+		fresh = true;
 		live.tell(overview);
 		zones.tell(overview);
 	});
 	source.addEventListener("event", (message) => {
 		const event = JSON.parse(message.data);
-		live.add(event);
-		events.hear(event);
+		live.add(event, fresh);
+		if (fresh) events.hear(event);
 	});
 	source.addEventListener("error", () => {
 		live.offline();
@@ -51,13 +53,11 @@ document.addEventListener("visibilitychange", () => {
 		live.look(false);
 	} else {
 		connect();
-		live.begin();
 		show();
 	}
 });
 addEventListener("hashchange", show);
 zones.begin();
 events.begin();
-live.begin();
 connect();
 show();

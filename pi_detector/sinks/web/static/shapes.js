@@ -24,18 +24,27 @@ export function drawn(svg, shape, attributes = {}) {
 	const group = makeSvg("g", { class: shape.kind, ...attributes },
 		makeSvg(tag, { points: text, class: "rim" }),
 		makeSvg(tag, { points: text, class: closed ? "outline" : "outline open" }));
-	const colour = shape.kind === "masks" ? "hsl(0 0% 80%)" : colourOf(shape.name);
+	const colour = shapeColour(shape);
 	group.style.setProperty("--shape", colour);
 	group.style.setProperty("--shape-fill", colour.replace(")", " / 22%)"));
 	if (!points.length) return group;
 	const unit = unitOf(svg);
 	if (shape.kind === "lines" && points.length > 1) group.append(arrow(points, unit));
+	const [x, y] = closed ? middle(points) : [points[0][0], points[0][1] - 10 * unit];
 	group.append(makeSvg("text", {
-		x: Math.min(...points.map(([x]) => x)) + 6 * unit,
-		y: Math.max(16 * unit, Math.min(...points.map(([, y]) => y)) + 18 * unit),
+		x: Math.min(Math.max(x, 40 * unit), WIDTH - 40 * unit), y: Math.max(16 * unit, y), "text-anchor": "middle",
 		"font-size": 14 * unit, "stroke-width": 3 * unit, class: "shape-name",
 	}, shape.name));
 	return group;
+}
+
+/** The colour of a shape, over the picture and in the list. */
+export function shapeColour({ kind, name }) {
+	return kind === "masks" ? "hsl(0 0% 75%)" : colourOf(name);
+}
+
+function middle(points) {
+	return [0, 1].map((axis) => points.reduce((sum, point) => sum + point[axis], 0) / points.length);
 }
 
 function arrow([[x1, y1], [x2, y2]], unit) {

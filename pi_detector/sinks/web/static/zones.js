@@ -1,7 +1,7 @@
 // The editor of zones, lines and masks: with a pointer, and with the keyboard alone.
 
 import { ask, dot, find, make, makeSvg } from "./dom.js";
-import { drawn, heightOf, unitOf, WIDTH } from "./shapes.js";
+import { drawn, heightOf, shapeColour, unitOf, WIDTH } from "./shapes.js";
 
 const KINDS = {
 	zones: { word: "zone", points: "polygon", fewest: 3 },
@@ -203,7 +203,7 @@ function render() {
 	const focused = find("shapes").contains(document.activeElement);
 	find("shapes").replaceChildren(...shapes.map((shape) => make("li", {},
 		make("button", { type: "button", "aria-pressed": String(shape === selected), onclick: () => select(shape) },
-			dot(shape.kind === "masks" ? "" : shape.name), make("span", {}, shape.name || "(no name)"),
+			dot(shapeColour(shape)), make("span", {}, shape.name || "(no name)"),
 			make("span", { class: "kind" }, KINDS[shape.kind].word)))));
 	if (focused) find("shapes").querySelector('[aria-pressed="true"]')?.focus();
 	find("drawing-bar").hidden = unfinished === null;
@@ -412,12 +412,11 @@ async function save() {
 	find("saved").textContent = "Saving …";
 	warn("");
 	try {
-		const before = version;
-		await ask("/api/places", {
+		const saved = await ask("/api/places", {
 			method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify(written()),
 		});
 		dirty = false;
-		find("saved").textContent = (await inForce(before)) ? "Saved, and in force." : "Saved. Not in force yet: see the log.";
+		find("saved").textContent = (await inForce(saved.version)) ? "Saved, and in force." : "Saved. Not in force yet: see the log.";
 	} catch (error) {
 		find("saved").textContent = "";
 		warn(error.message);
@@ -427,11 +426,11 @@ async function save() {
 }
 
 /** Wait until the saved places are those in force. */
-async function inForce(before) {
+async function inForce(wanted) {
 	const end = Date.now() + IN_FORCE_MS;
 	while (Date.now() < end) {
 		const places = await ask("/api/places");
-		if (places.version !== before) {
+		if (places.version === wanted) {
 			take(places);
 			return true;
 		}
