@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import parse_qs
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -45,6 +47,7 @@ COMMANDS = ("reload", "pause", "resume")
 _OVERVIEW_AGE_S = 0.5
 _TYPES = {".mp4": "video/mp4", ".jpg": "image/jpeg"}
 
+_Number = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
 Metrics = Callable[[], tuple[bytes, str]]
 
 
@@ -255,7 +258,7 @@ def _query(request: Request) -> Query:
         before = None
         if text := given.get("before"):
             at, _, number = text.rpartition(",")
-            before = (_moment(at), int(number))
+            before = (_moment(at), msgspec.convert(int(number), _Number))
         return Query(
             label=given.get("label"),
             zone=given.get("zone"),
@@ -263,7 +266,7 @@ def _query(request: Request) -> Query:
             until=_moment(given["until"]) if "until" in given else None,
             before=before,
         )
-    except (ValueError, OverflowError) as wrong:
+    except ValueError as wrong:
         raise HTTPException(400, f"not a time or place in the list: {wrong}") from wrong
 
 
@@ -271,7 +274,6 @@ def _moment(text: str) -> datetime:
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError(f"{text}: has no time zone")
-    at.timestamp()
     return at
 
 
