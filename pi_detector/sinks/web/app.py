@@ -47,7 +47,7 @@ COMMANDS = ("reload", "pause", "resume")
 _OVERVIEW_AGE_S = 0.5
 _TYPES = {".mp4": "video/mp4", ".jpg": "image/jpeg"}
 
-_Number = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+_Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Metrics = Callable[[], tuple[bytes, str]]
 
 
