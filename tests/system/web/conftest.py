@@ -82,8 +82,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    recording = ("recording.enabled=true", "recording.post_s=1", "telemetry.interval_s=2")
-    daemon = Daemon(tmp_path_factory.mktemp("daemon"), *recording)
+    recording = ("recording.enabled=true", "recording.post_s=1", "recording.longest_clip_s=10")
+    daemon = Daemon(tmp_path_factory.mktemp("daemon"), *recording, "telemetry.interval_s=2")
     yield daemon
     daemon.stop()
 

@@ -45,7 +45,7 @@ def open_zones(look: Look, daemon: Daemon) -> Page:
 def test_the_live_picture_moves(look: Look, daemon: Daemon) -> None:
     page = look(daemon.url)
     picture = page.locator("#picture")
-    page.wait_for_function("document.getElementById('picture').naturalWidth > 0")
+    wait_for(lambda: page.evaluate("document.getElementById('picture').naturalWidth > 0"))
 
     first = picture.screenshot()
 
@@ -141,13 +141,17 @@ def test_a_recorded_event_is_shown_and_its_clip_plays(look: Look, daemon: Daemon
     wait_for(with_clip)
     page.reload()
     card = page.locator("#gallery li:has(img)").last
-    page.wait_for_function("document.querySelector('#gallery img').naturalWidth > 0")
+    wait_for(
+        lambda: page.evaluate(
+            "[...document.querySelectorAll('#gallery img')].some((image) => image.naturalWidth > 0)"
+        )
+    )
     card.get_by_role("button").click()
     expect(page.get_by_role("dialog")).to_be_visible()
     page.evaluate(
         "{ const clip = document.querySelector('dialog video'); clip.muted = true; clip.play(); }"
     )
-    page.wait_for_function("document.querySelector('dialog video').currentTime > 0.2")
+    wait_for(lambda: page.evaluate("document.querySelector('dialog video').currentTime > 0.2"))
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
 
