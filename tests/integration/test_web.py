@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -606,3 +611,41 @@ def test_it_ends_in_time_while_people_look(tmp_path: Path) -> None:
         web.sink.close()
         assert time.monotonic() - started_s < 4
     assert threading.active_count() < before
+
+
+def test_a_reload_switches_it_on_moves_it_and_switches_it_off(tmp_path: Path) -> None:
+    config, log, ports = tmp_path / "config.toml", tmp_path / "log", (free_port(), free_port())
+    config.write_text("")
+    command = [sys.executable, "-m", "pi_detector", "run", "--config", str(config), "--quiet"]
+    with log.open("wb") as told:
+        daemon = subprocess.Popen(
+            [*command, "--source", "demo:"],
+            stderr=told,
+            env={**os.environ, "STATE_DIRECTORY": str(tmp_path)},
+        )
+
+    def answers(port: int) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5):
+                return True
+        except OSError:
+            return False
+
+    def reload(text: str) -> None:
+        config.write_text(text)
+        daemon.send_signal(signal.SIGHUP)
+
+    try:
+        wait_for(lambda: "demo: live" in log.read_text())
+        reload(f"[web]\nenabled = true\nport = {ports[0]}\n")
+        wait_for(lambda: answers(ports[0]))
+        reload(f"[web]\nenabled = true\nport = {ports[1]}\n")
+        wait_for(lambda: answers(ports[1]) and not answers(ports[0]))
+        reload("[web]\nenabled = true\nhost = '0.0.0.0'\n")
+        wait_for(lambda: "set web.token" in log.read_text())
+        assert answers(ports[1])
+        reload("")
+        wait_for(lambda: not answers(ports[1]))
+    finally:
+        daemon.terminate()
+    assert daemon.wait(20) == 0
