@@ -53,16 +53,20 @@ def drawn_toml(tree: Mapping[str, Any]) -> str:
     Raises:
         TypeError: it holds what TOML cannot.
     """
-    zones = {name: _set(zone) for name, zone in tree.get("zones", {}).items()}
-    lines = {name: _set(line) for name, line in tree.get("lines", {}).items()}
+    zones, lines = (_without_unset(tree.get(kind, {})) for kind in ("zones", "lines"))
     masks = tree.get("masks", {})
     return _HEADER + tomli_w.dumps({"zones": zones, "lines": lines, "motion": {"masks": masks}})
 
 
-def _set(table: Any) -> Any:
-    if not isinstance(table, Mapping):
-        return table
-    return {name: value for name, value in table.items() if value is not None}
+def _without_unset(tables: Any) -> Any:
+    if not isinstance(tables, Mapping):
+        return tables
+    return {
+        name: {key: value for key, value in table.items() if value is not None}
+        if isinstance(table, Mapping)
+        else table
+        for name, table in tables.items()
+    }
 
 
 def state_home(environ: Mapping[str, str]) -> str | None:

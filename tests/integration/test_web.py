@@ -512,7 +512,9 @@ def test_what_is_drawn_is_saved_and_in_force(web: Web) -> None:
         ({"zones": {"door": {"polygon": [[0, 0], [2, 0], [1, 1]]}}}, 422, "each in 0..1"),
         ({"lines": {"kerb": {"points": SQUARE, "colour": "red"}}}, 422, "unknown setting"),
         ({"masks": {"tree": "x"}}, 422, "expected a list of points"),
-        ({"zones": 3}, 400, "not what is drawn"),
+        ({"zones": 3}, 422, "expected"),
+        ({"zones": None}, 400, "not what is drawn"),
+        ({"source": {}}, 422, "unknown field `source`"),
         ({"version": "old"}, 409, "changed meanwhile"),
     ],
 )

@@ -108,15 +108,18 @@ class Editor:
             tree = msgspec.json.decode(body, type=dict[str, Any])
             based_on = tree.pop("version", None)
             text = drawn_toml(tree)
-        except (msgspec.MsgspecError, TypeError, AttributeError, UnicodeError) as error:
+        except (msgspec.MsgspecError, RecursionError, TypeError, ValueError) as error:
             raise RefusedError(400, f"not what is drawn: {error}") from error
         if based_on != self.version:
             raise RefusedError(409, "the places were changed meanwhile; load the page again")
         try:
             settings = self._check(text)
+            drawn = msgspec.convert(tree, Places)
         except ConfigError as error:
             raise RefusedError(422, _PLACE_OF_MESSAGE.sub("", str(error))) from error
-        self._see_in_force(settings, tree)
+        except msgspec.ValidationError as error:
+            raise RefusedError(422, str(error)) from error
+        _see_in_force(drawn, places_of(settings))
         try:
             prepare_folder(self._file.parent)
             write_whole(self._file, text.encode(), durable=True)
@@ -126,15 +129,17 @@ class Editor:
         self._reload()
         return version_of(places_of(settings))
 
-    def _see_in_force(self, settings: Settings, tree: dict[str, Any]) -> None:
-        drawn, held = msgspec.convert(tree, Places), places_of(settings)
-        over = [
-            name for name in Places.__struct_fields__ if getattr(drawn, name) != getattr(held, name)
-        ]
-        if over:
-            names = ", ".join("motion.masks" if name == "masks" else name for name in over)
-            raise RefusedError(
-                409,
-                f"not saved: the environment or the command line of pi-detector sets {names}, and "
-                "overrides what is drawn; remove it there first",
-            )
+
+def _see_in_force(drawn: Places, held: Places) -> None:
+    """Raise RefusedError where something above what is drawn would hide it."""
+    over = [
+        "motion.masks" if name == "masks" else name
+        for name in Places.__struct_fields__
+        if getattr(drawn, name) != getattr(held, name)
+    ]
+    if over:
+        raise RefusedError(
+            409,
+            "not saved: the environment or the command line of pi-detector sets "
+            f"{', '.join(over)}, and overrides what is drawn; remove it there first",
+        )
