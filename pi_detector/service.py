@@ -35,8 +35,8 @@ from pi_detector.threads import Worker
 
 if TYPE_CHECKING:
     from pi_detector.sinks.mqtt.sink import MqttSink
-    from pi_detector.telemetry.metrics import Metrics
     from pi_detector.sinks.web.sink import WebSink
+    from pi_detector.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -190,6 +190,7 @@ class Service:
                 command=self._obey,
                 healthy=self._healthy,
                 check=self._check_drawn,
+                metrics=self.exposition,
             )
         sinks = [*make_sinks(settings.output), *self._recordings, *self._metric_sinks]
         if self._mqtt is not None:
@@ -371,7 +372,7 @@ def make_gate(settings: Settings) -> MotionGate | None:
 
 def make_metrics(settings: Settings, state: Callable[[], RunState]) -> Metrics | None:
     """The metrics, where the settings want them: else their library is not even imported."""
-    if not settings.metrics.textfile:
+    if not (settings.metrics.textfile or settings.web.enabled):
         return None
     from pi_detector.telemetry.metrics import Metrics
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+import urllib.request
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -215,3 +216,10 @@ def test_a_picture_that_is_not_looked_at_is_not_sent(look: Look, daemon: Daemon)
     page.get_by_role("link", name="Events").click()
 
     wait_for(lambda: page.evaluate(viewers) == 0)
+
+
+def test_programs_get_pictures_and_metrics(daemon: Daemon) -> None:
+    with urllib.request.urlopen(f"{daemon.url}/metrics", timeout=30) as answer:
+        assert b"pi_detector_frames_processed_total" in answer.read()
+    with urllib.request.urlopen(f"{daemon.url}/view.jpg", timeout=30) as answer:
+        assert answer.read(2) == b"\xff\xd8"
