@@ -17,7 +17,8 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help run install deb test lint format pytest test-tflite test-deploy model fuzz \
-	test-system test-v4l2 test-uvc test-picamera2 test-vm test-service test-rtsp test-mqtt test-metrics test-fleet soak kill-test bench clean
+	test-system test-v4l2 test-uvc test-picamera2 test-vm test-service test-rtsp test-mqtt test-metrics test-web test-fleet \
+	soak kill-test bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -97,7 +98,7 @@ fuzz: $(VENV)/.fuzz  ## damaged settings, manifests, pictures, videos, models; F
 test-system: $(VENV)/.dev  ## Debian arm64, cameras of real drivers, a real systemd; installs tools with apt
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=bookworm tests/system/arm64/run.sh $(PICTURE)
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=trixie tests/system/arm64/run.sh $(PICTURE)
-	$(MAKE) test-rtsp test-mqtt test-metrics test-v4l2 test-uvc test-picamera2 test-vm
+	$(MAKE) test-rtsp test-mqtt test-metrics test-web test-v4l2 test-uvc test-picamera2 test-vm
 	$(MAKE) test-service SUITE=bookworm
 	$(MAKE) test-service SUITE=trixie
 	$(MAKE) test-fleet
@@ -129,6 +130,9 @@ test-mqtt: $(VENV)/.dev  ## a real MQTT broker and its faults; installs tools wi
 
 test-metrics: $(VENV)/.dev  ## metrics with a real Prometheus and node_exporter; installs tools with apt
 	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/metrics/run.sh $(ARGS)
+
+test-web: $(VENV)/.browser  ## the page in a real browser; installs Chromium with apt
+	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/web/run.sh $(ARGS)
 
 # SECONDS=3600 is the long one.
 soak: SECONDS ?= 600
@@ -184,6 +188,10 @@ $(VENV)/.bench: $(VENV)/.dev
 
 $(VENV)/.fuzz: $(VENV)/.dev
 	@$(VENV)/bin/python $(PIP_INSTALL) $(VENV)/constraints.txt -e '.[dev,fuzz]' >&2
+	@touch $@
+
+$(VENV)/.browser: $(VENV)/.dev
+	@$(VENV)/bin/python $(PIP_INSTALL) $(VENV)/constraints.txt -e '.[dev,browser]' >&2
 	@touch $@
 
 $(TFLITE_VENV)/.made: PYTHON = python3.11

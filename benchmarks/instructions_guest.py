@@ -22,8 +22,8 @@ from pi_detector.config.load import load_settings
 from pi_detector.detector.bundle import load_model
 from pi_detector.detector.runtime import open_interpreter
 from pi_detector.look import look
+from pi_detector.parts import make_detector, make_stage
 from pi_detector.records import detections_record, encode
-from pi_detector.service import make_detector, make_stage
 
 
 def step_of(what: str, frames: np.ndarray, bundle: Path, rest: list[str]) -> Callable[[int], None]:

@@ -6,51 +6,37 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from pi_detector.config.changes import differ, differences
+from pi_detector.config.drawn import drawn_in_force
 from pi_detector.config.settings import Settings
 from pi_detector.detector.bundle import Bundle, load_model
-from pi_detector.detector.detector import Detector
 from pi_detector.detector.runtime import thread_count
-from pi_detector.errors import PiDetectorError, SinkError
-from pi_detector.events.motion import MotionGate
-from pi_detector.events.stage import EventStage
+from pi_detector.errors import PiDetectorError
+from pi_detector.liveness import Liveness
 from pi_detector.notify import Notifier
+from pi_detector.outputs import Machine, Outputs
 from pi_detector.pace import Pace
+from pi_detector.parts import make_detector, make_gate, make_stage
 from pi_detector.pipeline import Counters, Pipeline, Supervision
 from pi_detector.records import PerformanceRecord, StatusRecord, status_record
 from pi_detector.regulator import Regulator, check_smaller_model, model_at
-from pi_detector.sinks.base import Sink
-from pi_detector.sinks.registry import (
-    make_mqtt_sink,
-    make_recording_sinks,
-    make_sinks,
-    make_socket_sink,
-    make_textfile_sinks,
-)
-from pi_detector.sinks.socket_lines import SocketSink
 from pi_detector.sources.registry import make_source
 from pi_detector.telemetry.monitor import FlowTotals, PerformanceMonitor, RunState
 from pi_detector.telemetry.sensors import ROOT
 from pi_detector.threads import Worker
 
-if TYPE_CHECKING:
-    from pi_detector.sinks.mqtt.sink import MqttSink
-    from pi_detector.telemetry.metrics import Metrics
-
 log = logging.getLogger(__name__)
 
 TICK_S = 1.0
-STATUS_INTERVAL_S = 5.0
 # Of the time after which systemd kills a silent service.
 _FEED_SHARE = 0.25
 _GRACE_SHARE = 0.5
 _GRACE_S = 10.0
+_UNHEALTHY_S = 30.0
 # What these sections say is asked of a camera when it is opened, or goes on over many frames.
 _AT_START_ONLY = ("source", "recovery", "recording", "metrics")
 _OF_DETECTOR = {"model", "detection", "tracking", "governor"}
@@ -58,24 +44,15 @@ _OF_EVENTS = {"tracking", "events", "filters", "zones", "lines"}
 _OF_SINKS = {"output", "telemetry"}
 
 
-@dataclass(slots=True)
-class _Pace:
-    """Where the last status line left off."""
-
-    at_s: float
-    processed: int = 0
-
-
 class Service:
     """A run of the pipeline that tells how it is and can be told to read its settings again.
-
-    The watchdog is fed by progress alone: a frame went through the detector, or the source is
-    within the deadlines of what it does, be it a read or a wait before the next try.
 
     Args:
         load: reads the settings; raises ConfigError.
         environ: environment variables.
         root: the folder that stands for ``/`` where sensors are read.
+        check_drawn: the settings that a text in the place of ``drawn.toml`` would give; raises
+            ConfigError. None: the page saves nothing.
 
     Attributes:
         unstopped: names of the threads that did not end.
@@ -85,7 +62,12 @@ class Service:
     """
 
     def __init__(
-        self, load: Callable[[], Settings], environ: Mapping[str, str], root: Path = ROOT
+        self,
+        load: Callable[[], Settings],
+        environ: Mapping[str, str],
+        *,
+        root: Path = ROOT,
+        check_drawn: Callable[[str], Settings] | None = None,
     ) -> None:
         self._load = load
         self._environ = environ
@@ -118,27 +100,18 @@ class Service:
             root,
             governor=self._regulator.readings,
         )
-        self._recordings = make_recording_sinks(settings.recording, environ)
-        self._metrics = make_metrics(settings, self._run_state)
-        self._metric_sinks: list[Sink] = []
-        if self._metrics is not None:
-            files = make_textfile_sinks(settings.metrics, self._metrics.text, self._publish)
-            self._metric_sinks = [self._metrics, *files]
-        self._mqtt: MqttSink | None = None
-        self._socket: SocketSink | None = None
+        machine = Machine(self._publish, self._obey, self._healthy, self._run_state, check_drawn)
+        self._outputs = Outputs(settings, environ, machine, self._monitor.meter)
         self._pipeline = Pipeline(
             source,
             self._detector,
-            self._make_sinks(settings, self._bundle),
+            self._outputs.make(settings, self._bundle),
             supervision=self._supervision(),
             stage=make_stage(settings, self._detector),
             gate=make_gate(settings),
             pace=pace,
         )
-        self._ready = False
-        self._fed_s = 0.0
-        self._pace = _Pace(time.monotonic())
-        self._trouble = ""
+        self._liveness = Liveness(self._notifier)
 
     @property
     def unstopped(self) -> list[str]:
@@ -151,7 +124,7 @@ class Service:
 
         None where the settings ask for no metrics.
         """
-        return None if self._metrics is None else self._metrics.exposition
+        return self._outputs.exposition
 
     def reload(self) -> None:
         """Have the settings read again, soon. Several wishes may be met by one reading."""
@@ -191,44 +164,6 @@ class Service:
             if caretaker.error is not None:
                 raise caretaker.error
 
-    def _make_sinks(self, settings: Settings, bundle: Bundle) -> list[Sink]:
-        """The sinks of the settings; those that go on over a reload are the same as before."""
-        mqtt = make_mqtt_sink(
-            settings,
-            self._environ,
-            model=bundle.name,
-            labels=[label.name for label in bundle.labels],
-            report=self._publish,
-            command=self._obey,
-        )
-        if self._mqtt is None or mqtt is None or mqtt.setup != self._mqtt.setup:
-            self._mqtt = mqtt
-        sinks = [*make_sinks(settings.output), *self._recordings, *self._metric_sinks]
-        if self._mqtt is not None:
-            sinks.append(self._mqtt)
-        if settings.telemetry.interval_s:
-            sinks.append(self._monitor.meter)
-        socket = make_socket_sink(settings.output)
-        if self._socket is None or socket is None or socket.setup != self._socket.setup:
-            self._socket = socket
-        if self._socket is not None:
-            # Last: it takes its file from the one before it, which is too late for another's error.
-            sinks.append(self._socket)
-        return sinks
-
-    def _replace_sinks(self, new: Settings, bundle: Bundle, *, anyway: bool) -> None:
-        """Publish to other sinks where the settings ask for others, or MQTT needs a new one."""
-        before = self._mqtt, self._socket
-        sinks = self._make_sinks(new, bundle)
-        if not anyway and self._mqtt is before[0]:
-            return
-        try:
-            self._pipeline.replace_sinks(sinks)
-        except SinkError:
-            self._mqtt, self._socket = before
-            raise
-        self._pipeline.tell_detection()
-
     def pause(self) -> None:
         """Detect nothing until ``resume``, also over a reload; a restart detects again."""
         self._pipeline.pause()
@@ -236,6 +171,11 @@ class Service:
     def resume(self) -> None:
         """Detect again."""
         self._pipeline.resume()
+
+    def _healthy(self) -> bool:
+        limit_s = self._notifier.watchdog_s or _UNHEALTHY_S
+        progressed_s = self._pipeline.progressed_s
+        return progressed_s > 0 and time.monotonic() - progressed_s < limit_s
 
     def _obey(self, command: str) -> None:
         {"reload": self.reload, "pause": self.pause, "resume": self.resume}[command]()
@@ -281,45 +221,16 @@ class Service:
                 self._reload_wanted.clear()
                 self._reload()
             self._govern()
-            self._tell()
-
-    def _tell(self) -> None:
-        if not self._notifier.listening or self._ended.is_set():
-            return
-        pipeline = self._pipeline
-        if not self._ready and (
-            pipeline.counters.processed or pipeline.source_state in {"stalled", "reopening"}
-        ):
-            self._ready = True
-            self._notifier.ready()
-        if pipeline.progressed_s > self._fed_s:
-            self._fed_s = pipeline.progressed_s
-            self._notifier.alive()
-        now_s = time.monotonic()
-        if now_s - self._pace.at_s >= STATUS_INTERVAL_S:
-            self._notifier.status(self._status(now_s))
-
-    def _status(self, now_s: float) -> str:
-        pipeline, counters = self._pipeline, self._pipeline.counters
-        rate = (counters.processed - self._pace.processed) / (now_s - self._pace.at_s)
-        self._pace = _Pace(now_s, counters.processed)
-        words = f"{pipeline.source_name} {pipeline.source_state}, {rate:.1f} frames/s"
-        if pipeline.paused:
-            words += ", detection paused"
-        elif pipeline.last_found is None:
-            words += ", nothing detected yet"
-        else:
-            label, at_s = pipeline.last_found
-            words += f", last detection {label} {now_s - at_s:.0f} s ago"
-        return f"{words}; {self._trouble}" if self._trouble else words
+            if not self._ended.is_set():
+                self._liveness.tell(self._pipeline)
 
     def _reload(self) -> None:
-        self._notifier.reloading()
+        self._liveness.reloading()
         try:
             self._apply(self._load())
         except PiDetectorError as error:
             reason = "; ".join(str(error).splitlines())
-            self._trouble = f"reload refused: {reason}"
+            self._liveness.trouble = f"reload refused: {reason}"
             log.error(
                 "reload refused, the settings in force stay so: %s",
                 reason,
@@ -327,10 +238,9 @@ class Service:
             )
             self._pipeline.publish(status_record("settings", "reload", "refused", reason=reason))
         else:
-            self._trouble = ""
+            self._liveness.trouble = ""
         finally:
-            if self._ready:
-                self._notifier.ready()
+            self._liveness.reloaded()
 
     def _apply(self, new: Settings) -> None:
         """Bring settings into force: all that can change in a running machine, or none."""
@@ -344,7 +254,9 @@ class Service:
         if changed & _OF_EVENTS or detector is not self._detector:
             stage = make_stage(new, detector)
         gate = make_gate(new) if "motion" in changed else None
-        self._replace_sinks(new, bundle, anyway=bool(changed & _OF_SINKS))
+        replace = self._pipeline.replace_sinks
+        self._outputs.apply(new, bundle, replace, anyway=bool(changed & _OF_SINKS))
+        self._pipeline.tell_detection()
         self._monitor.apply(new.telemetry)
         self._pipeline.replace_detector(detector)
         if stage is not None:
@@ -368,6 +280,8 @@ class Service:
             f"; at the next restart: {', '.join(waiting)}" if waiting else "",
             extra={"DETECTOR_EVENT": "reloaded"},
         )
+        if drawn := drawn_in_force(self._environ):
+            log.info("%s", drawn)
 
     def _govern(self) -> None:
         """Bring threads and model of the governor's level into force."""
@@ -398,28 +312,3 @@ class Service:
             extra={"DETECTOR_EVENT": "model_live", "DETECTOR_MODEL_SHA256": bundle.sha256},
         )
         self._pipeline.publish(status_record("model", bundle.name, "live", reason=reason))
-
-
-def make_detector(settings: Settings, bundle: Bundle) -> Detector:
-    """The detector that the settings ask for."""
-    share = settings.tracking.low_score_share if settings.tracking.enabled else 1.0
-    return Detector(bundle, settings.model, settings.detection, low_score_share=share)
-
-
-def make_stage(settings: Settings, detector: Detector) -> EventStage:
-    """The event stage that the settings ask for."""
-    return EventStage(settings, detector.labels, detector.min_scores)
-
-
-def make_gate(settings: Settings) -> MotionGate | None:
-    """The motion gate, where the settings want one."""
-    return MotionGate(settings.motion) if settings.motion.enabled else None
-
-
-def make_metrics(settings: Settings, state: Callable[[], RunState]) -> Metrics | None:
-    """The metrics, where the settings want them: else their library is not even imported."""
-    if not settings.metrics.textfile:
-        return None
-    from pi_detector.telemetry.metrics import Metrics
-
-    return Metrics(settings.metrics.detector, state)

@@ -39,7 +39,7 @@ get_wheels() {
 	"$python" -m pip download -q -d "$work/wheels" --only-binary=:all: \
 		--python-version "$version" --implementation cp \
 		"${platforms[@]}" --platform "manylinux2014_$machine" \
-		--find-links "$work/built" "$work"/built/pi_detector-*.whl "numpy==$numpy"
+		--find-links "$work/built" "$(echo "$work"/built/pi_detector-*.whl)[web]" "numpy==$numpy"
 	rm "$work"/wheels/numpy-*.whl # apt's
 }
 

@@ -136,7 +136,7 @@ trap at_exit EXIT
 systemd=$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
 need_packages
 say "making the virtual environment; takes minutes on a Pi Zero"
-venv_make "$checkout"
+venv_make "${checkout}[web]"
 check_settings
 keep_previous
 put_in_place

@@ -16,8 +16,8 @@ from pi_detector.config.load import load_settings
 from pi_detector.config.settings import Settings
 from pi_detector.detector.bundle import load_model
 from pi_detector.frame import Frame
+from pi_detector.parts import make_detector, make_stage
 from pi_detector.pipeline import Pipeline, Supervision
-from pi_detector.service import make_detector, make_stage
 from pi_detector.sinks.stdout import JsonLinesSink
 from pi_detector.sources.video import VideoSource
 from pi_detector.telemetry.meter import Meter

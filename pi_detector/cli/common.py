@@ -115,17 +115,24 @@ def settings_of(args: argparse.Namespace, options: Mapping[str, object] | None =
     Raises:
         ConfigError: an unknown setting, or a bad value.
     """
+    from pi_detector.config.drawn import drawn_in_force
+
     settings = read_settings(args, options)
     set_up_logging(settings.log.level)
+    if drawn := drawn_in_force(os.environ):
+        logger.info("%s", drawn)
     return settings
 
 
 def read_settings(
-    args: argparse.Namespace, options: Mapping[str, object] | None = None
+    args: argparse.Namespace,
+    options: Mapping[str, object] | None = None,
+    drawn: str | None = None,
 ) -> Settings:
-    """The settings of a command line: file, environment, ``--set``, then the command's options.
+    """The settings of a command line: file, what was drawn, environment, ``--set``, then options.
 
-    Args and errors are those of ``settings_of``.
+    Args and errors are those of ``settings_of``; ``drawn`` stands in the place of the file of what
+    was drawn.
     """
     from pi_detector.config.load import load_settings
 
@@ -135,7 +142,7 @@ def read_settings(
             overrides.append(f"{key}={value}")
     if args.verbose:
         overrides.append("log.level=debug")
-    return load_settings(args.config, os.environ, overrides)
+    return load_settings(args.config, os.environ, overrides, drawn)
 
 
 def model_overrides(args: argparse.Namespace) -> dict[str, object]:

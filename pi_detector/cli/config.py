@@ -18,7 +18,8 @@ def add_parser(subparsers: Subparsers) -> None:
         subparsers,
         "config",
         "write, check or show settings",
-        "Settings come from a TOML file, then the environment, then the command line.",
+        "Settings come from a TOML file, what was drawn on the page, the environment, the command "
+        "line.",
         """
         pi-detector config init
         pi-detector config check /etc/pi-detector/config.toml
@@ -78,11 +79,14 @@ def check_settings(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: they are not.
     """
+    from pi_detector.config.drawn import drawn_in_force
     from pi_detector.config.load import find_config
 
     args.config = args.path or args.config or find_config(os.environ)
     settings_of(args)
     print(f"{args.config}: valid" if args.config else "no settings file: defaults are in force")
+    if drawn := drawn_in_force(os.environ):
+        print(drawn)
     return os.EX_OK
 
 
@@ -92,7 +96,10 @@ def show_settings(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: they are not valid.
     """
+    from pi_detector.config.drawn import drawn_in_force
     from pi_detector.config.text import settings_toml
 
+    if drawn := drawn_in_force(os.environ):
+        print(f"# {drawn}")
     print(settings_toml(settings_of(args)), end="")
     return os.EX_OK

@@ -82,7 +82,11 @@ def run(args: argparse.Namespace) -> int:
     from pi_detector.config.secrets import with_secrets
     from pi_detector.service import Service
 
-    service = Service(lambda: with_secrets(read_settings(args, options), os.environ), os.environ)
+    service = Service(
+        lambda: with_secrets(read_settings(args, options), os.environ),
+        os.environ,
+        check_drawn=lambda text: read_settings(args, options, text),
+    )
     signals.on_hangup(service.reload)
     try:
         counters = service.run(signals.stop, max_frames=args.frames)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import ipaddress
 import json
 import re
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 from msgspec import inspect
 
-from pi_detector.config.outputs import MqttSettings
+from pi_detector.config.outputs import MqttSettings, WebSettings
 from pi_detector.config.settings import CONFIDENTIAL, Point, Settings
 
 Path = tuple[str, ...]
@@ -25,6 +26,7 @@ _fields = functools.cache(msgspec.structs.fields)
 _LONGEST = 40  # characters of a value that a message quotes
 _UNFIT_TOPIC = re.compile(r"[+#\x00-\x1f\x7f-\x9f\ud800-\udfff]|^\$|^/|//|/$")
 _LONGEST_TOPIC = 200
+_SHORTEST_TOKEN = 12
 
 
 def problems(tree: object) -> Iterator[Problem]:
@@ -70,6 +72,7 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
             "governor.latency_ms",
         )
     yield from _mqtt_conflicts(settings.mqtt)
+    yield from _web_conflicts(settings.web)
 
 
 def _mqtt_conflicts(mqtt: MqttSettings) -> Iterator[Problem]:
@@ -94,6 +97,31 @@ def _mqtt_conflicts(mqtt: MqttSettings) -> Iterator[Problem]:
     for name in ("ca_file", "cert_file"):
         if getattr(mqtt, name) and not mqtt.tls:
             yield ("mqtt", name), f"mqtt.{name}: is not used without TLS; set mqtt.tls = true"
+
+
+def _web_conflicts(web: WebSettings) -> Iterator[Problem]:
+    if not web.enabled:
+        return
+    if not web.token and not is_loopback(web.host):
+        yield (
+            ("web", "host"),
+            f"web.host: {_quote(web.host)} is reached from other machines; set web.token, best to "
+            '${secret:NAME}, or web.host = "127.0.0.1"',
+        )
+    if 0 < len(web.token) < _SHORTEST_TOKEN:
+        yield (
+            ("web", "token"),
+            f"web.token: has less than {_SHORTEST_TOKEN} characters; 'openssl rand -hex 16' makes "
+            "a good one",
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, a name or an address, is this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def dotted(path: Path) -> str:

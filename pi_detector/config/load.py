@@ -1,4 +1,4 @@
-"""Read the settings: defaults, then a file, then the environment, then the command line.
+"""Read the settings: defaults, a file, what was drawn, the environment, the command line.
 
 An environment variable ``PI_DETECTOR__SECTION__NAME`` sets ``section.name``: two underscores
 stand for the dot, and case does not matter. Its value, like that of ``--set section.name=value``,
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from pi_detector.config import check
+from pi_detector.config.drawn import clear_places, drawn_file, foreign
 from pi_detector.config.lines import line_index, line_of
 from pi_detector.config.secrets import IS_REFERENCE
 from pi_detector.config.settings import Settings
@@ -41,14 +42,19 @@ class _Layer:
     Attributes:
         tree: the values.
         place: names the place of a setting, for messages.
+        drawn: it takes the place of all zones, lines and masks of the layers below.
     """
 
     tree: _Tree
     place: Callable[[check.Path], str]
+    drawn: bool = False
 
 
 def load_settings(
-    path: str | Path | None, environ: Mapping[str, str], overrides: Sequence[str]
+    path: str | Path | None,
+    environ: Mapping[str, str],
+    overrides: Sequence[str],
+    drawn: str | None = None,
 ) -> Settings:
     """The settings that are in force.
 
@@ -56,13 +62,15 @@ def load_settings(
         path: the settings file; None searches for one, see ``find_config``.
         environ: environment variables.
         overrides: ``section.name=value``, from the command line; the last one wins.
+        drawn: text that stands in the place of the file of what was drawn; None reads that file.
 
     Raises:
         ConfigError: the file cannot be read, or a setting is unknown or has a bad value. The
             message has a line for each problem, up to ten.
     """
     file = Path(path) if path is not None else find_config(environ)
-    layers = [_file_layer(file)] if file is not None else []
+    layers = [_file_layer(file, _read(file))] if file is not None else []
+    layers += _drawn_layers(drawn_file(environ), drawn)
     layers += [
         _environment_layer(name, environ[name])
         for name in sorted(environ)
@@ -78,6 +86,8 @@ def load_settings(
     _complain(found)
     merged: _Tree = {}
     for layer in layers:
+        if layer.drawn:
+            clear_places(merged)
         _merge(merged, layer.tree)
     settings = msgspec.convert(merged, Settings)
     _complain(
@@ -143,8 +153,22 @@ def _present(file: Path) -> bool:
         return True
 
 
-def _file_layer(file: Path) -> _Layer:
-    text = _read(file)
+def _drawn_layers(file: Path | None, text: str | None) -> list[_Layer]:
+    """The layer of what was drawn on the page; none where nothing was."""
+    if file is None or (text is None and not _present(file)):
+        return []
+    layer = _file_layer(file, _read(file) if text is None else text)
+    _complain(
+        [
+            f"{layer.place(where)}: {check.dotted(where)}: only zones, lines and motion.masks are "
+            "drawn; put it into the settings file"
+            for where in foreign(layer.tree)
+        ]
+    )
+    return [replace(layer, drawn=True)]
+
+
+def _file_layer(file: Path, text: str) -> _Layer:
     try:
         tree = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
@@ -200,7 +224,7 @@ def _override_layer(override: str) -> _Layer:
             f"command line: --set {override!r}: expected NAME=VALUE, as in --set source.fps=10"
         )
     path = _key_path(key.strip())
-    if path[-1] == "password" and not IS_REFERENCE.fullmatch(value.strip()):
+    if path[-1] in {"password", "token"} and not IS_REFERENCE.fullmatch(value.strip()):
         raise ConfigError(
             f"command line: {check.dotted(path)}: all users of this machine see command lines; put "
             "it into the settings file, or better set ${secret:NAME}"

@@ -141,6 +141,30 @@ class RecordingSettings(Section, frozen=True):
     min_free_mb: Annotated[int, msgspec.Meta(ge=0, le=10000000)] = 1000
 
 
+class WebSettings(Section, frozen=True):
+    """The page to look at.
+
+    Attributes:
+        enabled: serve the page.
+        host: address to listen at; `127.0.0.1` is this machine alone, `0.0.0.0` the network too,
+            for which `token` must be set.
+        port: to listen at.
+        token: what a browser or program must know; empty asks for none. Better `${secret:NAME}`
+            than the token itself.
+        max_viewers: at most this many look at the live picture at a time.
+        view_fps: at most this many pictures a second in the live picture.
+        view_width: the live picture is scaled down to this width in pixels; 0 keeps the frame's.
+    """
+
+    enabled: bool = False
+    host: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8080
+    token: str = ""
+    max_viewers: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 8
+    view_fps: Annotated[float, msgspec.Meta(ge=0.1, le=60)] = 5.0
+    view_width: Annotated[int, msgspec.Meta(ge=0, le=8192)] = 800
+
+
 class TelemetrySettings(Section, frozen=True):
     """Records about speed, heat and memory (type `performance`).
 

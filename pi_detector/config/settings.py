@@ -18,6 +18,7 @@ from pi_detector.config.outputs import (
     OutputSettings,
     RecordingSettings,
     TelemetrySettings,
+    WebSettings,
 )
 from pi_detector.config.section import Seconds, Section, Share
 
@@ -253,10 +254,11 @@ class Settings(Section, frozen=True):
     recovery: RecoverySettings = RecoverySettings()
     governor: GovernorSettings = GovernorSettings()
     recording: RecordingSettings = RecordingSettings()
+    web: WebSettings = WebSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 
 
-CONFIDENTIAL = frozenset({("mqtt", "username"), ("mqtt", "password")})
+CONFIDENTIAL = frozenset({("mqtt", "username"), ("mqtt", "password"), ("web", "token")})
 """Settings whose values are never shown."""

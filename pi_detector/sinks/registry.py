@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pi_detector.config.drawn import drawn_file, state_home
 from pi_detector.config.outputs import MetricsSettings, OutputSettings, RecordingSettings
 from pi_detector.config.settings import Settings
+from pi_detector.errors import DependencyMissingError
 from pi_detector.records import StatusRecord
 from pi_detector.sinks.base import Sink
 from pi_detector.sinks.files import output_path
@@ -23,6 +25,7 @@ from pi_detector.sinks.video import VideoSink
 if TYPE_CHECKING:
     from pi_detector.sinks.mqtt.discovery import Place
     from pi_detector.sinks.mqtt.sink import MqttSink
+    from pi_detector.sinks.web.sink import WebSink
 
 
 def make_sinks(settings: OutputSettings) -> list[Sink]:
@@ -143,6 +146,53 @@ def make_mqtt_sink(
     )
 
 
+def make_web_sink(
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    labels: Iterable[str],
+    command: Callable[[str], None],
+    healthy: Callable[[], bool],
+    check: Callable[[str], Settings] | None,
+    metrics: Callable[[], tuple[bytes, str]] | None = None,
+) -> WebSink | None:
+    """The sink behind the page, not started; None where the settings want no page.
+
+    Args:
+        settings: with their secrets.
+        environ: environment variables.
+        labels: of the model.
+        command: takes ``reload``, ``pause``, ``resume``; called from the server's thread.
+        healthy: whether the machine makes progress.
+        check: the settings that a text in the place of ``drawn.toml`` would give; raises
+            ConfigError. None: nothing can be saved.
+        metrics: body and content type of ``/metrics``; None for none.
+
+    Raises:
+        SinkError: a path that makes no sense.
+        DependencyMissingError: the extra ``web`` is not installed.
+    """
+    if not settings.web.enabled:
+        return None
+    try:
+        from pi_detector.sinks.web.sink import WebSink
+    except ImportError as error:
+        raise DependencyMissingError(
+            f"the page (web.enabled) needs {error.name}: pip install 'pi-detector[web]'"
+        ) from error
+    recording = settings.recording
+    return WebSink(
+        settings,
+        labels=sorted(labels),
+        recordings=recordings_folder(recording.path, environ) if recording.enabled else None,
+        drawn=drawn_file(environ),
+        command=command,
+        healthy=healthy,
+        check=check,
+        metrics=metrics,
+    )
+
+
 def place_of(settings: Settings, labels: Iterable[str]) -> Place:
     """What is published about: the labels that are reported, zones and lines."""
     from pi_detector.sinks.mqtt.discovery import Place
@@ -161,8 +211,4 @@ def state_folder(path: str, environ: Mapping[str, str]) -> Path:
     Raises:
         SinkError: a path that makes no sense.
     """
-    # A service with several state folders has them separated by colons.
-    given = path or environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    if given:
-        return output_path(given)
-    return output_path(environ.get("XDG_STATE_HOME") or "~/.local/state") / "pi-detector"
+    return output_path(path or state_home(environ) or "~/.local/state/pi-detector")

@@ -8,7 +8,10 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which events. Each that is set must hold; ``keys`` are ids, or the starts of ids or paths."""
+    """Which events. Each that is set must hold; ``keys`` are ids, or the starts of ids or paths.
+
+    ``before`` is the start and the number of an event: those that follow it in a list.
+    """
 
     since: datetime | None = None
     until: datetime | None = None
@@ -16,6 +19,7 @@ class Filter:
     zones: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     kept: bool = False
+    before: tuple[datetime, int] | None = None
     limit: int | None = None
 
 
@@ -45,6 +49,9 @@ def conditions(wanted: Filter) -> tuple[list[str], list[object]]:
         same = "id = ? OR path = ? OR substr(id, 1, length(?)) = ?"
         where.append("(" + " OR ".join([same] * len(wanted.keys)) + ")")
         values += [key for key in wanted.keys for _ in range(4)]
+    if wanted.before is not None:
+        where.append("(started_ms, number) < (?, ?)")
+        values += [milliseconds(wanted.before[0]), wanted.before[1]]
     if wanted.kept:
         where.append("keep")
     return where, values

@@ -1,0 +1,118 @@
+"""Zones, lines and motion masks that were drawn on the page: ``drawn.toml`` in the state folder.
+
+A service may not write its settings in ``/etc``. What is drawn is a layer of its own above the
+settings file, and takes the place of all zones, lines and masks there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import tomli_w
+
+from pi_detector.config.section import Section
+from pi_detector.config.settings import LineSettings, Polygon, Settings, ZoneSettings
+
+DRAWN_NAME = "drawn.toml"
+
+_HEADER = """\
+# Zones, lines and motion masks that were drawn on the page of pi-detector. They take the place of
+# all those of the settings file; without this file, those are in force again.
+
+"""
+
+
+class Places(Section, frozen=True):
+    """What is drawn over the picture.
+
+    Attributes:
+        zones: by name.
+        lines: by name.
+        masks: by name.
+    """
+
+    zones: dict[str, ZoneSettings] = {}
+    lines: dict[str, LineSettings] = {}
+    masks: dict[str, Polygon] = {}
+
+
+def places_of(settings: Settings) -> Places:
+    """The places that settings have."""
+    return Places(zones=settings.zones, lines=settings.lines, masks=settings.motion.masks)
+
+
+def drawn_toml(tree: Mapping[str, Any]) -> str:
+    """The text of the file.
+
+    Args:
+        tree: plain values of ``Places``, not checked.
+
+    Raises:
+        TypeError: it holds what TOML cannot.
+    """
+    zones, lines = (_without_unset(tree.get(kind, {})) for kind in ("zones", "lines"))
+    masks = tree.get("masks", {})
+    return _HEADER + tomli_w.dumps({"zones": zones, "lines": lines, "motion": {"masks": masks}})
+
+
+def _without_unset(tables: Any) -> Any:
+    if not isinstance(tables, Mapping):
+        return tables
+    return {
+        name: {key: value for key, value in table.items() if value is not None}
+        if isinstance(table, Mapping)
+        else table
+        for name, table in tables.items()
+    }
+
+
+def state_home(environ: Mapping[str, str]) -> str | None:
+    """The folder of what must survive a restart, unless a setting names another; None: no home."""
+    # A service with several state folders has them separated by colons.
+    if given := environ.get("STATE_DIRECTORY", "").partition(":")[0]:
+        return given
+    home = environ.get("HOME")
+    base = environ.get("XDG_STATE_HOME") or (f"{home}/.local/state" if home else None)
+    return f"{base}/pi-detector" if base else None
+
+
+def drawn_file(environ: Mapping[str, str]) -> Path | None:
+    """Where the file is, whether it exists or not; None without a home folder."""
+    folder = state_home(environ)
+    return None if folder is None else Path(folder, DRAWN_NAME)
+
+
+def drawn_in_force(environ: Mapping[str, str]) -> str | None:
+    """What to say where the file exists; else None."""
+    file = drawn_file(environ)
+    if file is None or not file.exists():
+        return None
+    return f"zones, lines and motion masks are those of {file}"
+
+
+def clear_places(tree: dict[str, Any]) -> None:
+    """Remove all places from a tree of settings."""
+    tree.pop("zones", None)
+    tree.pop("lines", None)
+    if isinstance(tree.get("motion"), dict):
+        tree["motion"].pop("masks", None)
+
+
+def foreign(tree: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Paths of the settings in a tree that are no places."""
+    for name, value in tree.items():
+        if name == "motion" and isinstance(value, Mapping):
+            yield from (("motion", inner) for inner in value if inner != "masks")
+        elif name not in {"zones", "lines"}:
+            yield (name,)
+
+
+def version_of(places: Places) -> str:
+    """A text that differs between places that are not the same."""
+    import hashlib
+
+    encoded = msgspec.json.encode(places, order="deterministic")
+    return hashlib.sha256(encoded).hexdigest()[:16]

@@ -1,0 +1,179 @@
+"""The sinks of a run, over its reloads: which are made anew, and which go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pi_detector.config.settings import Settings
+from pi_detector.detector.bundle import Bundle
+from pi_detector.errors import SinkError
+from pi_detector.records import StatusRecord
+from pi_detector.sinks.base import Sink
+from pi_detector.sinks.registry import (
+    make_mqtt_sink,
+    make_recording_sinks,
+    make_sinks,
+    make_socket_sink,
+    make_textfile_sinks,
+    make_web_sink,
+)
+from pi_detector.telemetry.monitor import RunState
+
+if TYPE_CHECKING:
+    from pi_detector.sinks.mqtt.sink import MqttSink
+    from pi_detector.sinks.socket_lines import SocketSink
+    from pi_detector.sinks.web.sink import WebSink
+    from pi_detector.telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What outputs ask of the machine, or have it do; from threads of their own.
+
+    Attributes:
+        publish: takes status records.
+        obey: takes ``reload``, ``pause``, ``resume``.
+        healthy: whether it makes progress.
+        state: how the run is.
+        check_drawn: the settings that a text in the place of ``drawn.toml`` would give; raises
+            ConfigError. None: nothing can be drawn.
+    """
+
+    publish: Callable[[StatusRecord], None]
+    obey: Callable[[str], None]
+    healthy: Callable[[], bool]
+    state: Callable[[], RunState]
+    check_drawn: Callable[[str], Settings] | None = None
+
+
+class Outputs:
+    """Makes the sinks of a run, and changes them when the settings change.
+
+    Recordings and the file of metrics go on as they are. The others do where their settings are
+    the same: a connection, and those who read or look, are not disturbed.
+
+    Args:
+        settings: at the start.
+        environ: environment variables.
+        machine: what the sinks ask of it.
+        meter: the sink of performance records.
+
+    Raises:
+        SinkError: a path that makes no sense.
+        DependencyMissingError: what a setting needs is not installed.
+    """
+
+    def __init__(
+        self, settings: Settings, environ: Mapping[str, str], machine: Machine, meter: Sink
+    ) -> None:
+        self._settings = settings
+        self._environ = environ
+        self._machine = machine
+        self._meter = meter
+        self._recordings = make_recording_sinks(settings.recording, environ)
+        self._textfiles = make_textfile_sinks(settings.metrics, self._metrics_text, machine.publish)
+        self._metrics: Metrics | None = None
+        self._mqtt: MqttSink | None = None
+        self._socket: SocketSink | None = None
+        self._web: WebSink | None = None
+
+    @property
+    def exposition(self) -> Callable[[], tuple[bytes, str]] | None:
+        """Gives the metrics for an HTTP response, body and content type, to any thread.
+
+        None where the settings ask for no metrics.
+        """
+        return None if self._metrics is None else self._metrics.exposition
+
+    def make(self, settings: Settings, bundle: Bundle) -> list[Sink]:
+        """The sinks of these settings; those that go on are the same as before."""
+        labels = [label.name for label in bundle.labels]
+        self._metrics = self._metrics or self._make_metrics(settings)
+        mqtt = make_mqtt_sink(
+            settings,
+            self._environ,
+            model=bundle.name,
+            labels=labels,
+            report=self._machine.publish,
+            command=self._machine.obey,
+        )
+        if self._mqtt is None or mqtt is None or mqtt.setup != self._mqtt.setup:
+            self._mqtt = mqtt
+        socket = make_socket_sink(settings.output)
+        if self._socket is None or socket is None or socket.setup != self._socket.setup:
+            self._socket = socket
+        if self._web is None or not settings.web.enabled:
+            self._web = self._make_web(settings, labels)
+        wanted: list[Sink | None] = [
+            *make_sinks(settings.output),
+            *self._recordings,
+            self._metrics,
+            *self._textfiles,
+            self._mqtt,
+            self._web,
+            self._meter if settings.telemetry.interval_s else None,
+            # Last: it takes its file from the one before it, which is too late for another's error.
+            self._socket,
+        ]
+        return [sink for sink in wanted if sink is not None]
+
+    def apply(
+        self,
+        new: Settings,
+        bundle: Bundle,
+        replace: Callable[[Sequence[Sink]], None],
+        *,
+        anyway: bool,
+    ) -> None:
+        """Go on with the sinks of other settings.
+
+        Args:
+            new: the settings.
+            bundle: the model.
+            replace: has the pipeline publish to other sinks.
+            anyway: a setting of the plain ones changed.
+
+        Raises:
+            SinkError: a sink cannot be had; all is as it was.
+        """
+        before = (self._metrics, self._mqtt, self._socket, self._web)
+        labels = [label.name for label in bundle.labels]
+        sinks = self.make(new, bundle)
+        try:
+            if self._web is not None:
+                self._web.apply(new, labels)
+            if anyway or (self._metrics, self._mqtt, self._socket, self._web) != before:
+                replace(sinks)
+        except SinkError:
+            self._metrics, self._mqtt, self._socket, self._web = before
+            if self._web is not None:
+                self._web.apply(self._settings, labels)
+            raise
+        self._settings = msgspec.structs.replace(new, recording=self._settings.recording)
+
+    def _make_metrics(self, settings: Settings) -> Metrics | None:
+        """The metrics, where the settings want them: else their library is not even imported."""
+        if not (self._textfiles or settings.web.enabled):
+            return None
+        from pi_detector.telemetry.metrics import Metrics
+
+        return Metrics(settings.metrics.detector, self._machine.state)
+
+    def _metrics_text(self) -> bytes:
+        assert self._metrics is not None, "a file of metrics asks for them"
+        return self._metrics.text()
+
+    def _make_web(self, settings: Settings, labels: list[str]) -> WebSink | None:
+        return make_web_sink(
+            msgspec.structs.replace(settings, recording=self._settings.recording),
+            self._environ,
+            labels=labels,
+            command=self._machine.obey,
+            healthy=self._machine.healthy,
+            check=self._machine.check_drawn,
+            metrics=self.exposition,
+        )

@@ -1,0 +1,1 @@
+"""The page to look at: live picture, events, and the places that are drawn."""

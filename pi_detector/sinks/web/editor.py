@@ -1,0 +1,145 @@
+"""Zones, lines and masks that are drawn on the page: shown, checked, saved."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pi_detector.config.drawn import Places, drawn_toml, places_of, version_of
+from pi_detector.config.settings import Settings
+from pi_detector.errors import ConfigError, SinkError
+from pi_detector.sinks.files import prepare_folder, write_whole
+
+log = logging.getLogger(__name__)
+
+_PLACE_OF_MESSAGE = re.compile(r"^.*?drawn\.toml:\d+: ", re.MULTILINE)
+
+
+class RefusedError(Exception):
+    """What was drawn is not saved.
+
+    Attributes:
+        status: of HTTP.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """What the editor begins with."""
+
+    zones: Any
+    lines: Any
+    masks: Any
+    version: str
+    labels: list[str]
+    motion: bool
+    locked: str | None
+
+
+class Editor:
+    """Saves what is drawn to a file, after the checks of all settings.
+
+    Args:
+        settings: in force; may be replaced.
+        labels: that may be chosen; may be replaced.
+        file: to write; None without a state folder.
+        check: the settings that a text in the place of the file would give; raises ConfigError.
+            None: nothing can be saved.
+        reload: has the settings read again.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        labels: list[str],
+        file: Path | None,
+        check: Callable[[str], Settings] | None,
+        reload: Callable[[], None],
+    ) -> None:
+        self.settings = settings
+        self.labels = labels
+        self._file = file
+        self._check = check
+        self._reload = reload
+
+    @property
+    def version(self) -> str:
+        """Of the places in force."""
+        return version_of(places_of(self.settings))
+
+    def shown(self) -> Shown:
+        """What is in force."""
+        places = places_of(self.settings)
+        tree = msgspec.to_builtins(places)
+        return Shown(
+            zones=tree["zones"],
+            lines=tree["lines"],
+            masks=tree["masks"],
+            version=version_of(places),
+            labels=self.labels,
+            motion=self.settings.motion.enabled,
+            locked=None if self._check and self._file else "this run cannot save what is drawn",
+        )
+
+    def save(self, body: bytes) -> str:
+        """Check and save what was drawn, and have it read.
+
+        Args:
+            body: JSON: ``zones``, ``lines``, ``masks`` as in the settings, and the ``version`` that
+                they were made from.
+
+        Returns:
+            The version that will be in force.
+
+        Raises:
+            RefusedError: it is wrong, out of date, or another setting is above it.
+        """
+        if self._check is None or self._file is None:
+            raise RefusedError(409, "this run cannot save what is drawn")
+        try:
+            tree = msgspec.json.decode(body, type=dict[str, Any])
+            based_on = tree.pop("version", None)
+            text = drawn_toml(tree)
+        except (msgspec.MsgspecError, RecursionError, TypeError, ValueError) as error:
+            raise RefusedError(400, f"not what is drawn: {error}") from error
+        if based_on != self.version:
+            raise RefusedError(409, "the places were changed meanwhile; load the page again")
+        try:
+            settings = self._check(text)
+            drawn = msgspec.convert(tree, Places)
+        except ConfigError as error:
+            raise RefusedError(422, _PLACE_OF_MESSAGE.sub("", str(error))) from error
+        except msgspec.ValidationError as error:
+            raise RefusedError(422, str(error)) from error
+        _see_in_force(drawn, places_of(settings))
+        try:
+            prepare_folder(self._file.parent)
+            write_whole(self._file, text.encode(), durable=True)
+        except SinkError as error:
+            raise RefusedError(507, str(error)) from error
+        log.info("web: zones, lines and masks saved to %s", self._file)
+        self._reload()
+        return version_of(places_of(settings))
+
+
+def _see_in_force(drawn: Places, held: Places) -> None:
+    """Raise RefusedError where something above what is drawn would hide it."""
+    over = [
+        "motion.masks" if name == "masks" else name
+        for name in Places.__struct_fields__
+        if getattr(drawn, name) != getattr(held, name)
+    ]
+    if over:
+        raise RefusedError(
+            409,
+            "not saved: the environment or the command line of pi-detector sets "
+            f"{', '.join(over)}, and overrides what is drawn; remove it there first",
+        )

@@ -1,0 +1,173 @@
+"""The state of the machine at a glance, from what is published; what is not known is null."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from pi_detector import __version__
+from pi_detector.readings import HostReadings, ProcessReadings
+from pi_detector.records import PerformanceRecord, Result, StatusRecord
+
+WINDOW_S = 10.0
+"""Rate and latencies are those of the frames of so many seconds."""
+_MOST_FRAMES = 600
+_FLOWING_S = 5.0  # a source whose frames arrive is live, whatever was or was not told before
+_WELL = {"live", "starting"}
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """A part that does not work."""
+
+    part: str
+    name: str
+    state: str
+    reason: str | None
+
+
+class Latencies(msgspec.Struct, frozen=True):
+    """Milliseconds from capture to the end of decoding."""
+
+    p50: float
+    p90: float
+    p99: float
+
+
+class Overview(msgspec.Struct, frozen=True, kw_only=True):
+    """What the page shows of the machine.
+
+    ``fps`` and ``latency_ms`` are those of the last ten seconds, ``host`` and ``process`` of the
+    latest performance record, ``measured_ago_s`` old. ``dropped`` counts the frames that a newer
+    one replaced. ``detection`` is null where nothing can pause it. ``login`` tells that there is a
+    token.
+    """
+
+    version: str
+    source: str | None
+    source_state: str | None
+    source_reason: str | None
+    model: str | None
+    detection: str | None
+    fps: float | None
+    latency_ms: Latencies | None
+    dropped: int | None
+    found: dict[str, int]
+    frame: tuple[int, int] | None
+    troubles: list[Trouble]
+    host: HostReadings | None
+    process: ProcessReadings | None
+    measured_ago_s: float | None
+    viewers: int
+    max_viewers: int
+    places: str
+    login: bool
+
+
+class Watch:
+    """Remembers what the overview is made of. ``note`` costs little, and waits for nothing."""
+
+    def __init__(self) -> None:
+        self._frames: deque[tuple[float, float]] = deque(maxlen=_MOST_FRAMES)
+        self._parts: dict[tuple[str, str], StatusRecord] = {}
+        self._performance: PerformanceRecord | None = None
+        self._result: Result | None = None
+        self._lock = threading.Lock()
+
+    def note(self, item: Result | StatusRecord | PerformanceRecord) -> None:
+        """Something was published."""
+        with self._lock:
+            match item:
+                case Result():
+                    self._result = item
+                    self._frames.append((time.monotonic(), item.timings.latency_ms))
+                case StatusRecord():
+                    self._parts[item.part, item.name] = item
+                case PerformanceRecord():
+                    self._performance = item
+
+    def overview(self, *, viewers: int, max_viewers: int, places: str, login: bool) -> Overview:
+        """The state now.
+
+        Args:
+            viewers: who look at the live picture.
+            max_viewers: how many may.
+            places: version of zones, lines and masks.
+            login: there is a token.
+        """
+        now_s = time.monotonic()
+        with self._lock:
+            frames = [(at_s, ms) for at_s, ms in self._frames if now_s - at_s <= WINDOW_S]
+            last_s = self._frames[-1][0] if self._frames else None
+            parts, performance, result = list(self._parts.values()), self._performance, self._result
+        source = _latest(parts, "source")
+        flowing = last_s is not None and now_s - last_s < _FLOWING_S
+        model, detection = _latest(parts, "model"), _latest(parts, "detection")
+        age_s = None if performance is None else time.monotonic_ns() - performance.monotonic_ns
+        return Overview(
+            version=__version__,
+            source=result.frame.source if result else source.name if source else None,
+            source_state=source.state if source else "live" if flowing else None,
+            source_reason=source.reason if source else None,
+            model=model.name if model else None,
+            detection=detection.state if detection else None,
+            fps=_rate(frames, now_s, last_s),
+            latency_ms=_latencies([ms for _, ms in frames]),
+            dropped=result.dropped if result else None,
+            found=_found(result) if result else {},
+            frame=(result.frame.width, result.frame.height) if result else None,
+            troubles=[
+                Trouble(status.part, status.name, status.state, status.reason)
+                for status in parts
+                if status.state not in _WELL and status is not detection
+            ],
+            host=performance.host if performance else None,
+            process=performance.process if performance else None,
+            measured_ago_s=None if age_s is None else round(age_s / 1e9, 1),
+            viewers=viewers,
+            max_viewers=max_viewers,
+            places=places,
+            login=login,
+        )
+
+    def pausable(self) -> bool:
+        """Whether detection tells its state, and so can be paused."""
+        with self._lock:
+            return _latest(list(self._parts.values()), "detection") is not None
+
+
+def _latest(parts: list[StatusRecord], part: str) -> StatusRecord | None:
+    found = [status for status in parts if status.part == part]
+    return max(found, key=lambda status: status.monotonic_ns, default=None)
+
+
+def _rate(frames: list[tuple[float, float]], now_s: float, last_s: float | None) -> float | None:
+    """Frames a second; 0 once none came for the whole window, None where none ever came."""
+    if last_s is None:
+        return None
+    if len(frames) < 2:
+        return 0.0 if not frames else None
+    # Over the gap at the end too: a source that stopped slows down at once.
+    end_s = max(frames[-1][0], now_s - _FLOWING_S)
+    return round((len(frames) - 1) / max(end_s - frames[0][0], 1e-3), 1)
+
+
+def _latencies(values_ms: list[float]) -> Latencies | None:
+    if not values_ms:
+        return None
+    p50, p90, p99 = (round(float(value), 1) for value in np.percentile(values_ms, (50, 90, 99)))
+    return Latencies(p50, p90, p99)
+
+
+def _found(result: Result) -> dict[str, int]:
+    labels = (result.labels.get(int(id_), str(id_)) for id_ in result.detections.class_id)
+    return dict(Counter(labels))
+
+
+def as_json(value: Any) -> bytes:
+    """A value as JSON, on one line."""
+    return msgspec.json.encode(value)

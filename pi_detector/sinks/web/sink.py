@@ -1,0 +1,153 @@
+"""The sink behind the page."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from pi_detector.config.settings import Settings
+from pi_detector.errors import SinkError
+from pi_detector.records import EventRecord, Publication, Result
+from pi_detector.sinks.web.access import Access
+from pi_detector.sinks.web.app import Metrics, Site
+from pi_detector.sinks.web.bell import Bell
+from pi_detector.sinks.web.editor import Editor
+from pi_detector.sinks.web.events import RunEvents
+from pi_detector.sinks.web.overview import Watch
+from pi_detector.sinks.web.server import Server
+from pi_detector.sinks.web.view import LiveView
+
+log = logging.getLogger(__name__)
+
+_STOP_S = 2.5
+_BESIDE_VIEWERS = 32  # connections for all but the live picture
+_CONNECTIONS_A_VIEWER = 6  # what a browser opens to one server
+
+
+class WebSink:
+    """Serves the page, on threads of its own; only remembers what it is handed.
+
+    Args:
+        settings: with their secrets.
+        labels: of the model.
+        recordings: their folder; None where nothing is recorded.
+        drawn: file of what is drawn; None without a state folder.
+        command: takes ``reload``, ``pause``, ``resume``; called from the server's thread.
+        healthy: whether the machine makes progress.
+        check: the settings that a text in the place of ``drawn`` would give; raises ConfigError.
+            None: nothing can be saved.
+        metrics: body and content type of ``/metrics``; None for none.
+    """
+
+    name = "web"
+    lossless = False
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        labels: list[str],
+        recordings: Path | None,
+        drawn: Path | None,
+        command: Callable[[str], None],
+        healthy: Callable[[], bool],
+        check: Callable[[str], Settings] | None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._web = settings.web
+        self._bell = Bell()
+        self._access = Access(settings.web)
+        self._view = LiveView(settings.web, self._bell)
+        self._watch = Watch()
+        self._run = RunEvents()
+        self._editor = Editor(settings, labels, drawn, check, lambda: command("reload"))
+        self._app = Site(
+            access=self._access,
+            view=self._view,
+            watch=self._watch,
+            run=self._run,
+            editor=self._editor,
+            bell=self._bell,
+            recordings=recordings,
+            command=command,
+            healthy=healthy,
+            metrics=metrics,
+        ).app()
+        self._server: Server | None = None
+        self._moving = threading.Lock()
+
+    def start(self) -> None:
+        """Listen. Raises SinkError, after which it may be tried again."""
+        with self._moving:
+            self._listen()
+
+    def apply(self, settings: Settings, labels: list[str]) -> None:
+        """Go on with other settings; only another address disturbs who looks.
+
+        Raises:
+            SinkError: the new address cannot be had; the old settings stay.
+        """
+        old, new = self._web, settings.web
+        moved = (old.host, old.port, old.max_viewers) != (new.host, new.port, new.max_viewers)
+        with self._moving:
+            self._web = new
+            if moved and self._server is not None:
+                self._halt()
+                try:
+                    self._listen()
+                except SinkError:
+                    self._web = old
+                    raise
+        self._access.web = self._view.web = new
+        self._editor.settings, self._editor.labels = settings, sorted(labels)
+
+    def handle(self, item: Publication) -> None:
+        """Remember what was published. Raises SinkError where the server has failed."""
+        with self._moving:
+            self._see_running()
+        if isinstance(item, EventRecord):
+            self._run.note(item)
+            self._bell.ring()
+            return
+        self._watch.note(item)
+        if isinstance(item, Result):
+            self._view.offer(item)
+
+    def close(self) -> None:
+        """Send all readers away."""
+        with self._moving:
+            self._halt()
+
+    def _see_running(self) -> None:
+        """Listen where that is not so. Raises SinkError."""
+        if self._server is None:
+            self._listen()
+        error = (self._server.error if self._server else None) or self._view.error
+        if error is not None:
+            self._halt()
+            raise SinkError(f"web: the server failed: {error!r}; it is started again") from error
+
+    def _listen(self) -> None:
+        web = self._web
+        self._server = Server(
+            self._app,
+            web.host,
+            web.port,
+            self._bell,
+            most_connections=_BESIDE_VIEWERS + _CONNECTIONS_A_VIEWER * web.max_viewers,
+        )
+        self._view.start()
+        host = f"[{web.host}]" if ":" in web.host else web.host
+        log.info(
+            "web: the page is at http://%s:%d/", host, web.port, extra={"DETECTOR_EVENT": "web"}
+        )
+
+    def _halt(self) -> None:
+        server, self._server = self._server, None
+        if server is not None and not server.stop(time.monotonic() + _STOP_S):
+            log.warning("web: the server did not stop in time")
+        if not self._view.stop(time.monotonic() + _STOP_S):
+            log.warning("web: the encoder of the live picture did not stop in time")

@@ -1,0 +1,440 @@
+// The editor of zones, lines and masks: with a pointer, and with the keyboard alone.
+
+import { ask, dot, find, make, makeSvg } from "./dom.js";
+import { drawn, heightOf, shapeColour, unitOf, WIDTH } from "./shapes.js";
+
+const KINDS = {
+	zones: { word: "zone", points: "polygon", fewest: 3 },
+	lines: { word: "line", points: "points", fewest: 2 },
+	masks: { word: "mask", points: null, fewest: 3 },
+};
+const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const STEP = 0.01;
+const LARGE_STEP = 0.05;
+const NEAR_PX = 14;
+const IN_FORCE_MS = 8000;
+const HELP = {
+	still: "Add something, or choose what is there. Corners move with the pointer or the arrow keys (Shift: further); Delete removes one; + between two adds one.",
+	drawing: "Click the corners in their order, the first again to finish. Or: arrow keys move the cross (Shift: further), Enter sets a corner, Backspace takes it back, F finishes, Escape ends.",
+};
+
+const svg = find("drawing");
+let editing = false;
+let shapes = [];
+let selected = null;
+let unfinished = null;
+let cross = null;
+let dragged = null;
+let version = null;
+let labels = [];
+let motion = false;
+let locked = null;
+let dirty = false;
+let saving = false;
+
+export function begin() {
+	for (const button of document.querySelectorAll("[data-add]")) {
+		button.addEventListener("click", () => start(button.dataset.add));
+	}
+	find("finish").addEventListener("click", finish);
+	find("undo").addEventListener("click", undo);
+	find("cancel").addEventListener("click", cancel);
+	find("save").addEventListener("click", save);
+	find("discard").addEventListener("click", load);
+	find("delete").addEventListener("click", remove);
+	find("turn").addEventListener("click", turn);
+	find("shape").addEventListener("input", change);
+	find("shape").addEventListener("submit", (event) => event.preventDefault());
+	svg.addEventListener("pointerdown", press);
+	svg.addEventListener("pointermove", move);
+	svg.addEventListener("pointerup", release);
+	svg.addEventListener("pointercancel", release);
+	svg.addEventListener("keydown", key);
+	svg.addEventListener("focusin", () => { if (unfinished) draw(); });
+	new ResizeObserver(draw).observe(svg);
+	addEventListener("beforeunload", (event) => { if (dirty) event.preventDefault(); });
+	load();
+}
+
+/** Whether the editor is what is shown. */
+export function show(wanted) {
+	editing = wanted;
+	if (!wanted) cancel();
+	draw();
+}
+
+/** The state of the machine: the places may have been changed elsewhere. */
+export function tell(overview) {
+	if (version !== null && overview.places !== version && !dirty && !saving) load();
+}
+
+async function load() {
+	try {
+		take(await ask("/api/places"));
+		warn("");
+	} catch (error) {
+		warn(error.message);
+	}
+}
+
+function take(places) {
+	({ version, labels, motion, locked } = places);
+	const name = selected?.name;
+	shapes = [];
+	for (const [kind, { points }] of Object.entries(KINDS)) {
+		for (const [shapeName, value] of Object.entries(places[kind])) {
+			const settings = points ? { ...value } : {};
+			shapes.push({ kind, name: shapeName, settings, points: (points ? value[points] : value).map((p) => [...p]) });
+		}
+	}
+	dirty = false;
+	find("saved").textContent = locked ?? "";
+	select(shapes.find((shape) => shape.name === name) ?? null);
+}
+
+function touch() {
+	dirty = true;
+	find("saved").textContent = "Not saved yet.";
+	warn("");
+	render();
+}
+
+function warn(text) {
+	find("unsaved").textContent = text;
+	find("unsaved").hidden = !text;
+}
+
+function speak(text) {
+	find("spoken").textContent = text;
+}
+
+// --- what is drawn
+
+function draw() {
+	const height = heightOf(svg);
+	if (!height) return;
+	const focused = document.activeElement?.closest?.("#drawing .handle")?.dataset.key;
+	svg.setAttribute("viewBox", `0 0 ${WIDTH} ${height}`);
+	svg.classList.toggle("editing", editing);
+	svg.classList.toggle("drawing", unfinished !== null);
+	if (editing) {
+		svg.removeAttribute("aria-hidden");
+		svg.setAttribute("role", unfinished ? "application" : "group");
+		svg.setAttribute("aria-label", unfinished ? `Draw a ${KINDS[unfinished.kind].word} over the picture` : "What is drawn over the picture");
+	} else {
+		svg.setAttribute("aria-hidden", "true");
+		svg.removeAttribute("role");
+	}
+	if (unfinished) svg.setAttribute("tabindex", "0");
+	else svg.removeAttribute("tabindex");
+	svg.replaceChildren(...shapes.map((shape, number) => drawn(svg, shape, { "data-shape": number })));
+	if (!editing) return;
+	if (unfinished) drawUnfinished(height);
+	else if (selected) svg.append(...handles(selected, height));
+	if (focused) svg.querySelector(`[data-key="${focused}"]`)?.focus();
+}
+
+function handles(shape, height) {
+	const unit = unitOf(svg);
+	const group = svg.querySelector(`[data-shape="${shapes.indexOf(shape)}"]`);
+	const colour = group.style.getPropertyValue("--shape");
+	const handle = (key, [x, y], radius, name) => {
+		const at = { cx: x * WIDTH, cy: y * height };
+		const element = makeSvg("g", { class: "handle", "data-key": key, tabindex: 0, role: "button", "aria-label": name },
+			makeSvg("circle", { ...at, r: 18 * unit, class: "reach" }),
+			makeSvg("circle", { ...at, r: radius * unit, class: "knob" }));
+		element.style.setProperty("--shape", colour);
+		return element;
+	};
+	const middles = sides(shape).map(([a, b], index) => {
+		const element = handle(`middle-${index}`, [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2], 5,
+			`Add a corner after corner ${index + 1}`);
+		element.classList.add("middle");
+		return element;
+	});
+	return [...middles, ...shape.points.map((point, index) =>
+		handle(`point-${index}`, point, 7, `Corner ${index + 1} of ${shape.name}, ${words(point)}`))];
+}
+
+function sides({ kind, points }) {
+	const ends = points.map((point, index) => [point, points[(index + 1) % points.length]]);
+	return kind === "lines" ? ends.slice(0, -1) : ends;
+}
+
+function drawUnfinished(height) {
+	const unit = unitOf(svg);
+	svg.append(drawn(svg, { ...unfinished, unfinished: true }));
+	svg.append(...unfinished.points.map(([x, y]) => makeSvg("g", { class: "handle" },
+		makeSvg("circle", { cx: x * WIDTH, cy: y * height, r: 6 * unit, class: "knob" }))));
+	if (document.activeElement !== svg) return;
+	const [x, y] = [cross[0] * WIDTH, cross[1] * height];
+	const arm = 14 * unit;
+	const path = `M ${x - arm} ${y} H ${x + arm} M ${x} ${y - arm} V ${y + arm}`;
+	svg.append(makeSvg("path", { d: path, class: "cross-rim" }), makeSvg("path", { d: path, class: "cross" }));
+}
+
+function words([x, y]) {
+	return `${Math.round(x * 100)} % from the left, ${Math.round(y * 100)} % from the top`;
+}
+
+// --- the list and the form
+
+function select(shape) {
+	selected = shape;
+	const form = find("shape");
+	form.hidden = shape === null;
+	if (shape) {
+		form.elements.name.value = shape.name;
+		find("labels").hidden = shape.kind === "masks";
+		const wanted = shape.settings.labels ?? [];
+		const choices = [...new Set([...labels, ...wanted])];
+		find("labels").replaceChildren(make("legend", {}, "Counts (none chosen: all)"), ...choices.map((label) =>
+			make("label", {}, make("input", { type: "checkbox", name: "labels", value: label, checked: wanted.includes(label) }), label)));
+		find("loiter").hidden = shape.kind !== "zones";
+		form.elements.loiter_s.value = shape.settings.loiter_s ?? 0;
+		find("mask-hint").hidden = shape.kind !== "masks" || motion;
+		find("turn").hidden = shape.kind !== "lines";
+	}
+	render();
+}
+
+function render() {
+	find("no-shapes").hidden = shapes.length > 0;
+	const focused = find("shapes").contains(document.activeElement);
+	find("shapes").replaceChildren(...shapes.map((shape) => make("li", {},
+		make("button", { type: "button", "aria-pressed": String(shape === selected), onclick: () => select(shape) },
+			dot(shapeColour(shape)), make("span", {}, shape.name || "(no name)"),
+			make("span", { class: "kind" }, KINDS[shape.kind].word)))));
+	if (focused) find("shapes").querySelector('[aria-pressed="true"]')?.focus();
+	find("drawing-bar").hidden = unfinished === null;
+	find("finish").disabled = !unfinished || unfinished.points.length < KINDS[unfinished.kind].fewest;
+	find("help").textContent = unfinished ? HELP.drawing : HELP.still;
+	find("save").disabled = !dirty || saving || unfinished !== null || locked !== null;
+	find("discard").disabled = !dirty || saving;
+	draw();
+}
+
+function change(event) {
+	const form = find("shape").elements;
+	if (event.target.name === "name") {
+		const taken = shapes.some((other) => other !== selected && other.kind === selected.kind && other.name === form.name.value.trim());
+		form.name.setCustomValidity(taken ? `There is another ${KINDS[selected.kind].word} of this name.` : "");
+		selected.name = form.name.value.trim();
+	} else if (event.target.name === "loiter_s") {
+		selected.settings.loiter_s = Number(form.loiter_s.value);
+	} else {
+		selected.settings.labels = [...find("labels").querySelectorAll(":checked")].map((box) => box.value);
+	}
+	touch();
+}
+
+function remove() {
+	speak(`${selected.name} deleted`);
+	shapes.splice(shapes.indexOf(selected), 1);
+	select(null);
+	touch();
+	document.querySelector("[data-add]").focus();
+}
+
+function turn() {
+	selected.points.reverse();
+	touch();
+}
+
+// --- drawing something new
+
+function start(kind) {
+	const taken = new Set(shapes.filter((shape) => shape.kind === kind).map((shape) => shape.name));
+	let number = 1;
+	while (taken.has(`${KINDS[kind].word}-${number}`)) number += 1;
+	select(null);
+	unfinished = { kind, name: `${KINDS[kind].word}-${number}`, settings: {}, points: [] };
+	cross = [0.5, 0.5];
+	render();
+	svg.focus({ preventScroll: true });
+	svg.scrollIntoView({ block: "nearest" });
+	draw();
+	speak(HELP.drawing);
+}
+
+function place(point) {
+	const { points, kind } = unfinished;
+	if (points.length >= KINDS[kind].fewest && kind !== "lines" && near(point, points[0])) return finish();
+	if (points.length && near(point, points.at(-1), 2)) return undefined;
+	points.push(point);
+	speak(`Corner ${points.length}: ${words(point)}`);
+	return render();
+}
+
+function undo() {
+	if (unfinished.points.pop()) speak(`${unfinished.points.length} corners left`);
+	render();
+}
+
+function finish() {
+	if (unfinished.points.length < KINDS[unfinished.kind].fewest) {
+		speak(`A ${KINDS[unfinished.kind].word} needs ${KINDS[unfinished.kind].fewest} corners.`);
+		return;
+	}
+	const shape = unfinished;
+	unfinished = null;
+	shapes.push(shape);
+	select(shape);
+	touch();
+	speak(`${shape.name} is drawn`);
+	find("shape").elements.name.focus();
+	find("shape").elements.name.select();
+}
+
+function cancel() {
+	if (!unfinished) return;
+	unfinished = null;
+	render();
+	document.querySelector("[data-add]").focus();
+}
+
+// --- pointer and keys
+
+function near(one, other, within = NEAR_PX) {
+	return Math.hypot((one[0] - other[0]) * svg.clientWidth, (one[1] - other[1]) * svg.clientHeight) <= within;
+}
+
+function clamp(value) {
+	return Math.round(Math.min(1, Math.max(0, value)) * 1e4) / 1e4;
+}
+
+function pointOf(event) {
+	const box = svg.getBoundingClientRect();
+	return [clamp((event.clientX - box.left) / box.width), clamp((event.clientY - box.top) / box.height)];
+}
+
+function press(event) {
+	if (!editing || event.button !== 0) return;
+	if (unfinished) {
+		event.preventDefault();
+		place(pointOf(event));
+		return;
+	}
+	const handle = event.target.closest(".handle");
+	const group = event.target.closest("[data-shape]");
+	if (handle) {
+		event.preventDefault();
+		dragged = grasp(handle.dataset.key);
+		svg.setPointerCapture(event.pointerId);
+		svg.querySelector(`[data-key="point-${dragged}"]`)?.focus();
+	} else {
+		select(group ? shapes[Number(group.dataset.shape)] : null);
+	}
+}
+
+/** The corner behind a handle; one between two corners becomes a new one. */
+function grasp(key) {
+	const [what, index] = key.split("-");
+	if (what === "point") return Number(index);
+	const [a, b] = sides(selected)[Number(index)];
+	selected.points.splice(Number(index) + 1, 0, [clamp((a[0] + b[0]) / 2), clamp((a[1] + b[1]) / 2)]);
+	touch();
+	return Number(index) + 1;
+}
+
+function move(event) {
+	if (dragged === null) return;
+	selected.points[dragged] = pointOf(event);
+	touch();
+}
+
+function release() {
+	dragged = null;
+}
+
+function key(event) {
+	if (!editing) return;
+	const step = event.shiftKey ? LARGE_STEP : STEP;
+	const [dx, dy] = (STEPS[event.key] ?? [0, 0]).map((direction) => direction * step);
+	const handled = unfinished ? keyWhileDrawing(event.key, dx, dy) : keyAtHandle(event.key, event.target.closest(".handle"), dx, dy);
+	if (handled) event.preventDefault();
+}
+
+function keyWhileDrawing(name, dx, dy) {
+	if (dx || dy) {
+		cross = [clamp(cross[0] + dx), clamp(cross[1] + dy)];
+		speak(words(cross));
+		draw();
+	} else if (name === "Enter" || name === " ") place([...cross]);
+	else if (name === "Backspace" || name === "Delete") undo();
+	else if (name.toLowerCase() === "f") finish();
+	else if (name === "Escape") cancel();
+	else return false;
+	return true;
+}
+
+function keyAtHandle(name, handle, dx, dy) {
+	if (!handle || !selected) return false;
+	const [what, text] = handle.dataset.key.split("-");
+	const index = Number(text);
+	if (what === "middle") {
+		if (name !== "Enter" && name !== " " && name !== "+") return false;
+		const corner = grasp(handle.dataset.key);
+		svg.querySelector(`[data-key="point-${corner}"]`).focus();
+	} else if (dx || dy) {
+		const [x, y] = selected.points[index];
+		selected.points[index] = [clamp(x + dx), clamp(y + dy)];
+		touch();
+		speak(words(selected.points[index]));
+	} else if (name === "Delete" || name === "Backspace") {
+		if (selected.points.length <= KINDS[selected.kind].fewest) {
+			speak(`A ${KINDS[selected.kind].word} needs ${KINDS[selected.kind].fewest} corners.`);
+			return true;
+		}
+		selected.points.splice(index, 1);
+		touch();
+		svg.querySelector(`[data-key="point-${Math.max(0, index - 1)}"]`).focus();
+	} else return false;
+	return true;
+}
+
+// --- saving
+
+function written() {
+	const places = { version, zones: {}, lines: {}, masks: {} };
+	for (const { kind, name, settings, points } of shapes) {
+		if (!name) throw new Error("Something has no name.");
+		if (name in places[kind]) throw new Error(`There are two of the name ${name}.`);
+		const key_ = KINDS[kind].points;
+		places[kind][name] = key_ ? { ...settings, [key_]: points } : points;
+	}
+	return places;
+}
+
+async function save() {
+	saving = true;
+	render();
+	find("saved").textContent = "Saving …";
+	warn("");
+	try {
+		const saved = await ask("/api/places", {
+			method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify(written()),
+		});
+		dirty = false;
+		find("saved").textContent = (await inForce(saved.version)) ? "Saved, and in force." : "Saved. Not in force yet: see the log.";
+	} catch (error) {
+		find("saved").textContent = "";
+		warn(error.message);
+	}
+	saving = false;
+	render();
+}
+
+/** Wait until the saved places are those in force. */
+async function inForce(wanted) {
+	const end = Date.now() + IN_FORCE_MS;
+	while (Date.now() < end) {
+		const places = await ask("/api/places");
+		if (places.version === wanted) {
+			take(places);
+			return true;
+		}
+		await new Promise((done) => { setTimeout(done, 200); });
+	}
+	return false;
+}

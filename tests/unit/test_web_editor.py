@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pi_detector.config.load import load_settings
+from pi_detector.sinks.web.editor import Editor, RefusedError
+
+SQUARE = [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9], [0.1, 0.9]]
+
+
+class Desk:
+    """An editor, and what a restart would read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.environ = {"STATE_DIRECTORY": str(folder)}
+        self.file = folder / "drawn.toml"
+        self.reloads = 0
+        self.editor = Editor(self.load(), ["person"], self.file, self.load, self.reload)
+
+    def load(self, drawn: str | None = None) -> Any:
+        return load_settings(None, self.environ, (), drawn)
+
+    def reload(self) -> None:
+        self.reloads += 1
+        self.editor.settings = self.load()
+
+    def save(self, body: bytes) -> None:
+        """Save, or be refused; either way a restart succeeds."""
+        before, refused = self.reloads, None
+        try:
+            version = self.editor.save(body)
+        except RefusedError as error:
+            refused = error.status
+        if refused is None:
+            assert version == self.editor.version
+        else:
+            assert refused in {400, 409, 422}
+            assert self.reloads == before
+        self.load()
+
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5)
+    | st.just(SQUARE),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["polygon", "points", "labels", "loiter_s", "door", "", "é\n"]),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=8,
+)
+unhurried = settings(deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@unhurried
+@given(zones=anything, lines=anything, masks=anything)
+def test_whatever_is_sent_the_next_start_succeeds(
+    tmp_path_factory: pytest.TempPathFactory, zones: Any, lines: Any, masks: Any
+) -> None:
+    desk = Desk(tmp_path_factory.mktemp("state"))
+    tree = {"version": desk.editor.version, "zones": zones, "lines": lines, "masks": masks}
+    desk.save(json.dumps(tree).encode())
+
+
+@unhurried
+@given(body=st.binary(max_size=50))
+def test_what_is_no_json_is_refused(tmp_path_factory: pytest.TempPathFactory, body: bytes) -> None:
+    desk = Desk(tmp_path_factory.mktemp("state"))
+    desk.save(body)
+    assert desk.reloads == 0
+
+
+@pytest.mark.parametrize("body", [b"[" * 60_000, b'{"zones":' * 6_000, b'{"a":' + b"[" * 9_000])
+def test_nesting_is_refused(tmp_path: Path, body: bytes) -> None:
+    with pytest.raises(RefusedError):
+        Desk(tmp_path).editor.save(body)
+
+
+def test_what_is_saved_survives(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    tree = {
+        "version": desk.editor.version,
+        "zones": {"a\nb": {"polygon": SQUARE, "cooldown_s": None}},
+    }
+
+    desk.save(json.dumps(tree).encode())
+
+    assert set(desk.load().zones) == {"a\nb"}
+    assert desk.reloads == 1
+
+
+def test_without_a_place_to_save_it_says_so(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    editor = Editor(desk.load(), [], None, desk.load, desk.reload)
+
+    assert editor.shown().locked == "this run cannot save what is drawn"
+    with pytest.raises(RefusedError):
+        editor.save(b"{}")
