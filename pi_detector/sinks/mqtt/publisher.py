@@ -334,7 +334,8 @@ class Publisher:
         """Put events on disk that no broker has: at once where none is there."""
         oldest_s = self._outbox.unstored_since_s
         away = self._failure is not None
-        if oldest_s is not None and (away or time.monotonic() - oldest_s > GRACE_S):
+        late = oldest_s is not None and (away or time.monotonic() - oldest_s > GRACE_S)
+        if late or self._disk_failure is not None:
             self._guard(self._outbox.store)
         self._guard(self._outbox.sync)
 
@@ -345,8 +346,10 @@ class Publisher:
         except SinkError as error:
             self._disk_failed(error)
         else:
-            if disk_work == self._outbox.store:
+            if disk_work == self._outbox.store and self._disk_failure is not None:
                 self._disk_failure = None
+                if self._failure is None:
+                    self._report(status_record("sink", _LINK, "live"))
 
     def _disk_failed(self, error: SinkError) -> None:
         if str(error) == self._disk_failure:
