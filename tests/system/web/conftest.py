@@ -39,7 +39,7 @@ class Daemon:
         self.url = f"http://127.0.0.1:{port}"
         self.drawn = folder / "drawn.toml"
         self.log = folder / "log"
-        self.environ = {**os.environ, "STATE_DIRECTORY": str(folder)}
+        self.environ = {**os.environ, "STATE_DIRECTORY": str(folder), "PYTHONFAULTHANDLER": "1"}
         config = folder / "config.toml"
         config.write_text(f'[web]\nenabled = true\nport = {port}\ntoken = "{token}"\n')
         chosen = [part for each in settings for part in ("--set", each)]
