@@ -22,7 +22,7 @@ import msgspec
 
 from pi_detector.errors import RecordingNotFoundError, SinkError
 from pi_detector.sinks.recordings.filters import Filter, conditions, milliseconds
-from pi_detector.sinks.recordings.layout import INDEX_NAME, Entry, parent
+from pi_detector.sinks.recordings.layout import ENTRIES, INDEX_NAME, Entry, parent
 
 SCHEMA_VERSION = 1
 
@@ -290,7 +290,7 @@ class Index:
         if wanted.limit is not None:
             query += f" LIMIT {int(wanted.limit)}"
         for encoded, keep, paths, size in self.rows(query, values):
-            entry = msgspec.json.decode(encoded, type=Entry)
+            entry = ENTRIES.decode(encoded)
             there = set(json.loads(paths))
             files = tuple(media for media in entry.files if media.path in there)
             yield Row(msgspec.structs.replace(entry, files=files), bool(keep), size)

@@ -61,6 +61,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     version: Literal[1] = 1
 
 
+# msgspec makes its table of a type at the first use, and crashes where two threads do so at once:
+# here it is made while the module is imported.
+ENTRIES = msgspec.json.Decoder(Entry)
+
+
 def day_folder(at: datetime) -> str:
     """The folder of an event that started then, relative to that of the recordings."""
     return f"{at.astimezone(UTC):%Y/%m/%d}"
@@ -116,7 +121,7 @@ def read_sidecar(root: Path, path: str) -> Entry | None:
     """
     try:
         with (root / f"{path}{SIDECAR}").open("rb") as file:
-            entry = msgspec.json.decode(file.read(_MOST_SIDECAR_BYTES), type=Entry)
+            entry = ENTRIES.decode(file.read(_MOST_SIDECAR_BYTES))
     except (OSError, msgspec.MsgspecError):
         return None
     trusted = entry.path == path and all(is_media_path(media.path) for media in entry.files)

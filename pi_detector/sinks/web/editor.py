@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,7 @@ class Editor:
         self._file = file
         self._check = check
         self._reload = reload
+        self._saving = threading.Lock()
 
     @property
     def version(self) -> str:
@@ -102,6 +104,10 @@ class Editor:
         Raises:
             RefusedError: it is wrong, out of date, or another setting is above it.
         """
+        with self._saving:
+            return self._save(body)
+
+    def _save(self, body: bytes) -> str:
         if self._check is None or self._file is None:
             raise RefusedError(409, "this run cannot save what is drawn")
         try:
