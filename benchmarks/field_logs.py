@@ -327,9 +327,10 @@ class Device:
             moment = clocks["time"]
             box = (0.1, 0.2, 0.3, 0.6)
             box_px = (128.0, 144.0, 384.0, 432.0)
-            for phase in ("new", "end"):
+            for revision, phase in enumerate(("new", "end")):
                 yield EventRecord(
                     id=f"{self.name}-{self._now_s:.0f}-{number}",
+                    revision=revision,
                     phase=phase,  # type: ignore[arg-type]
                     label=label,
                     class_id=class_id,

@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from pi_detector.backoff import Backoff
 from pi_detector.config.settings import RecoverySettings
 from pi_detector.errors import SinkError
 from pi_detector.records import (
+    EventRecord,
     PerformanceRecord,
     Publication,
-    Result,
     StatusRecord,
     status_record,
 )
@@ -24,10 +25,10 @@ log = logging.getLogger(__name__)
 class SupervisedSink:
     """Keeps a run going whose disk is full or whose folder is gone: detection never stops for that.
 
-    After a failure no frame reaches the sink for a delay; those that come meanwhile are counted as
-    lost. Then the next item is the next try. Records are rare and worth a try at any time: a sink
-    that missed the end of an event would wait for it. An item whose try failed counts as lost as
-    well, although some sinks keep it. Both ends of the outage are logged and reported as
+    After a failure the sink is left alone for a delay, and what comes meanwhile is counted as
+    lost; then the next item is the next try. Events reach it all the same: it may remember what it
+    cannot write, and would wait for ever for an end that it missed. An item whose try failed counts
+    as well, although some sinks keep it. Both ends of the outage are logged and reported as
     ``status`` records.
 
     Args:
@@ -61,12 +62,15 @@ class SupervisedSink:
             self._failed(error)
 
     def handle(self, item: Publication) -> None:
-        """Publish one item, unless it is a frame, and the sink down and not due to be tried again.
+        """Publish one item, unless the sink is down and not due to be tried again.
 
         Raises SinkError where the sink never worked and is not to be waited for.
         """
-        if self._down and isinstance(item, Result) and time.monotonic() < self._due_s:
+        if self._down and time.monotonic() < self._due_s:
             self._count(item)
+            if self._started and isinstance(item, EventRecord):
+                with suppress(SinkError):
+                    self._sink.handle(item)
             return
         try:
             self._start()
