@@ -273,6 +273,7 @@ def test_the_file_of_a_process_that_lives_is_left_alone(
     waiting = []
     if frozen:  # connections wait until there is no more room for them
         other.send_signal(signal.SIGSTOP)
+        os.waitpid(other.pid, os.WUNTRACED)
         for _ in range(10_000):
             waiting.append(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
             try:
