@@ -103,6 +103,7 @@ test-system: $(VENV)/.dev  ## Debian arm64, cameras of real drivers, a real syst
 	$(MAKE) test-service SUITE=trixie
 	$(MAKE) test-fleet
 
+# CHECKS are the names of some of the checks.
 test-v4l2: $(VENV)/.run  ## a camera with a driver of the kernel, and its faults; five minutes
 	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/v4l2/run.sh
 
