@@ -626,10 +626,14 @@ def test_a_reload_switches_it_on_moves_it_and_switches_it_off(tmp_path: Path) ->
             env={**os.environ, "STATE_DIRECTORY": str(tmp_path)},
         )
 
+    def ask(port: int, path: str, data: bytes | None = None) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", data, timeout=5) as answer:
+            text: str = answer.read().decode()
+            return text
+
     def answers(port: int) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5):
-                return True
+            return bool(ask(port, "/healthz"))
         except OSError:
             return False
 
@@ -641,6 +645,10 @@ def test_a_reload_switches_it_on_moves_it_and_switches_it_off(tmp_path: Path) ->
         wait_for(lambda: "demo: live" in log.read_text())
         reload(f"[web]\nenabled = true\nport = {ports[0]}\n")
         wait_for(lambda: answers(ports[0]))
+        wait_for(lambda: "pi_detector_detections_total" in ask(ports[0], "/metrics"))
+        wait_for(lambda: '"detection":"live"' in ask(ports[0], "/api/overview"))
+        ask(ports[0], "/api/command", b"pause")
+        wait_for(lambda: '"detection":"paused"' in ask(ports[0], "/api/overview"))
         reload(f"[web]\nenabled = true\nport = {ports[1]}\n")
         wait_for(lambda: answers(ports[1]) and not answers(ports[0]))
         reload("[web]\nenabled = true\nhost = '0.0.0.0'\n")
