@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,9 @@ import valid
 from pi_detector import records
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+
+# Daemons of the tests inherit what nohup and the like made of it, and would not reload.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
