@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from pi_detector.bench.frames import MemorySource
+from pi_detector.bench.measure import metered
 from pi_detector.config.settings import Settings
 from pi_detector.detector.bundle import Bundle
 from pi_detector.detector.detector import Detector
@@ -40,22 +41,6 @@ class Cost:
     invoke_share: float
 
 
-class _MeteredInterpreter:
-    """Sums the processor time of the thread that invokes. All else is the interpreter's."""
-
-    def __init__(self, interpreter) -> None:
-        self._interpreter = interpreter
-        self.cpu_s = 0.0
-
-    def __getattr__(self, name):
-        return getattr(self._interpreter, name)
-
-    def invoke(self) -> None:
-        started_s = time.thread_time()
-        self._interpreter.invoke()
-        self.cpu_s += time.thread_time() - started_s
-
-
 class Subject:
     """A pipeline that can be run again and again.
 
@@ -70,8 +55,8 @@ class Subject:
         self, bundle: Bundle, settings: Settings, images: Sequence[ImageArray], sinks: int = 1
     ) -> None:
         self.detector: Detector = make_detector(settings, bundle)
-        self._interpreter = _MeteredInterpreter(self.detector._interpreter)
-        self.detector._interpreter = self._interpreter
+        # Of the thread: while it invokes, others scale and decode.
+        self._interpreter = metered(self.detector, time.thread_time)
         self._settings, self._images, self._sinks = settings, images, sinks
 
     def invoke_ms(self, count: int) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
@@ -48,6 +48,23 @@ class Machine:
     healthy: Callable[[], bool]
     state: Callable[[], RunState]
     check_drawn: Callable[[str], Settings] | None = None
+
+
+class _Steady(Protocol):
+    """A sink that tells what it was made from."""
+
+    @property
+    def setup(self) -> object: ...
+
+
+_SteadySink = TypeVar("_SteadySink", bound=_Steady)
+
+
+def going_on(before: _SteadySink | None, wanted: _SteadySink | None) -> _SteadySink | None:
+    """The sink to have from now on: the one before, where the wanted one is the same."""
+    if before is None or wanted is None or before.setup != wanted.setup:
+        return wanted
+    return before
 
 
 class Outputs:
@@ -101,11 +118,8 @@ class Outputs:
             report=self._machine.publish,
             command=self._machine.obey,
         )
-        if self._mqtt is None or mqtt is None or mqtt.setup != self._mqtt.setup:
-            self._mqtt = mqtt
-        socket = make_socket_sink(settings.output)
-        if self._socket is None or socket is None or socket.setup != self._socket.setup:
-            self._socket = socket
+        self._mqtt = going_on(self._mqtt, mqtt)
+        self._socket = going_on(self._socket, make_socket_sink(settings.output))
         if self._web is None or not settings.web.enabled:
             self._web = self._make_web(settings, labels)
         wanted: list[Sink | None] = [

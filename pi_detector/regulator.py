@@ -121,8 +121,8 @@ class Regulator:
         """
         self._stopping = True
         self._woken.set()
-        if self._worker is not None and self._worker.join(deadline) and self._worker.error:
-            raise self._worker.error
+        if self._worker is not None:
+            self._worker.finish(deadline)
 
     def _run(self) -> None:
         while not self._stopping:

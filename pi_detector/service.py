@@ -118,14 +118,6 @@ class Service:
         """Names of the threads that did not end when they should."""
         return self._pipeline.unstopped
 
-    @property
-    def exposition(self) -> Callable[[], tuple[bytes, str]] | None:
-        """Gives the metrics for an HTTP response, body and content type, to any thread.
-
-        None where the settings ask for no metrics.
-        """
-        return self._outputs.exposition
-
     def reload(self) -> None:
         """Have the settings read again, soon. Several wishes may be met by one reading."""
         self._reload_wanted.set()
@@ -160,9 +152,7 @@ class Service:
             deadline = time.monotonic() + TICK_S
             self._monitor.stop(deadline)
             self._regulator.stop(deadline)
-            caretaker.join(deadline)
-            if caretaker.error is not None:
-                raise caretaker.error
+            caretaker.finish(deadline)
 
     def pause(self) -> None:
         """Detect nothing until ``resume``, also over a reload; a restart detects again."""

@@ -28,6 +28,13 @@ class Worker:
         except BaseException as error:  # noqa: BLE001 - handed to the caller's thread
             self.error = error
 
+    def finish(self, deadline: float) -> bool:
+        """Wait as ``join`` does, and raise what ended the thread."""
+        ended = self.join(deadline)
+        if self.error is not None:
+            raise self.error
+        return ended
+
     def join(self, deadline: float) -> bool:
         """Wait until ``deadline`` (monotonic seconds). Returns whether the thread ended."""
         self._thread.join(max(0.0, deadline - time.monotonic()))

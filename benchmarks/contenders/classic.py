@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from benchmarks.contenders.common import WARM_UP, Clip, Probe, arguments
+from benchmarks.contenders.common import arguments, run
 from benchmarks.contenders.plain import MIN_SCORE, RawSsd, draw
 
 
@@ -73,12 +73,7 @@ def main() -> None:
     """Run it over the clip."""
     args = arguments()
     classic = Classic(args.model, args.threads, args.manifest, args.labels)
-    clip, probe = Clip(args.clip, args.fps), Probe()
-    for _ in range(WARM_UP + args.frames):
-        frame, captured_ns = clip.read()
-        classic.step(frame)
-        probe.frame(captured_ns)
-    probe.report()
+    run(args, classic.step)
 
 
 if __name__ == "__main__":

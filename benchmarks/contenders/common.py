@@ -6,6 +6,7 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -44,6 +45,16 @@ class Clip:
             there, frame = self._video.read()
             assert there, f"{self._path}: cannot be read again"
         return frame, time.monotonic_ns()
+
+
+def run(args: argparse.Namespace, step: Callable[[cv2.typing.MatLike], object]) -> None:
+    """Call ``step`` with the frames of the clip, BGR, and report what that cost."""
+    clip, probe = Clip(args.clip, args.fps), Probe()
+    for _ in range(WARM_UP + args.frames):
+        frame, captured_ns = clip.read()
+        step(frame)
+        probe.frame(captured_ns)
+    probe.report()
 
 
 class Pace:

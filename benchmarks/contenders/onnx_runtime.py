@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import onnxruntime
 
-from benchmarks.contenders.common import WARM_UP, Clip, Probe, arguments
+from benchmarks.contenders.common import arguments, run
 from benchmarks.contenders.plain import RawSsd, draw
 
 
@@ -17,9 +17,8 @@ def main() -> None:
     options.intra_op_num_threads = args.threads
     session = onnxruntime.InferenceSession(args.model, options, providers=["CPUExecutionProvider"])
     ssd = RawSsd(args.manifest)
-    clip, probe = Clip(args.clip, args.fps), Probe()
-    for _ in range(WARM_UP + args.frames):
-        frame, captured_ns = clip.read()
+
+    def step(frame):
         rgb = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
         resized = cv2.resize(rgb, (ssd.side, ssd.side))
         data = (np.float32(resized) - 128) / 128
@@ -27,8 +26,8 @@ def main() -> None:
         logits, boxes = session.run(["logits", "boxes"], {"image": data})
         for number, score, box in ssd.detections(logits[0], boxes[0]):
             draw(frame, ssd.labels[number], score, box)
-        probe.frame(captured_ns)
-    probe.report()
+
+    run(args, step)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import cv2
 
-from benchmarks.contenders.common import WARM_UP, Clip, Probe, arguments
+from benchmarks.contenders.common import arguments, run
 from benchmarks.contenders.plain import RawSsd, draw
 
 
@@ -18,17 +18,16 @@ def main() -> None:
     cv2.setNumThreads(args.threads)
     network = cv2.dnn.readNetFromONNX(args.model)
     ssd = RawSsd(args.manifest)
-    clip, probe = Clip(args.clip, args.fps), Probe()
-    for _ in range(WARM_UP + args.frames):
-        frame, captured_ns = clip.read()
+
+    def step(frame):
         side = (ssd.side, ssd.side)
         blob = cv2.dnn.blobFromImage(frame, 1 / 128, side, (128, 128, 128), swapRB=True)
         network.setInput(blob)
         logits, boxes = network.forward(("logits", "boxes"))
         for number, score, box in ssd.detections(logits[0], boxes[0]):
             draw(frame, ssd.labels[number], score, box)
-        probe.frame(captured_ns)
-    probe.report()
+
+    run(args, step)
 
 
 if __name__ == "__main__":

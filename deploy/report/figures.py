@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Sequence
 
 import matplotlib as mpl
@@ -12,26 +10,13 @@ from matplotlib.figure import Figure
 
 from deploy.report.conclude import pareto_front
 from deploy.report.content import Row
+from pi_detector.report.svg import INK, STYLE, svg_of
 
 # M. Okabe and K. Ito's colours, which colour-blind people tell apart.
 _FRONT, _OTHER = "#009e73", "#56b4e9"
-# Stands for the page's own colour until the file is written.
-_INK = "#010203"
 _PAPER_INK = "#222222"
 _WIDTH_IN = 4.6  # at 10 points readable on a phone, where the figure is as wide as the screen
-_STYLE = {
-    "font.size": 10,
-    "font.family": "sans-serif",
-    "svg.fonttype": "none",
-    "svg.hashsalt": "report",
-    "text.color": _INK,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
+_STYLE = {**STYLE, "svg.hashsalt": "report"}
 
 
 def figures(rows: Sequence[Row]) -> dict[str, str]:
@@ -72,7 +57,7 @@ def _pareto(rows: Sequence[Row]) -> str:
         axes.grid(alpha=0.2)
         axes.margins(0.12)
         _label_at_the_right(axes, rows)
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def _label_at_the_right(axes: Axes, rows: Sequence[Row]) -> None:
@@ -94,7 +79,7 @@ def _label_at_the_right(axes: Axes, rows: Sequence[Row]) -> None:
         axes.annotate(
             row.name, (row.time.ratio, row.metrics.ap50), (right, y), va="center", fontsize=9,
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": _INK, "alpha": 0.3, "linewidth": 0.6,
+            arrowprops={"arrowstyle": "-", "color": INK, "alpha": 0.3, "linewidth": 0.6,
                         "relpos": (0, 0.5), "shrinkA": 2},
         )  # fmt: skip
     axes.set_xlim(right=right)
@@ -114,20 +99,9 @@ def _drop(rows: Sequence[Row]) -> str:
         axes = figure.add_subplot()
         axes.barh(
             [row.name for row in rows], points, xerr=reach, color=_OTHER, height=0.6,
-            error_kw={"ecolor": _INK, "elinewidth": 1, "capsize": 2},
+            error_kw={"ecolor": INK, "elinewidth": 1, "capsize": 2},
         )  # fmt: skip
-        axes.axvline(0, color=_INK, linewidth=0.8)
+        axes.axvline(0, color=INK, linewidth=0.8)
         axes.set_xlabel("points of AP50 lost (95 % interval)")
         axes.grid(axis="x", alpha=0.2)
-        return _svg(figure)
-
-
-def _svg(figure: Figure) -> str:
-    out = io.StringIO()
-    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
-    text = out.getvalue()
-    text = text[text.index("<svg") :]
-    opening, rest = text.split(">", 1)
-    # Without a size of its own it takes that of its place.
-    opening = re.sub(r' (width|height)="[^"]*"', "", opening)
-    return f"{opening}>{rest}".replace(_INK, "currentColor")
+        return svg_of(figure)

@@ -21,8 +21,8 @@ from pi_detector.config.settings import Settings
 from pi_detector.detector.bundle import Bundle
 from pi_detector.detector.detector import Detector
 from pi_detector.detector.runtime import Interpreter
-from pi_detector.events.stage import EventStage
 from pi_detector.frame import ImageArray
+from pi_detector.parts import make_detector, make_stage
 from pi_detector.pipeline import Pipeline
 from pi_detector.records import Result, Timings, detections_record, encode
 from pi_detector.sinks.base import Sink
@@ -33,11 +33,20 @@ Figures = dict[str, float]
 
 
 class _MeteredInterpreter:
-    """An interpreter that sums the processor time of the process during ``invoke``."""
+    """An interpreter that sums processor time during ``invoke``.
 
-    def __init__(self, interpreter: Interpreter) -> None:
+    Args:
+        interpreter: what runs.
+        clock: processor time in seconds, of the process or of the thread that invokes.
+
+    Attributes:
+        cpu_s: the sum; may be set.
+    """
+
+    def __init__(self, interpreter: Interpreter, clock: Callable[[], float]) -> None:
         self.cpu_s = 0.0
         self._interpreter = interpreter
+        self._clock = clock
 
     def allocate_tensors(self) -> None:
         self._interpreter.allocate_tensors()
@@ -52,24 +61,18 @@ class _MeteredInterpreter:
         return self._interpreter.tensor(tensor_index)
 
     def invoke(self) -> None:
-        before_s = time.process_time()
+        before_s = self._clock()
         self._interpreter.invoke()
-        self.cpu_s += time.process_time() - before_s
+        self.cpu_s += self._clock() - before_s
 
 
-class _MeteredDetector(Detector):
-    """A detector that tells what its invokes used.
-
-    Attributes:
-        metered: its interpreter.
-    """
-
-    def __init__(self, bundle: Bundle, settings: Settings) -> None:
-        tracking = settings.tracking
-        share = tracking.low_score_share if tracking.enabled else 1.0
-        super().__init__(bundle, settings.model, settings.detection, low_score_share=share)
-        self.metered = _MeteredInterpreter(self._interpreter)
-        self._interpreter = self.metered
+def metered(
+    detector: Detector, clock: Callable[[], float] = time.process_time
+) -> _MeteredInterpreter:
+    """Have a detector's interpreter sum what its invokes use, by a clock of processor time."""
+    interpreter = _MeteredInterpreter(detector._interpreter, clock)
+    detector._interpreter = interpreter
+    return interpreter
 
 
 class Subject:
@@ -94,7 +97,8 @@ class Subject:
         self._settings = settings
         self._bundle = bundle
         self._images = images
-        self._detector = _MeteredDetector(bundle, settings)
+        self._detector = make_detector(settings, bundle)
+        self._metered = metered(self._detector)
         self._rounds: dict[str, list[float]] = defaultdict(list)
 
     def round(self, frames: int) -> None:
@@ -133,7 +137,7 @@ class Subject:
         """Medians of the stages, one after the other on one thread; the CPU time of an invoke."""
         detector, source = self._detector, MemorySource(self._images)
         times_ms: dict[str, list[float]] = defaultdict(list)
-        detector.metered.cpu_s = 0.0
+        self._metered.cpu_s = 0.0
         for _ in range(frames):
             prepared = detector.prepare(source.read())
             detections, invoke_ms, decode_ms = detector.detect(prepared)
@@ -146,7 +150,7 @@ class Subject:
             times_ms["decode_ms"].append(decode_ms)
             times_ms["encode_ms"].append((time.perf_counter() - started) * 1000)
         medians = {name: statistics.median(values) for name, values in times_ms.items()}
-        return medians | {"invoke_cpu_ms": detector.metered.cpu_s / frames * 1000}
+        return medians | {"invoke_cpu_ms": self._metered.cpu_s / frames * 1000}
 
     def pipeline(self, frames: int, invoke_cpu_ms: float) -> Figures:
         """Throughput, latency and CPU time of the real pipeline, events and records included."""
@@ -154,7 +158,7 @@ class Subject:
         with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
             sinks: list[Sink] = [JsonLinesSink(nowhere), meter]
             detector = self._detector
-            stage = EventStage(self._settings, detector.labels, detector.min_scores)
+            stage = make_stage(self._settings, detector)
             pipeline = Pipeline(MemorySource(self._images), detector, sinks, stage=stage)
             cpu_s, started_s = time.process_time(), time.monotonic()
             counters = pipeline.run(threading.Event(), max_frames=frames)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pi_detector import __version__
 from pi_detector.cli.common import Subparsers, add_command, positive_int, settings_of
+from pi_detector.cli.measuring import measure
 from pi_detector.errors import SinkError, SourceNotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -106,34 +106,21 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _measure(args: argparse.Namespace, settings: Settings) -> Report:
-    from pi_detector.bench import machine
-    from pi_detector.bench.measure import run_rounds
+    from pi_detector.bench.machine import machine_of
     from pi_detector.bench.results import Report
     from pi_detector.clock import utc_now
-    from pi_detector.telemetry import sensors
 
-    before = machine.observe()
-    cores = len(os.sched_getaffinity(0))
-    warnings = machine.warnings_before(before, sensors.cpu_governor(), cores)
-    for warning in warnings:
-        logger.warning("%s", warning)
-    logging.getLogger("pi_detector.events").setLevel(logging.WARNING)
-    subjects = _subjects(args, settings)
-    run_rounds(subjects, args.rounds, args.frames, _progress(args.rounds))
-    after = machine.observe()
-    _measure_starts(subjects, args.starts)
-    late = machine.warnings_after(before, after)
-    for warning in late:
-        logger.warning("%s", warning)
+    done = measure(lambda: _subjects(args, settings), args.rounds, args.frames)
+    _measure_starts(done.subjects, args.starts)
     return Report(
         pi_detector=__version__,
         time=utc_now(),
-        machine=machine.machine_of(before, after),
+        machine=machine_of(done.before, done.after),
         rounds=args.rounds,
         frames_a_round=args.frames,
         source=args.source or "demo",
-        warnings=warnings + late,
-        cases=[subject.case() for subject in subjects],
+        warnings=done.warnings,
+        cases=[subject.case() for subject in done.subjects],
     )
 
 
@@ -204,13 +191,6 @@ def _print_comparison(new: Report, old: Report) -> None:
             case = row.case
             print(f"{case}, new / old")
         print(f"  {row.figure:<22} {row.ratio:>9.3f}  {row.verdict}")
-
-
-def _progress(rounds: int) -> Callable[[int], None]:
-    def tell(number: int) -> None:
-        logger.info("%s", f"round {number} of {rounds}" if number else "warming up")
-
-    return tell
 
 
 def _read(path: Path) -> Report:

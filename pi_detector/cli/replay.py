@@ -83,8 +83,8 @@ def run(args: argparse.Namespace) -> int:
     import msgspec
 
     from pi_detector.detector.bundle import load_model
-    from pi_detector.detector.detector import Detector
     from pi_detector.events.stage import EventStage
+    from pi_detector.parts import make_detector
     from pi_detector.records import Result
     from pi_detector.sinks.stdout import JsonLinesSink
     from pi_detector.sources.video import VideoSource
@@ -92,10 +92,7 @@ def run(args: argparse.Namespace) -> int:
     source = VideoSource(
         args.path, msgspec.structs.replace(settings.source, loop=False), starts_at=args.start
     )
-    share = settings.tracking.low_score_share if settings.tracking.enabled else 1.0
-    detector = Detector(
-        load_model(settings.model), settings.model, settings.detection, low_score_share=share
-    )
+    detector = make_detector(settings, load_model(settings.model))
     stage = EventStage(
         settings,
         detector.labels,
@@ -125,10 +122,10 @@ def replayed(
     source: Source, detector: Detector, stage: EventStage, settings: Settings
 ) -> Iterator[Publication]:
     """What is published of a source, frame by frame, and of its end."""
-    from pi_detector.events.motion import MotionGate
     from pi_detector.look import look
+    from pi_detector.parts import make_gate
 
-    gate = MotionGate(settings.motion) if settings.motion.enabled else None
+    gate = make_gate(settings)
     source.open(detector.input_size)
     now_ns, now_at = 0, _START
     try:

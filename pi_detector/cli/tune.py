@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pi_detector.cli.common import Subparsers, add_command, positive_int, read_settings, settings_of
+from pi_detector.cli.measuring import measure
 from pi_detector.errors import ConfigError, UnfitMachineError
 
 if TYPE_CHECKING:
     from pi_detector.bench.choose import Choice
+    from pi_detector.bench.measure import Subject
     from pi_detector.bench.results import Case
     from pi_detector.config.settings import Settings
 
@@ -117,24 +119,26 @@ def _check_machine(*, anyway: bool) -> None:
 
 
 def _measure(args: argparse.Namespace, settings: Settings) -> list[Case]:
-    import msgspec
-
-    from pi_detector.bench import machine
-    from pi_detector.bench.frames import load_frames
-    from pi_detector.bench.measure import Subject, run_rounds
-    from pi_detector.detector.bundle import load_model
-    from pi_detector.detector.runtime import choose_runtime, installed_runtimes
-    from pi_detector.telemetry import sensors
+    from pi_detector.detector.runtime import choose_runtime
 
     choose_runtime("auto")  # says what to install where there is none
-    cores = len(os.sched_getaffinity(0))
-    before = machine.observe()
-    for warning in machine.warnings_before(before, sensors.cpu_governor(), cores):
-        logger.warning("%s", warning)
-    logging.getLogger("pi_detector.events").setLevel(logging.WARNING)
+    done = measure(lambda: _subjects(settings), args.rounds, args.frames)
+    return [subject.case() for subject in done.subjects]
+
+
+def _subjects(settings: Settings) -> list[Subject]:
+    """Every runtime, with every number of threads."""
+    import msgspec
+
+    from pi_detector.bench.frames import load_frames
+    from pi_detector.bench.measure import Subject
+    from pi_detector.detector.bundle import load_model
+    from pi_detector.detector.runtime import installed_runtimes
+
     bundle = load_model(settings.model)
     images = load_frames("", (settings.source.width, settings.source.height))
-    subjects = [
+    cores = len(os.sched_getaffinity(0))
+    return [
         Subject(
             bundle,
             msgspec.structs.replace(
@@ -146,17 +150,6 @@ def _measure(args: argparse.Namespace, settings: Settings) -> list[Case]:
         for runtime in installed_runtimes()
         for threads in range(1, min(cores, _MAX_THREADS) + 1)
     ]
-    run_rounds(
-        subjects,
-        args.rounds,
-        args.frames,
-        lambda number: logger.info(
-            "%s", f"round {number} of {args.rounds}" if number else "warming up"
-        ),
-    )
-    for warning in machine.warnings_after(before, machine.observe()):
-        logger.warning("%s", warning)
-    return [subject.case() for subject in subjects]
 
 
 def _values(cases: list[Case], choice: Choice) -> dict[str, str | int]:

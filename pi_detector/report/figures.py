@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC
@@ -17,27 +16,17 @@ from matplotlib.patches import Patch
 
 from pi_detector.report.content import Comparison, Report, Start
 from pi_detector.report.series import Series
+from pi_detector.report.svg import INK, STYLE, svg_of
 from pi_detector.telemetry.histogram import GAMMA, Buckets
 
 # After M. Okabe and K. Ito's colours, which colour-blind people tell apart; blue is lighter, for
 # dark pages.
 _BLUE, _SKY, _RED, _GREEN = "#2f86c5", "#8cc8ec", "#d55e00", "#009e73"
 _ORANGE, _PURPLE = "#e69f00", "#cc79a7"
-# Stands for the page's own colour until the figure is text.
-_INK = "#010203"
 _WIDTH_IN = 9.0
-_STYLE: dict[Any, Any] = {
-    "font.size": 10,
-    "font.family": "sans-serif",
-    "svg.fonttype": "none",
+_STYLE = {
+    **STYLE,
     "text.parse_math": False,
-    "text.color": _INK,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
     "path.simplify": True,
     "path.simplify_threshold": 0.3,
 }
@@ -60,7 +49,7 @@ def fleet(report: Report, series: Mapping[str, Series]) -> str:
         axes.plot(
             _days([start.time.timestamp() for start in boots]),
             [names.index(start.device) - 0.45 for start in boots],
-            linestyle="", marker="v", markersize=4, color=_INK,
+            linestyle="", marker="v", markersize=4, color=INK,
         )  # fmt: skip
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(names) - 0.4, -0.75)
@@ -70,7 +59,7 @@ def fleet(report: Report, series: Mapping[str, Series]) -> str:
         patches = [
             Patch(color=colour, alpha=alpha, label=label) for label, colour, alpha in _STATES
         ]
-        boot = mpl.lines.Line2D([], [], linestyle="", marker="v", color=_INK, label="boot")
+        boot = mpl.lines.Line2D([], [], linestyle="", marker="v", color=INK, label="boot")
         figure.legend(
             handles=[*patches, boot], loc="outside upper left", ncols=4, frameon=False,
             fontsize=9, handlelength=1.2, columnspacing=1.2,
@@ -165,7 +154,7 @@ def _mark_starts(axes: Axes, starts: Sequence[Start]) -> None:
     for start in starts:
         style = "-" if start.kind == "boot" else ":"
         axes.axvline(
-            _days(start.time.timestamp()), color=_INK, linewidth=0.7, alpha=0.6, linestyle=style
+            _days(start.time.timestamp()), color=INK, linewidth=0.7, alpha=0.6, linestyle=style
         )
 
 
@@ -247,15 +236,11 @@ def _time_axis(axes: Axes, report: Report) -> None:
 
 
 def _svg(figure: Figure, name: str) -> str:
-    out = io.StringIO()
-    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
-    text = out.getvalue()
-    text = text[text.index("<svg") :]
-    opening, rest = text.split(">", 1)
-    # Without a size of its own it takes that of its place; a page knows the namespaces.
-    opening = re.sub(r' (width|height|xmlns(:\w+)?|version)="[^"]*"', "", opening)
+    opening, rest = svg_of(figure).split(">", 1)
+    # A page knows the namespaces.
+    opening = re.sub(r' (xmlns(:\w+)?|version)="[^"]*"', "", opening)
     rest = re.sub(r"\s*<metadata>.*?</metadata>", "", rest, flags=re.DOTALL)
     # Figures share a page: each needs names of its own.
     key = re.sub(r"\W", "-", name)
     rest = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{key}-", rest)
-    return f"{opening}>{rest}".replace(_INK, "currentColor")
+    return f"{opening}>{rest}"

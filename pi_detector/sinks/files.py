@@ -108,6 +108,15 @@ def write_whole(path: Path, data: bytes, *, durable: bool = False, mode: int | N
         raise unwritable(path.parent, error) from error
 
 
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def unfinished_path(path: Path) -> Path:
     """Where a file is written until it is complete: in the same folder, hidden."""
     return path.with_name(f".{path.name}{_PART_SUFFIX}")

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from pi_detector.sinks.files import finished_name, unfinished_path
+from pi_detector.sinks.files import finished_name, sync_folder, unfinished_path
 
 log = logging.getLogger(__name__)
 
@@ -133,19 +133,11 @@ def compress_file(path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         aside.replace(target)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError:
         aside.unlink(missing_ok=True)
         raise
     path.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _is_ours(name: str) -> bool:

@@ -133,12 +133,8 @@ class PerformanceMonitor:
         """
         self._stopping = True
         self._woken.set()
-        if self._worker is None:
-            return
-        if not self._worker.join(deadline):
+        if self._worker is not None and not self._worker.finish(deadline):
             log.warning("a sensor of this machine does not answer")
-        elif self._worker.error is not None:
-            raise self._worker.error
 
     def _run(self) -> None:
         begin = self._begin()

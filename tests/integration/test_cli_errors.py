@@ -3,28 +3,14 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from command import pi_detector
 
 STREET = Path(__file__).parents[2] / "models/street"
-
-
-def pi_detector(
-    *args: object, env: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if "PI_DETECTOR" not in name}
-    return subprocess.run(
-        [sys.executable, "-m", "pi_detector", *map(str, args)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=clean | (env or {}),
-    )
 
 
 def assert_error(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:

@@ -8,9 +8,11 @@ import re
 import subprocess
 import sys
 from datetime import datetime
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
+import command
 import pytest
 from field_records import performance, write_log
 
@@ -20,19 +22,7 @@ from field_logs import START, Truth, histogram_of, write_fleet
 
 from pi_detector.telemetry.histogram import Histogram
 
-
-def pi_detector(
-    *args: object, env: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if "PI_DETECTOR" not in name}
-    return subprocess.run(
-        [sys.executable, "-m", "pi_detector", *map(str, args)],
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-        env=clean | (env or {}),
-    )
+pi_detector = partial(command.pi_detector, timeout_s=110)
 
 
 @pytest.fixture(scope="module")

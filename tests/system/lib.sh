@@ -1,5 +1,9 @@
 # shellcheck shell=bash
-# What the scripts of tests/system share. They set `label`, the start of their messages.
+# What the scripts of tests/system share. They set `label`, the start of their messages. PYTHON is
+# the interpreter of the tests.
+
+checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+python=${PYTHON:-$checkout/.venv/bin/python}
 
 say() { echo "${label:?}: $*" >&2; }
 
@@ -19,4 +23,10 @@ need_tools() {
         PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
     done
     [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
+}
+
+# Run tests instead of this script. usage: run_pytest PYTEST-ARGUMENT...
+run_pytest() {
+    cd "$checkout" || exit
+    exec "$python" -m pytest "$@"
 }

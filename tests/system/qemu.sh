@@ -6,8 +6,6 @@
 # all that the guest does.
 
 system=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck disable=SC2034 # for the scripts that source this
-checkout=$(cd "$system/../.." && pwd)
 # shellcheck source=tests/system/lib.sh
 . "$system/lib.sh"
 label=$(basename "$(cd "$(dirname "$0")" && pwd)")

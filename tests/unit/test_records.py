@@ -29,6 +29,16 @@ unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]
 
 LABELS = {1: "person", 2: "bicycle"}
 
+ANY_ROWS = st.lists(
+    st.tuples(
+        *(st.floats(-5, 645, width=32) for _ in range(4)),
+        st.floats(0, 1, width=32),
+        st.integers(0, 99),
+    ),
+    max_size=5,
+)
+"""Of detections: x1, y1, x2, y2, score, class id."""
+
 
 def a_result(detections: Detections | None = None, **changes: Any) -> Result:
     frame = {
@@ -110,16 +120,7 @@ def test_a_file_name_that_is_not_utf8_is_published_escaped() -> None:
 
 
 @unhurried
-@given(
-    st.lists(
-        st.tuples(
-            *(st.floats(-5, 645, width=32) for _ in range(4)),
-            st.floats(0, 1, width=32),
-            st.integers(0, 99),
-        ),
-        max_size=5,
-    )
-)
+@given(ANY_ROWS)
 def test_any_detections_give_a_valid_record_that_decodes(rows: list[Any]) -> None:
     record = detections_record(a_result(found(*rows)))
     assert len(published(record)["detections"]) == len(rows)

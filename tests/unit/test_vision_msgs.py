@@ -11,15 +11,12 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from test_records import a_result, found
+from hypothesis import given
+from test_records import ANY_ROWS, a_result, found, unhurried
 
 from pi_detector.geometry import Detections
 from pi_detector.records import detections_record
 from pi_detector.vision_msgs import encode, json_schema
-
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 # Fields by message, as the definitions of ROS 2 Humble and Jazzy have them (std_msgs,
 # geometry_msgs, builtin_interfaces, and vision_msgs 4).
@@ -125,16 +122,7 @@ def test_the_stamp_is_exact(moment: datetime, sec: int, nanosec: int) -> None:
 
 
 @unhurried
-@given(
-    st.lists(
-        st.tuples(
-            *(st.floats(-5, 645, width=32) for _ in range(4)),
-            st.floats(0, 1, width=32),
-            st.integers(0, 99),
-        ),
-        max_size=5,
-    )
-)
+@given(ANY_ROWS)
 def test_any_detections_give_a_valid_message(rows: list[Any]) -> None:
     assert len(message(found(*rows))["detections"]) == len(rows)
 

@@ -13,8 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pi_detector.errors import SinkError
-from pi_detector.sinks.files import unfinished_path, unwritable
-from pi_detector.sinks.recordings.layout import sync_folder
+from pi_detector.sinks.files import sync_folder, unfinished_path, unwritable
 
 BATCH_BYTES = 512 * 1024
 BATCH_S = 5.0

@@ -8,7 +8,6 @@ power goes. A file ``.keep`` beside it protects the event.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -18,7 +17,7 @@ from typing import Literal
 import msgspec
 
 from pi_detector.records import EventRecord, Seconds, UtcTime
-from pi_detector.sinks.files import output_path, write_whole
+from pi_detector.sinks.files import output_path, sync_folder, write_whole
 
 INDEX_NAME = "index.sqlite"
 CLIP, SNAPSHOT, CLEAN, THUMBNAIL = ".mp4", ".jpg", ".clean.jpg", ".thumb.jpg"
@@ -126,15 +125,6 @@ def read_sidecar(root: Path, path: str) -> Entry | None:
         return None
     trusted = entry.path == path and all(is_media_path(media.path) for media in entry.files)
     return entry if trusted else None
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def parent(path: str) -> str:

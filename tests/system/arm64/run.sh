@@ -4,7 +4,6 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-checkout=$(cd "$here/../../.." && pwd)
 # shellcheck source=tests/system/lib.sh
 . "$here/../lib.sh"
 suite=${SUITE:-bookworm}

@@ -2,9 +2,8 @@
 # What the tests on machines with a real systemd need: a Debian, the package, pytest. Read by their
 # run.sh after lib.sh; it sets `name`, of the tests. SUITE is bookworm (default) or trixie.
 
-checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
+: "${checkout:?}" "${python:?}" # of lib.sh
 suite=${SUITE:-bookworm}
-python=${PYTHON:-$checkout/.venv/bin/python}
 work=$checkout/build/${name:?}-$suite
 # shellcheck disable=SC2034 # for say
 label="$name $suite"

@@ -3,15 +3,12 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-checkout=$(cd "$here/../../.." && pwd)
 # shellcheck source=tests/system/lib.sh
 . "$here/../lib.sh"
 label=metrics
-python=${PYTHON:-$checkout/.venv/bin/python}
 
 need_tools prometheus:prometheus promtool:prometheus \
 	prometheus-node-exporter:prometheus-node-exporter \
 	mosquitto:mosquitto mosquitto_passwd:mosquitto
 
-cd "$checkout"
-exec "$python" -m pytest -q "$here" "$@"
+run_pytest -q "$here" "$@"

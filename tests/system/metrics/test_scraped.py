@@ -9,26 +9,21 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
-
-from pi_detector.config.settings import Settings
-from pi_detector.service import Service
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 PATIENCE_S = 60.0
 RATE_INTERVAL = "30s"
+DETECTORS = ("door", "yard")
 
 
 def free_port() -> int:
@@ -50,8 +45,6 @@ class Watched:
     """Everything that runs for these tests."""
 
     prometheus: str
-    exporter: str
-    served: str
     textfiles: Path
     daemons: dict[str, subprocess.Popen[bytes]]
 
@@ -82,48 +75,6 @@ def answers(url: str) -> bool:
     return True
 
 
-class Metrics(BaseHTTPRequestHandler):
-    """Serves what a service tells."""
-
-    service: Service
-
-    def do_GET(self) -> None:
-        exposition = self.service.exposition
-        assert exposition is not None
-        body, content_type = exposition()
-        self.send_response(200)
-        self.send_header("Content-Type", content_type)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Keep standard error for what fails."""
-
-
-def settings_for(textfile: Path, detector: str) -> dict[str, Any]:
-    return {
-        "source": {"uri": "demo:", "fps": 5},
-        "output": {"stdout": "none"},
-        "telemetry": {"interval_s": 2},
-        "metrics": {"textfile": str(textfile), "interval_s": 1, "detector": detector},
-    }
-
-
-def serve(stack: ExitStack, folder: Path) -> int:
-    """A service in this process, which answers over HTTP. Returns the port."""
-    settings = msgspec.convert(settings_for(folder / "served.prom", ""), Settings)
-    service, stop = Service(lambda: settings, {}), threading.Event()
-    run = threading.Thread(target=service.run, args=(stop,))
-    run.start()
-    stack.callback(run.join, PATIENCE_S)
-    stack.callback(stop.set)
-    handler = type("Handler", (Metrics,), {"service": service})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    stack.callback(server.shutdown)
-    return int(server.server_address[1])
-
-
 def start(stack: ExitStack, *command: str | Path) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
         list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -133,13 +84,24 @@ def start(stack: ExitStack, *command: str | Path) -> subprocess.Popen[bytes]:
     return process
 
 
-def start_daemon(stack: ExitStack, folder: Path, name: str) -> subprocess.Popen[bytes]:
+def start_daemon(stack: ExitStack, **sections: dict[str, object]) -> subprocess.Popen[bytes]:
+    settings = {
+        "source": {"uri": "demo:", "fps": 5},
+        "output": {"stdout": "none"},
+        "telemetry": {"interval_s": 2},
+        **sections,
+    }
     overrides = [
         f"--set={section}.{key}={value}"
-        for section, values in settings_for(folder / f"pi-detector-{name}.prom", name).items()
+        for section, values in settings.items()
         for key, value in values.items()
     ]
     return start(stack, sys.executable, "-m", "pi_detector", "run", *overrides)
+
+
+def filed(folder: Path, name: str) -> dict[str, object]:
+    """The settings of metrics in a file."""
+    return {"textfile": folder / f"pi-detector-{name}.prom", "interval_s": 1, "detector": name}
 
 
 def start_prometheus(stack: ExitStack, folder: Path, served: int, exporter: int) -> str:
@@ -169,8 +131,9 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     textfiles = folder / "textfiles"
     textfiles.mkdir()
     with ExitStack() as stack:
-        served, exporter = serve(stack, folder), free_port()
-        daemons = {name: start_daemon(stack, textfiles, name) for name in ("door", "yard")}
+        served, exporter = free_port(), free_port()
+        start_daemon(stack, web={"enabled": "true", "port": served})
+        daemons = {name: start_daemon(stack, metrics=filed(textfiles, name)) for name in DETECTORS}
         start(
             stack,
             "prometheus-node-exporter",
@@ -182,8 +145,6 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         prometheus = start_prometheus(stack, folder / "prometheus", served, exporter)
         found = Watched(
             prometheus,
-            f"http://127.0.0.1:{exporter}",
-            f"http://127.0.0.1:{served}/metrics",
             textfiles,
             daemons,
         )

@@ -3,13 +3,10 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-checkout=$(cd "$here/../../.." && pwd)
 # shellcheck source=tests/system/lib.sh
 . "$here/../lib.sh"
 label=mqtt
-python=${PYTHON:-$checkout/.venv/bin/python}
 
 need_tools mosquitto:mosquitto mosquitto_passwd:mosquitto openssl:openssl
 
-cd "$checkout"
-exec "$python" -m pytest -q -s "$here" "$@"
+run_pytest -q -s "$here" "$@"

@@ -3,16 +3,13 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-checkout=$(cd "$here/../../.." && pwd)
 # shellcheck source=tests/system/lib.sh
 . "$here/../lib.sh"
 label=rtsp
-python=${PYTHON:-$checkout/.venv/bin/python}
 
 packages=(python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base
 	gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly)
 
 dpkg --status "${packages[@]}" >/dev/null 2>&1 || install_packages "${packages[@]}"
 
-cd "$checkout"
-exec "$python" -m pytest -q -s "$here" "$@"
+run_pytest -q -s "$here" "$@"

@@ -5,7 +5,6 @@ set -euo pipefail
 # shellcheck source=tests/system/qemu.sh
 . "$(dirname "$0")/../qemu.sh"
 
-python=${PYTHON:-$checkout/.venv/bin/python}
 [ -x "$python" ] || { say "no $python: 'make run' makes it, or name one in PYTHON"; exit 66; }
 need_tools "${qemu_tools[@]}"
 get_kernel

@@ -7,7 +7,6 @@ set -euo pipefail
 # shellcheck source=tests/system/trixie.sh
 . "$(dirname "$0")/../trixie.sh"
 
-python=${PYTHON:-$checkout/.venv/bin/python}
 [ -x "$python" ] || { say "no $python: 'make run' makes it, or name one in PYTHON"; exit 66; }
 need_tools "${qemu_tools[@]}"
 get_trixie "$python"

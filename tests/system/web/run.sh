@@ -3,13 +3,10 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-checkout=$(cd "$here/../../.." && pwd)
 # shellcheck source=tests/system/lib.sh
 . "$here/../lib.sh"
 label=web
-python=${PYTHON:-$checkout/.venv/bin/python}
 
 need_tools chromium:chromium
 
-cd "$checkout"
-exec "$python" -m pytest -q -s "$here" "$@"
+run_pytest -q -s "$here" "$@"

@@ -1,0 +1,64 @@
+"""How ``bench`` and ``tune`` measure: cases in turn, with warnings of what spoils it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pi_detector.bench.machine import Moment
+    from pi_detector.bench.measure import Subject
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What came of it.
+
+    Attributes:
+        subjects: the cases, with their figures.
+        before: the machine, before the first round.
+        after: the machine, after the last one.
+        warnings: of what spoilt it; they are logged already.
+    """
+
+    subjects: list[Subject]
+    before: Moment
+    after: Moment
+    warnings: list[str]
+
+
+def measure(make_subjects: Callable[[], list[Subject]], rounds: int, frames: int) -> Measured:
+    """Measure all cases in turn, round by round.
+
+    Args:
+        make_subjects: gives the cases.
+        rounds: that count.
+        frames: a round.
+    """
+    from pi_detector.bench import machine
+    from pi_detector.bench.measure import run_rounds
+    from pi_detector.telemetry import sensors
+
+    def tell(number: int) -> None:
+        logger.info("%s", f"round {number} of {rounds}" if number else "warming up")
+
+    before = machine.observe()
+    cores = len(os.sched_getaffinity(0))
+    warnings = _told(machine.warnings_before(before, sensors.cpu_governor(), cores))
+    logging.getLogger("pi_detector.events").setLevel(logging.WARNING)
+    subjects = make_subjects()
+    run_rounds(subjects, rounds, frames, tell)
+    after = machine.observe()
+    warnings += _told(machine.warnings_after(before, after))
+    return Measured(subjects, before, after, warnings)
+
+
+def _told(warnings: list[str]) -> list[str]:
+    for warning in warnings:
+        logger.warning("%s", warning)
+    return warnings
