@@ -27,6 +27,8 @@ class OutputSettings(Section, frozen=True):
         log: folder for records in rotated JSON Lines files; empty for none. In paths `$NAME` is an
             environment variable, such as `$LOGS_DIRECTORY` of a service.
         log_mb: size of all log files together, in MiB; the oldest are deleted.
+        log_mb_per_day: at most this much is written in a day (UTC), in MiB, which spares the card;
+            records beyond it are left out, those of frames first. 0 for no limit.
         log_detections: also log the records of frames with detections, which are many.
         log_compress: compress log files that are full, to `.jsonl.zst`.
     """
@@ -42,6 +44,7 @@ class OutputSettings(Section, frozen=True):
     video: str = ""
     log: str = ""
     log_mb: Annotated[int, msgspec.Meta(ge=1, le=1000000)] = 64
+    log_mb_per_day: Annotated[int, msgspec.Meta(ge=0, le=1000000)] = 256
     log_detections: bool = False
     log_compress: bool = True
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pi_detector.errors import SinkError
 from pi_detector.records import Publication, Result, StatusRecord, detections_record, encode
+from pi_detector.sinks.daily import DailyBytes
 from pi_detector.sinks.files import prepare_folder, unwritable
 from pi_detector.sinks.segments import Segments
 
@@ -28,6 +29,8 @@ class RecordLogSink:
     Args:
         folder: made where it does not exist.
         most_bytes: of all files together.
+        most_daily_bytes: written in a day; records beyond it are left out, and counted in the log.
+            None sets no bound.
         detections: also keep the records of frames in which something was found.
         compress: compress files that are full.
     """
@@ -40,10 +43,12 @@ class RecordLogSink:
         folder: str | Path,
         *,
         most_bytes: int,
+        most_daily_bytes: int | None = None,
         detections: bool = False,
         compress: bool = True,
     ) -> None:
         self._folder = Path(folder)
+        self._daily = DailyBytes(most_daily_bytes, str(folder))
         self._segments = Segments(self._folder, most_bytes=most_bytes, compress=compress)
         self._detections = detections
         self._file: Path | None = None
@@ -57,6 +62,7 @@ class RecordLogSink:
         self._batch_s = time.monotonic()
         try:
             self._segments.start(names)
+            self._daily.start(self._segments.paths())
             self._file = self._segments.last()
             self._written = 0 if self._file is None else self._file.stat().st_size
         except OSError as error:
@@ -69,21 +75,22 @@ class RecordLogSink:
             SinkError: the batch cannot be written; it is tried again with the next record.
         """
         if not isinstance(item, Result):
-            self._add(encode(item))
+            self._add(encode(item), of_frame=False)
         elif self._detections and len(item.detections):
-            self._add(encode(detections_record(item)))
+            self._add(encode(detections_record(item)), of_frame=True)
         is_due = time.monotonic() - self._batch_s >= _BATCH_S
         if is_due or len(self._waiting) >= _BATCH_BYTES or isinstance(item, StatusRecord):
             self._write()
 
     def close(self) -> None:
         """Write what waits. Raises SinkError."""
+        self._waiting += self._daily.end()
         self._write()
 
-    def _add(self, line: bytes) -> None:
+    def _add(self, line: bytes, *, of_frame: bool) -> None:
         if len(self._waiting) + len(line) > _MOST_WAITING_BYTES:
             raise SinkError(f"{self._folder}: {len(self._waiting)} bytes of records wait already")
-        self._waiting += line
+        self._waiting += self._daily.let_through(line, of_frame=of_frame)
 
     def _write(self) -> None:
         self._batch_s = time.monotonic()

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pi_detector.sinks.mqtt.sink import MqttSink
     from pi_detector.sinks.web.sink import WebSink
 
+_MIB = 1024 * 1024
+
 
 def make_sinks(settings: OutputSettings) -> list[Sink]:
     """The sinks of a run, none of them started.
@@ -50,7 +52,8 @@ def make_sinks(settings: OutputSettings) -> list[Sink]:
         sinks.append(
             RecordLogSink(
                 output_path(settings.log),
-                most_bytes=settings.log_mb * 1024 * 1024,
+                most_bytes=settings.log_mb * _MIB,
+                most_daily_bytes=settings.log_mb_per_day * _MIB or None,
                 detections=settings.log_detections,
                 compress=settings.log_compress,
             )

@@ -65,6 +65,10 @@ class Segments:
             (self._folder / name).unlink()
         self._names = sorted(ours - copies, key=_number)
 
+    def paths(self) -> list[Path]:
+        """All files, oldest first."""
+        return [self._folder / name for name in self._names]
+
     def last(self) -> Path | None:
         """The file to go on with, or None where the last one is complete, or cut off in a line."""
         if not self._names or self._names[-1].endswith(_SUFFIX):

@@ -10,6 +10,7 @@ import random
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from test_sinks_stdout import a_result, environment
 from pi_detector.errors import SinkError
 from pi_detector.geometry import Detections
 from pi_detector.records import encode, status_record
+from pi_detector.sinks import daily
 from pi_detector.sinks.log import RecordLogSink
 
 MIB = 1024 * 1024
@@ -216,6 +218,67 @@ def test_a_full_disk_cuts_no_line_and_loses_none(tmp_path: Path):
     )
     assert int(done.stdout) > 5
     assert [line["name"] for line in lines_of(tmp_path)] == [f"camera {n}" for n in range(21)]
+
+
+def a_day(monkeypatch: pytest.MonkeyPatch, day: int) -> None:
+    now = datetime(2026, 7, day, 12, tzinfo=UTC)
+    monkeypatch.setattr(daily, "utc_now", lambda: now)
+
+
+def test_what_a_day_has_no_room_for_is_left_out_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    a_day(monkeypatch, 1)
+    sink = RecordLogSink(tmp_path, most_bytes=MIB, most_daily_bytes=20_000, detections=True)
+    sink.start()
+    for number in range(200):
+        sink.handle(a_result(number))
+    for number in range(100):
+        sink.handle(a_status(number))
+    written = sum(file.stat().st_size for file in tmp_path.iterdir())
+    assert 19_000 < written < 20_000 + 2 * 400  # what tells of it comes on top
+    first = lines_of(tmp_path)
+    frames = [line["sequence"] for line in first if line["type"] == "detections"]
+    kept = [line["name"] for line in first if line.get("part") == "source"]
+    assert frames == list(range(len(frames)))
+    assert kept == [f"camera {number}" for number in range(len(kept))]
+    assert len(frames) > 20
+    assert len(kept) > 10
+    said = [line["reason"] for line in first if line.get("state") == "limited"]
+    assert said == [
+        f"{what} are left out until 00:00 UTC: output.log_mb_per_day is reached"
+        for what in ("records of frames", "records")
+    ]
+
+    a_day(monkeypatch, 2)
+    sink.handle(a_result(200))
+    sink.handle(a_status(100))
+    (over, frame, status) = lines_of(tmp_path)[len(first) :]
+    assert (over["state"], over["lost"]) == ("live", 200 - len(frames) + 100 - len(kept))
+    assert (frame["sequence"], status["name"]) == (200, "camera 100")
+    assert f"{over['lost']} records were left out" in caplog.text
+
+
+def test_a_restart_does_not_begin_the_day_anew(tmp_path: Path):
+    for _ in range(5):
+        sink = RecordLogSink(tmp_path, most_bytes=MIB, most_daily_bytes=10_000)
+        sink.start()
+        for number in range(100):
+            sink.handle(a_status(number))
+        sink.close()
+    ends = [line for line in lines_of(tmp_path) if line["state"] == "stopped"]
+    lost = [line["lost"] for line in ends]
+    assert 50 < lost[0] < 100
+    assert lost[1:] == [100] * 4
+    assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 10_000 + 10 * 400
+
+
+def test_without_a_limit_a_day_takes_all(tmp_path: Path):
+    sink = RecordLogSink(tmp_path, most_bytes=MIB)
+    sink.start()
+    for number in range(100):
+        sink.handle(a_status(number))
+    assert len(lines_of(tmp_path)) == 100
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path):

@@ -1,0 +1,86 @@
+"""How much a record log may write in a day."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from pi_detector.clock import utc_now
+from pi_detector.records import State, encode, status_record
+
+log = logging.getLogger(__name__)
+
+_FRAMES_SHARE = 0.75
+"""Records of frames may take this much of the allowance: the rest is for what is rarer."""
+
+
+class DailyBytes:
+    """The allowance of a day, which ends at midnight UTC.
+
+    What exceeds it is left out. The log itself tells from when, and at the next day or its end how
+    many records that were: status records of the sink, `limited` and then `live` or `stopped`.
+
+    Args:
+        most: bytes a day; None allows all.
+        name: of the log, for messages.
+    """
+
+    def __init__(self, most: int | None, name: str) -> None:
+        self._most, self._name = most, name
+        self._day: date = utc_now().date()
+        self._written = 0
+        self._left_out = 0
+        self._told = ""
+
+    def start(self, files: Iterable[Path]) -> None:
+        """Count what earlier runs wrote today. Raises OSError."""
+        found = [file.stat() for file in files]
+        today = [
+            status.st_size
+            for status in found
+            if datetime.fromtimestamp(status.st_mtime, UTC).date() == self._day
+        ]
+        # A sink that was down starts anew, and knows more than its compressed files tell.
+        self._written = max(self._written, sum(today))
+
+    def let_through(self, line: bytes, *, of_frame: bool) -> bytes:
+        """What is to be written instead of a record's line: it, nothing, or a word about that."""
+        if self._most is None:
+            return line
+        told = self._new_day()
+        limit = self._most * _FRAMES_SHARE if of_frame else self._most
+        if self._written + len(line) > limit:
+            self._left_out += 1
+            told += self._tell("records of frames" if of_frame else "records")
+        else:
+            told += line
+        self._written += len(told)
+        return told
+
+    def _new_day(self) -> bytes:
+        today = utc_now().date()
+        if today == self._day:
+            return b""
+        self._day, self._written, self._told = today, 0, ""
+        return self._account("live")
+
+    def end(self) -> bytes:
+        """What is to be written last."""
+        return self._account("stopped")
+
+    def _account(self, state: State) -> bytes:
+        lost, self._left_out = self._left_out, 0
+        if not lost:
+            return b""
+        log.warning("%s: %d records were left out", self._name, lost)
+        return encode(status_record("sink", "log", state, lost=lost))
+
+    def _tell(self, what: str) -> bytes:
+        if self._told in (what, "records"):
+            return b""
+        self._told = what
+        reason = f"{what} are left out until 00:00 UTC: output.log_mb_per_day is reached"
+        log.warning("%s: %s", self._name, reason)
+        return encode(status_record("sink", "log", "limited", reason=reason))
