@@ -16,7 +16,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run install deb test lint format pytest test-tflite test-deploy model fuzz \
+.PHONY: help run install deb test lint format pytest test-tflite test-deploy model model-small fuzz \
 	test-system test-v4l2 test-uvc test-picamera2 test-vm test-service test-rtsp test-mqtt test-metrics test-web test-fleet \
 	soak kill-test bench clean
 
@@ -66,27 +66,38 @@ test-deploy: $(DEPLOY_VENV)/.dev  ## tests of training and packaging; installs 2
 # DATA has train.json, train/, val.json, val/. WARM_START is the bundle to fine-tune, or a quantized
 # ImageNet MobileNetV2 to begin from. TEACHERS (MODEL or MODEL:LABELS) are detectors that fill
 # classes which nobody annotated in a photo. RUN keeps what is made on the way; an interrupted
-# training goes on where it stopped. REPORT_ARGS are further options of the report.
+# training goes on where it stopped. TRAIN_ARGS and REPORT_ARGS are further options.
 WARM_START ?= models/street
 TEACHERS ?= models/street
-PHASES ?= 224x6,300x9
-RUN ?= runs/street
+RUN ?= runs/$@
+TRAIN_ARGS ?=
 REPORT_ARGS ?=
 DEPLOY = $(DEPLOY_VENV)/bin/python -m deploy
 TRAINED_ON = --data $(DATA) --annotations $(RUN)/train.json
+STREET_ABOUT = Persons, bicycles, cars, motorcycles, buses and trucks in the street
 
-model: $(DEPLOY_VENV)/.dev  ## build the bundled model from photos; an hour or more, and 2.3 GB
-	@test -n "$(DATA)" || { echo "say where the photos are: make model DATA=DIR" >&2; exit 1; }
-	test -f $(RUN)/train.json || $(DEPLOY) pseudo-label --data $(DATA) \
-		$(foreach teacher,$(TEACHERS),--teacher $(teacher)) --out $(RUN)/train.json
-	$(DEPLOY) train $(TRAINED_ON) --warm-start $(WARM_START) --phases $(PHASES) --out $(RUN)
-	$(DEPLOY) qat $(TRAINED_ON) --checkpoint $(RUN)/last.pt --out $(RUN)/qat
-	$(DEPLOY) build $(TRAINED_ON) --checkpoint $(RUN)/last.pt --qat $(RUN)/qat --work $(RUN)/build \
-		--out models/street
+# The phases of training, and the bundle's name, version and description.
+define train-and-build
+@test -n "$(DATA)" || { echo "say where the photos are: make $@ DATA=DIR" >&2; exit 1; }
+test -f $(RUN)/train.json || $(DEPLOY) pseudo-label --data $(DATA) \
+	$(foreach teacher,$(TEACHERS),--teacher $(teacher)) --out $(RUN)/train.json
+$(DEPLOY) train $(TRAINED_ON) --warm-start $(WARM_START) --phases $(1) --out $(RUN) $(TRAIN_ARGS)
+$(DEPLOY) qat $(TRAINED_ON) --checkpoint $(RUN)/last.pt --out $(RUN)/qat
+$(DEPLOY) build $(TRAINED_ON) --checkpoint $(RUN)/last.pt --qat $(RUN)/qat --work $(RUN)/build \
+	--name $(2) --version $(3) --description "$(4)" --out models/$(2)
+endef
+
+model: PHASES ?= 224x6,300x9
+model: $(DEPLOY_VENV)/.dev  ## build the default model from photos; an hour or more, and 2.3 GB
+	$(call train-and-build,$(PHASES),street,1.1.0,$(STREET_ABOUT))
 	$(DEPLOY) report --data $(DATA) --float $(RUN)/build/float32.tflite \
 		--extra qat=$(RUN)/qat/int8.tflite --no-photos $(REPORT_ARGS) --out $(RUN)/report
 	mkdir -p models/report
 	cp $(RUN)/report/report.* $(RUN)/report/report-*.svg models/report/
+
+model-small: PHASES ?= 224x14
+model-small: $(DEPLOY_VENV)/.dev  ## build the model for small processors
+	$(call train-and-build,$(PHASES),street-small,1.0.0,$(STREET_ABOUT) (for small processors))
 
 # FUZZ_SECONDS is for each target; FUZZ_TARGETS are some of those that tests/fuzz/fuzz.py names.
 FUZZ_SECONDS ?= 60

@@ -89,7 +89,9 @@ def add_command(
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the commands that detect: model, labels, threshold."""
     parser.add_argument(
-        "--model", metavar="PATH", help="bundle folder or .tflite file (default: the bundled model)"
+        "--model",
+        metavar="MODEL",
+        help="name of an installed bundle, a bundle folder or a .tflite file (default: street)",
     )
     parser.add_argument("--labels", metavar="FILE", help="labels of a bare .tflite file")
     parser.add_argument(

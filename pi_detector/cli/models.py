@@ -123,18 +123,10 @@ def _installed() -> dict[str, Path]:
 
 
 def _load(name: str, labels: str) -> Bundle:
-    """The model of a name or path; the bundled one where ``name`` is empty."""
+    """The model of a name or path; the default one where ``name`` is empty."""
     from pi_detector.config.settings import ModelSettings
-    from pi_detector.detector.bundle import find_bundles, load_model
+    from pi_detector.detector.bundle import load_model
 
-    if name and "/" not in name and not Path(name).exists():
-        installed = {path.name: str(path) for path in find_bundles()}
-        if name not in installed and not name.endswith(".tflite"):
-            known = ", ".join(installed) or "none"
-            raise ModelNotFoundError(
-                f"{name}: no such model; installed: {known}; or give the path of a bundle folder"
-            )
-        name = installed.get(name, name)
     return load_model(ModelSettings(path=name, labels=labels))
 
 

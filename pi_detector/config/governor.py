@@ -22,7 +22,8 @@ class GovernorSettings(Section, frozen=True):
         latency_ms: highest latency, from capture to the end of detection, of nine frames in ten;
             0 holds none.
         min_fps: the rate of inference is not lowered below this, in frames a second.
-        model: a smaller bundle, with the same labels, as the last resort; empty for none.
+        model: a smaller model, with the same labels, as the last resort, such as `street-small`;
+            empty for none.
     """
 
     enabled: bool = False

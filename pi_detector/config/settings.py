@@ -60,7 +60,8 @@ class ModelSettings(Section, frozen=True):
     """Which model, and how it runs.
 
     Attributes:
-        path: a bundle folder or a bare `.tflite`; empty takes the bundled model.
+        path: name of an installed bundle (`pi-detector models list`), a bundle folder or a bare
+            `.tflite`; empty takes `street`.
         labels: labels file of a bare `.tflite`.
         runtime: `auto` takes LiteRT where it is installed, else tflite-runtime.
         threads: of the interpreter; 0 takes one a core, at most 4.

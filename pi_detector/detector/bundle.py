@@ -58,21 +58,16 @@ class Bundle:
 
 
 def load_model(settings: ModelSettings) -> Bundle:
-    """The model that the settings name: a bundle folder, a bare .tflite, or the bundled one.
+    """The model that the settings name: an installed bundle, a bundle folder, or a bare .tflite.
 
     Raises:
         ModelNotFoundError, BadModelError, BadLabelsError: see ``load_bundle`` and ``load_bare``.
         ConfigError: a labels file is given for a bundle, which has its own.
     """
-    path = Path(settings.path).expanduser() if settings.path else _default_bundle()
+    path = _find(settings.path)
     if path.suffix == ".tflite" and not path.is_dir():
         labels = Path(settings.labels).expanduser() if settings.labels else None
         return load_bare(path, labels)
-    if not path.exists():
-        raise ModelNotFoundError(
-            f"{path}: no such model; set model.path to a bundle folder or a .tflite file, or leave "
-            "it empty for the bundled model"
-        )
     if not path.is_dir():
         raise BadModelError(f"{path}: is neither a bundle folder nor a .tflite file")
     if settings.labels:
@@ -154,14 +149,20 @@ def _bundle_roots() -> tuple[Path, Path]:
     return package / "models", package.parent / "models"
 
 
-def _default_bundle() -> Path:
-    for path in find_bundles():
-        if path.name == DEFAULT_BUNDLE:
-            return path
-    raise ModelNotFoundError(
-        f"the bundled model {DEFAULT_BUNDLE!r} is missing from {_bundle_roots()[0]}; reinstall "
-        "pi-detector or set model.path"
-    )
+def _find(name: str) -> Path:
+    """The path of a model; a name without a slash may be that of an installed bundle."""
+    path = Path(name).expanduser()
+    if name and (path.exists() or path.suffix == ".tflite"):
+        return path
+    installed = {bundle.name: bundle for bundle in find_bundles()}
+    wanted = name or DEFAULT_BUNDLE
+    if wanted not in installed:
+        known = ", ".join(installed) or "none; reinstall pi-detector"
+        raise ModelNotFoundError(
+            f"{wanted}: no such model; give a bundle folder, a .tflite file, or the name of an "
+            f"installed bundle (there is {known})"
+        )
+    return installed[wanted]
 
 
 def _read_manifest(path: Path) -> Manifest:
