@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pi_detector import __version__
-from pi_detector.cli.common import Subparsers, add_command, positive_int, settings_of
+from pi_detector.cli.common import (
+    MODEL_HELP,
+    Subparsers,
+    add_command,
+    positive_int,
+    settings_of,
+)
 from pi_detector.cli.measuring import measure
 from pi_detector.errors import SinkError, SourceNotFoundError, UsageError
 
@@ -54,7 +60,7 @@ def add_parser(subparsers: Subparsers) -> None:
         subparsers, "bench", "measure speed and memory on this machine", _DESCRIPTION, _EXAMPLES
     )
     parser.add_argument(
-        "--model", metavar="PATH", action="append", help="bundle folder or .tflite; may be repeated"
+        "--model", metavar="MODEL", action="append", help=f"{MODEL_HELP}; may be repeated"
     )
     parser.add_argument("--labels", metavar="FILE", help="labels of a bare .tflite file")
     parser.add_argument(

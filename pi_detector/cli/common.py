@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
+MODEL_HELP = "name of an installed bundle, a bundle folder or a .tflite file"
+
 
 class Parser(argparse.ArgumentParser):
     """A parser whose mistakes are one line on standard error and exit with ``EX_USAGE``."""
@@ -91,7 +93,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         metavar="MODEL",
-        help="name of an installed bundle, a bundle folder or a .tflite file (default: street)",
+        help=f"{MODEL_HELP} (default: street)",
     )
     parser.add_argument("--labels", metavar="FILE", help="labels of a bare .tflite file")
     parser.add_argument(

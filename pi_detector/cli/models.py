@@ -8,13 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pi_detector.cli.common import Subparsers, add_command, print_error
+from pi_detector.cli.common import MODEL_HELP, Subparsers, add_command, print_error
 from pi_detector.errors import ModelNotFoundError, PiDetectorError
 
 if TYPE_CHECKING:
     from pi_detector.detector.bundle import Bundle
-
-_NAME_HELP = "name of an installed bundle, a bundle folder or a .tflite file"
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -36,15 +34,13 @@ def add_parser(subparsers: Subparsers) -> None:
     listing.set_defaults(command=list_models)
 
     show = add_command(actions, "show", "print what is known of a model")
-    show.add_argument(
-        "model", metavar="PATH", nargs="?", help=f"{_NAME_HELP} (default: the bundled model)"
-    )
+    show.add_argument("model", metavar="MODEL", nargs="?", help=f"{MODEL_HELP} (default: street)")
     _add_labels(show)
     show.set_defaults(command=show_model)
 
     verify = add_command(actions, "verify", "check that models are whole and run")
     verify.add_argument(
-        "models", metavar="PATH", nargs="*", help=f"{_NAME_HELP} (default: all installed bundles)"
+        "models", metavar="MODEL", nargs="*", help=f"{MODEL_HELP} (default: all installed bundles)"
     )
     _add_labels(verify)
     verify.set_defaults(command=verify_models)
