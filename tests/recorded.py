@@ -171,6 +171,21 @@ def short_event(
     camera.tell(event_id, "end", track, **{"reason": "gone", **changes})
 
 
+def record_many(
+    folder: Path, labels: list[str], wall: datetime = START, prefix: str = "e", **changes: object
+) -> None:
+    """Events without clips, an hour apart."""
+    sink = started_sink(folder, clips=False, snapshots=False, **changes)
+    camera = Camera(sink)
+    for number, label in enumerate(labels):
+        camera.wall = wall + timedelta(hours=number)
+        camera.objects[1] = (40, 50, 80, 100)
+        camera.frame()
+        camera.tell(f"{prefix}{number}", "new", label=label)
+        camera.tell(f"{prefix}{number}", "end", label=label, reason="gone")
+    sink.close()
+
+
 def rows(folder: Path, **wanted: Any) -> list[Row]:
     """What the index lists, the latest first."""
     index = Index(folder)
@@ -178,6 +193,10 @@ def rows(folder: Path, **wanted: Any) -> list[Row]:
         return list(index.select(Filter(**wanted)))
     finally:
         index.close()
+
+
+def ids(folder: Path) -> list[str]:
+    return sorted(row.entry.event.id for row in rows(folder))
 
 
 @dataclass(frozen=True)
