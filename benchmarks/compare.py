@@ -40,8 +40,9 @@ from pi_detector.config.settings import ModelSettings
 from pi_detector.detector.bundle import load_model
 from pi_detector.telemetry import sensors
 
-OURS, BARE, CLASSIC, REFERENCE = (
+OURS, SMALL, BARE, CLASSIC, REFERENCE = (
     "pi-detector",
+    "pi-detector, street-small",
     "invoke() alone",
     "classic loop",
     "classic, COCO SSD",
@@ -130,18 +131,23 @@ class Comparison(msgspec.Struct, frozen=True):
 
 def contenders(args: argparse.Namespace) -> list[Contender]:
     """All, in the order of the table."""
-    bundle = load_model(ModelSettings()).path
-    manifest = ("--manifest", str(bundle / "manifest.toml"))
-    tflite = bundle / "model.tflite"
+    (tflite, manifest), (small, its_manifest) = map(_files, ("street", "street-small"))
     onnx: Path = args.onnx
     return [
         Contender(OURS, "ours", tflite, manifest),
+        Contender(SMALL, "ours", small, its_manifest),
         Contender(BARE, "bare", tflite),
         Contender(CLASSIC, "classic", tflite, manifest),
         Contender(REFERENCE, "classic", args.reference, ("--labels", str(args.reference_labels))),
         Contender("OpenCV DNN, float32", "opencv_dnn", onnx / "float32.onnx", manifest),
         Contender("ONNX Runtime, INT8", "onnx_runtime", onnx / "int8.onnx", manifest),
     ]
+
+
+def _files(name: str) -> tuple[Path, tuple[str, str]]:
+    """The model file of a bundle, and the option that names its manifest."""
+    bundle = load_model(ModelSettings(path=name)).path
+    return bundle / "model.tflite", ("--manifest", str(bundle / "manifest.toml"))
 
 
 def measure(args: argparse.Namespace) -> Comparison:

@@ -29,7 +29,7 @@ from typing import Literal
 import msgspec
 
 from benchmarks import compare
-from benchmarks.compare import BARE, CLASSIC, OURS, REFERENCE, ratio, shown
+from benchmarks.compare import BARE, CLASSIC, OURS, REFERENCE, SMALL, ratio, shown
 from benchmarks.pipeline_cost import Subject
 from pi_detector.bench.frames import load_frames
 from pi_detector.bench.results import Case, Figure, figure_of
@@ -154,7 +154,7 @@ def compare_goals(args: argparse.Namespace) -> list[Goal]:
     print(compare.table(comparison), end="\n\n")
     if args.comparison_json:
         compare.save(comparison, args.comparison_json)
-    ours, bare = (comparison.figure(name, "cpu_ms") for name in (OURS, BARE))
+    ours, small, bare = (comparison.figure(name, "cpu_ms") for name in (OURS, SMALL, BARE))
     latency, invoke = (comparison.figure(name, "latency_ms") for name in (OURS, BARE))
     scaling_ms = _scaling_ms(args)
     spare = [value - scaling_ms for value in latency.rounds]
@@ -171,6 +171,8 @@ def compare_goals(args: argparse.Namespace) -> list[Goal]:
         its = comparison.figure(name, "cpu_ms")
         figure = None if its is None else ratio(its, ours)
         best = "" if its is None else f"invoke alone: {its.median / bare.median:.2f}"
+        if name == REFERENCE and its is not None:
+            best += f"; with `street-small`: {its.median / small.median:.2f}"
         goals.append(Goal("compare", words, ">=", limit, figure, best))
     return goals
 

@@ -32,6 +32,7 @@ WHAT = {
     "invoke": "`invoke()` alone",
     "detect": "pi-detector: scaling, invoke, decoding",
     "pipeline": "pi-detector: the same, tracking and JSON",
+    "small": "pi-detector, `street-small`: all of that",
     "classic": "classic loop, the same model",
     "reference": "classic loop, COCO SSD MobileNetV1",
 }
@@ -74,7 +75,9 @@ def measure(
     Raises:
         ValueError: a run failed.
     """
-    bundle = load_model(ModelSettings()).path
+    bundle, small = (
+        load_model(ModelSettings(path=name)).path for name in ("street", "street-small")
+    )
     found: dict[str, dict[str, int]] = {}
     with tempfile.TemporaryDirectory() as folder:
         images = Path(folder, "frames.npy")
@@ -86,7 +89,8 @@ def measure(
                 if what == "reference" and not reference:
                     continue
                 rest = [path.resolve() for path in reference] if what == "reference" else []
-                arguments = ["-m", "benchmarks.instructions_guest", what, images, bundle, *rest]
+                program = ["pipeline", images, small] if what == "small" else [what, images, bundle]
+                arguments = ["-m", "benchmarks.instructions_guest", *program, *rest]
                 print(f"{processor}: {what}", file=sys.stderr)
                 counts = counted(work, [str(a) for a in arguments], processor, [CHECKOUT])
                 found[processor][what] = round(statistics.median(counts))

@@ -12,7 +12,7 @@ import matplotlib as mpl
 import msgspec
 from matplotlib.figure import Figure
 
-from benchmarks.compare import COLUMNS, OURS, Comparison
+from benchmarks.compare import COLUMNS, OURS, SMALL, Comparison
 
 OURS_COLOUR, OTHER_COLOUR = "#c2185b", "#78909c"
 
@@ -21,7 +21,7 @@ def draw(comparison: Comparison, path: Path) -> None:
     """A panel a figure, a bar a contender: median and quartiles. The same data, the same file."""
     entries = [entry for entry in reversed(comparison.entries) if entry.figures]
     names = [entry.name for entry in entries]
-    colours = [OURS_COLOUR if name == OURS else OTHER_COLOUR for name in names]
+    colours = [OURS_COLOUR if name in (OURS, SMALL) else OTHER_COLOUR for name in names]
     mpl.rcParams["svg.hashsalt"] = "pi-detector"
     picture = Figure(figsize=(12, 0.9 + 0.32 * len(entries)), layout="constrained")
     panels = picture.subplots(1, len(COLUMNS), sharey=True)

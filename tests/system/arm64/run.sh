@@ -37,7 +37,7 @@ make_root() {
 
 # Our wheel and imutils (published as source only) are pure Python: built here, for any machine.
 # All else must come as aarch64 wheels, as on a Raspberry Pi.
-install_packages() {
+install_wheels() {
     local platforms=() glibc
     for glibc in 2_17 2_24 2_26 2_27 2_28 2_31 2_34 2_35 2_36; do
         platforms+=(--platform "manylinux_${glibc}_aarch64")
@@ -60,7 +60,7 @@ need_tools mmdebstrap:mmdebstrap qemu-aarch64:qemu-user arch-test:arch-test
 mkdir -p "$work"
 cd "$work" # away from the checkout, whose package Python would find first
 make_root
-install_packages
+install_wheels
 say "$(on_arm64 -c 'import platform as p; print(p.machine(), "Python", p.python_version())')"
 
 options=(${model:+--model "$model"} ${labels:+--labels "$labels"})
