@@ -32,10 +32,13 @@ from datetime import datetime
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
+from benchmarks.pipeline_cost import Subject
 from pi_detector.bench.machine import machine_of, observe, warnings_after, warnings_before
 from pi_detector.bench.results import Figure, Machine, figure_of
 from pi_detector.clock import utc_now
+from pi_detector.config.load import load_settings
 from pi_detector.config.settings import ModelSettings
 from pi_detector.detector.bundle import load_model
 from pi_detector.telemetry import sensors
@@ -55,6 +58,8 @@ COLUMNS = {
     "start_s": "start s",
 }
 TIMEOUT_S = 600
+ROUND_S = 2.0
+PACED_FRAMES = 30
 
 
 @dataclass
@@ -99,7 +104,8 @@ class Contender:
     def round(self, clip: str, frames: int, threads: int, fps: float) -> None:
         """Measure it once in each way."""
         figures = self.run(clip, frames, threads, 0)
-        figures["latency_ms"] = self.run(clip, max(1, frames // 2), threads, fps)["latency_ms"]
+        paced = min(frames, PACED_FRAMES)
+        figures["latency_ms"] = self.run(clip, paced, threads, fps)["latency_ms"]
         for name, value in figures.items():
             self.rounds[name].append(value)
 
@@ -148,6 +154,17 @@ def _files(name: str) -> tuple[Path, tuple[str, str]]:
     """The model file of a bundle, and the option that names its manifest."""
     bundle = load_model(ModelSettings(path=name)).path
     return bundle / "model.tflite", ("--manifest", str(bundle / "manifest.toml"))
+
+
+def frames_of_a_round(threads: int) -> int:
+    """As many as ``invoke()`` of the default model does in two seconds; 60 at least.
+
+    With fewer, the start of threads and the first use of everything would show.
+    """
+    settings = load_settings(None, {}, [f"model.threads={threads}"])
+    image = np.zeros((480, 640, 3), np.uint8)
+    invoke_ms = Subject(load_model(settings.model), settings, [image]).invoke_ms(20)
+    return max(60, round(ROUND_S * 1e3 / invoke_ms))
 
 
 def measure(args: argparse.Namespace) -> Comparison:
@@ -216,7 +233,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """What is compared, and how long."""
     parser.add_argument("clip", help="video file")
     parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--frames", type=int, default=60, help="a round; half of it at the pace")
+    parser.add_argument(
+        "--frames", type=int, default=0,
+        help="a round, 30 of them at most at the pace (default: what invoke() does in two seconds)",
+    )  # fmt: skip
     parser.add_argument("--threads", type=int, default=1, help="of each interpreter")
     parser.add_argument("--fps", type=float, default=10.0, help="of the camera")
     parser.add_argument("--reference", type=Path, help="a COCO SSD MobileNet with postprocessing")
@@ -233,6 +253,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write all rounds there")
     parser.add_argument("--plot", type=Path, help="draw the figures there, as SVG")
     args = parser.parse_args()
+    args.frames = args.frames or frames_of_a_round(args.threads)
     comparison = measure(args)
     for warning in comparison.warnings:
         print(f"warning: {warning}", file=sys.stderr)

@@ -292,6 +292,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the goals and all rounds there")
     parser.add_argument("--comparison-json", type=Path, help="write the comparison there")
     args = parser.parse_args()
+    args.frames = args.frames or compare.frames_of_a_round(args.threads)
     goals = [goal for part in args.only or PARTS for goal in PARTS[part](args)]
     print(table(goals))
     if args.json:

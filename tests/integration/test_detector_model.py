@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pi_detector.bench.frames import load_frames
 from pi_detector.config.settings import DetectionSettings, ModelSettings
 from pi_detector.detector.bundle import find_bundles, load_model
 from pi_detector.detector.detector import Detector
@@ -58,8 +59,13 @@ def bare(tmp_path):
     return path
 
 
-def test_the_bundled_model_is_found():
-    assert "street" in [path.name for path in find_bundles()]
+@pytest.mark.parametrize("name", ["street", "street-small"])
+def test_the_models_that_ship_are_found_by_name_and_find_a_person(name):
+    assert name in [path.name for path in find_bundles()]
+    one = detector(ModelSettings(path=name))
+    (demonstration, *_) = load_frames("", (640, 480))
+    found, _, _ = one.detect(one.prepare(frame(demonstration)))
+    assert "person" in {one.labels[i] for i in found.class_id.tolist()}
 
 
 def test_detections_lie_in_the_frame_best_first(sensitive):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import threading
 import time
@@ -17,8 +16,8 @@ import pytest
 
 from pi_detector import governor, regulator
 from pi_detector.config.load import load_settings
-from pi_detector.config.settings import Settings
-from pi_detector.detector.bundle import find_bundles
+from pi_detector.config.settings import ModelSettings, Settings
+from pi_detector.detector.bundle import load_model
 from pi_detector.errors import ConfigError
 from pi_detector.records import json_schema
 from pi_detector.service import Service
@@ -158,36 +157,37 @@ def test_a_reload_switches_it_on_and_off(machine: Make) -> None:
     one.wait_for(lambda: one.records("status", part="governor", state="live"))
 
 
-def smaller_model(folder: Path) -> Path:
-    """The bundled model under another name."""
-    (street,) = [path for path in find_bundles() if path.name == "street"]
-    bundle = folder / "lane"
-    shutil.copytree(street, bundle)
-    manifest = bundle / "manifest.toml"
-    manifest.write_text(re.sub('(?m)^name = "street"', 'name = "lane"', manifest.read_text()))
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A copy of the smaller model, that can be spoilt."""
+    bundle = tmp_path / "small"
+    shutil.copytree(load_model(ModelSettings(path="street-small")).path, bundle)
     return bundle
 
 
-def test_the_smaller_model_runs_and_the_other_one_returns(machine: Make, tmp_path: Path) -> None:
-    lane = smaller_model(tmp_path)
-    one = machine(governor={"enabled": True, "min_fps": 10, "model": str(lane)})
+@pytest.mark.parametrize("motion", [False, True])
+def test_the_smaller_model_runs_and_the_other_one_returns(
+    machine: Make, small: Path, motion: bool
+) -> None:
+    governor = {"enabled": True, "min_fps": 10, "model": str(small)}
+    one = machine(governor=governor, motion={"enabled": motion})
     one.wait_for(lambda: one.records("status", part="model", name="street"))
     one.heat(90)
-    one.wait_for(lambda: one.records("status", part="model", name="lane"))
+    one.wait_for(lambda: one.records("status", part="model", name="street-small"))
     one.heat(50)
     one.wait_for(lambda: len(one.records("status", part="model", name="street")) == 2)
     one.heat(90)
-    shutil.rmtree(lane)
+    shutil.rmtree(small)
     one.wait_for(lambda: one.records("status", part="governor", name="model", state="failed"))
-    assert str(lane) in one.records("status", name="model")[-1]["reason"]
+    assert str(small) in one.records("status", name="model")[-1]["reason"]
 
 
-def test_a_model_with_other_labels_is_refused(tmp_path: Path) -> None:
-    lane = smaller_model(tmp_path)
-    for file in (lane / "manifest.toml", lane / "labels.txt"):
+def test_a_model_with_other_labels_is_refused(small: Path) -> None:
+    for file in (small / "manifest.toml", small / "labels.txt"):
         file.write_text(file.read_text().replace("bicycle", "tandem"))
-    tree = {"source": {"uri": "demo:"}, "governor": {"enabled": True, "model": str(lane)}}
-    with pytest.raises(ConfigError, match=r"governor.model: lane has other labels than street"):
+    tree = {"source": {"uri": "demo:"}, "governor": {"enabled": True, "model": str(small)}}
+    told = "governor.model: street-small has other labels than street"
+    with pytest.raises(ConfigError, match=told):
         Service(lambda: msgspec.convert(tree, Settings), {})
 
 

@@ -160,6 +160,17 @@ def test_a_path_that_is_not_there(tmp_path):
         load_model(ModelSettings(path=str(tmp_path / "nowhere")))
 
 
+def test_a_bundle_that_ships_is_named_by_its_folder(tmp_path, monkeypatch):
+    assert load_model(ModelSettings(path="street-small")).name == "street-small"
+    with pytest.raises(ModelNotFoundError, match=r"street-tiny: .*there is street, street-small"):
+        load_model(ModelSettings(path="street-tiny"))
+    # What lies in the working directory comes first.
+    (tmp_path / "street").mkdir()
+    write(tmp_path / "street", manifest())
+    monkeypatch.chdir(tmp_path)
+    assert load_model(ModelSettings(path="street")).name == "yard"
+
+
 @pytest.mark.parametrize(
     ("detection", "expected"),
     [
