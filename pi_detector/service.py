@@ -81,6 +81,7 @@ class Service:
         check_smaller_model(settings, self._bundle)
         self._detector = make_detector(settings, self._bundle)
         self._governed = (self._detector.threads, False)
+        self._model_failed = False
         pace = Pace()
         self._regulator = Regulator(
             settings.governor,
@@ -286,7 +287,11 @@ class Service:
         except PiDetectorError as error:
             log.error("governor: %s", error)
             self._publish(status_record("governor", "model", "failed", reason=str(error)))
+            self._model_failed = True
             return
+        if self._model_failed:
+            self._publish(status_record("governor", "model", "live"))
+            self._model_failed = False
         self._pipeline.replace_detector(detector)
         self._detector = detector
         if level.small != before[1]:

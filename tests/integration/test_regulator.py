@@ -180,6 +180,8 @@ def test_the_smaller_model_runs_and_the_other_one_returns(
     shutil.rmtree(small)
     one.wait_for(lambda: one.records("status", part="governor", name="model", state="failed"))
     assert str(small) in one.records("status", name="model")[-1]["reason"]
+    one.heat(50)
+    one.wait_for(lambda: one.records("status", part="governor", name="model", state="live"))
 
 
 def test_a_model_with_other_labels_is_refused(small: Path) -> None:

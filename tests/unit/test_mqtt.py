@@ -168,6 +168,17 @@ UNITS = {"temperature": {"°C"}, "duration": {"ms"}, "data_size": {"MB"}}
 DEVICE = {"identifiers", "name", "manufacturer", "model", "sw_version"}
 
 
+def test_what_is_retained_does_not_hide_something_else():
+    topics = Topics.of(MqttSettings(host="broker", name="door"))
+    told = [("source", "demo"), ("sink", "log"), ("governor", "speed"), ("governor", "model")]
+    assert [topics.status(*each).removeprefix(topics.prefix) for each in told] == [
+        "/status/source",
+        "/status/sink/log",
+        "/status/governor/speed",
+        "/status/governor/model",
+    ]
+
+
 def discovered(**changes: bool) -> dict[str, Any]:
     """What Home Assistant is told, checked against what it documents."""
     topics = Topics.of(MqttSettings(host="broker", name="front door"))

@@ -107,8 +107,8 @@ class Topics:
         return f"{self.prefix}/command/{name}"
 
     def status(self, part: str, name: str) -> str:
-        """Status records of a part; of outputs there are several."""
-        own = f"/{level(name)}" if part == "sink" else ""
+        """Status records of a part; of outputs, and of what the governor does, there are several."""
+        own = f"/{level(name)}" if part in ("sink", "governor") else ""
         return f"{self.prefix}/status/{level(part)}{own}"
 
     def state(self, kind: str, name: str) -> str:
