@@ -107,7 +107,7 @@ class Topics:
         return f"{self.prefix}/command/{name}"
 
     def status(self, part: str, name: str) -> str:
-        """Status records of a part; of outputs, and of what the governor does, there are several."""
+        """Status records of a part; an output and a deed of the governor have their own."""
         own = f"/{level(name)}" if part in ("sink", "governor") else ""
         return f"{self.prefix}/status/{level(part)}{own}"
 
