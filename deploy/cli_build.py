@@ -5,10 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-NAME = "street"
-VERSION = "1.1.0"
-DESCRIPTION = "Persons, bicycles, cars, motorcycles, buses and trucks in the street"
-
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
     """Add this module's commands to the command line."""
@@ -27,9 +23,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     build.add_argument("--work", type=Path, default=Path("runs/build"), metavar="DIR")
     build.add_argument("--calibration-photos", type=int, metavar="N",
                        help="instead of the recipe's number")  # fmt: skip
-    build.add_argument("--name", default=NAME)
-    build.add_argument("--version", default=VERSION)
-    build.add_argument("--description", default=DESCRIPTION)
+    build.add_argument("--name", required=True, help="of the bundle")
+    build.add_argument("--version", required=True, help="1.0.0 and up")
+    build.add_argument("--description", required=True, help="what it finds")
     build.add_argument("--out", type=Path, required=True, help="the bundle's folder")
 
     text = "check a bundle: its checksum, its number types, its golden pictures"

@@ -20,6 +20,8 @@ epochs = 1
 learning_rate = 1e-4
 """
 
+NAMED = ["--name", "yard", "--version", "1.0.0", "--description", "Persons and cars"]
+
 
 @pytest.fixture(scope="module")
 def bundle(data, tmp_path_factory):
@@ -31,12 +33,13 @@ def bundle(data, tmp_path_factory):
     qat = ["--recipe", str(work / "qat.toml"), "--batch", "8", "--out", str(work / "qat")]
     assert main(["qat", *checkpoint, *qat]) == 0
     rest = ["--work", str(work / "build"), "--calibration-photos", "16", "--out", str(work / "b")]
-    assert main(["build", *checkpoint, "--qat", str(work / "qat"), *rest]) == 0
+    assert main(["build", *NAMED, *checkpoint, "--qat", str(work / "qat"), *rest]) == 0
     return work / "b"
 
 
 def test_the_bundle_is_whole_and_its_input_takes_bytes(bundle):
     loaded = load_bundle(bundle)
+    assert loaded.name == "yard"
     assert [label.id for label in loaded.labels] == [1, 3]
     interpreter = open_interpreter(loaded.model, "litert", 1, name="built", trusted=True)
     details = interpreter.get_input_details()[0]
@@ -74,7 +77,7 @@ def test_the_graph_holds_integers_only(bundle):
 def test_too_few_calibration_photos_are_refused(data, bundle, tmp_path, capsys):
     checkpoint = bundle.parent / "run" / "last.pt"
     arguments = ["--data", str(data), "--checkpoint", str(checkpoint), "--work", str(tmp_path)]
-    assert main(["build", *arguments, "--out", str(tmp_path / "b")]) == 65
+    assert main(["build", *NAMED, *arguments, "--out", str(tmp_path / "b")]) == 65
     assert "24 calibration photos, 256 needed" in capsys.readouterr().err
     assert not (tmp_path / "b").exists()
 
@@ -84,7 +87,7 @@ def test_a_damaged_checkpoint_is_refused(data, tmp_path, capsys, damage):
     checkpoint = tmp_path / "last.pt"
     checkpoint.write_bytes(damage)
     arguments = ["--data", str(data), "--checkpoint", str(checkpoint), "--out", str(tmp_path / "b")]
-    assert main(["build", *arguments]) == 65
+    assert main(["build", *NAMED, *arguments]) == 65
     assert str(checkpoint) in capsys.readouterr().err
     assert not (tmp_path / "b").exists()
 
