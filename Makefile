@@ -89,7 +89,7 @@ endef
 
 model: PHASES ?= 224x6,300x9
 model: $(DEPLOY_VENV)/.dev  ## build the default model from photos; an hour or more, and 2.3 GB
-	$(call train-and-build,$(PHASES),street,1.2.0,$(STREET_ABOUT))
+	$(call train-and-build,$(PHASES),street,1.1.0,$(STREET_ABOUT))
 	$(DEPLOY) report --data $(DATA) --float $(RUN)/build/float32.tflite \
 		--extra qat=$(RUN)/qat/int8.tflite --no-photos $(REPORT_ARGS) --out $(RUN)/report
 	mkdir -p models/report
