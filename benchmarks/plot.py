@@ -33,7 +33,8 @@ def draw(comparison: Comparison, path: Path) -> None:
             [one.q3 - one.median for one in chosen],
         )
         bars = panel.barh(names, medians, color=colours, xerr=spread, ecolor="#37474f")
-        panel.bar_label(bars, fmt="%.3g", label_type="center", color="white", fontsize=8)
+        panel.bar_label(bars, fmt="%.3g", padding=3, color="#37474f", fontsize=8)
+        panel.margins(x=0.25)
         panel.set_title(title, fontsize=10)
         panel.spines[["top", "right"]].set_visible(False)
     picture.savefig(path, format="svg", metadata={"Date": None})
