@@ -48,7 +48,9 @@ def test_cases_are_measured_written_and_compared(tmp_path: Path) -> None:
     again = bench(*TINY, *options, "--compare", str(file))
     assert again.returncode == 0, again.stderr
     assert "threads 1, 320x240, new / old" in again.stdout
-    assert again.stdout.count("too few rounds") == len(STAGES | WHOLE)
+    # Three frames may leave nothing outside of invoke, and of nothing there is no ratio.
+    comparable = [each for each in report["cases"][0]["figures"].values() if each["median"]]
+    assert again.stdout.count("too few rounds") == len(comparable)
 
 
 @pytest.mark.parametrize(
