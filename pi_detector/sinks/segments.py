@@ -75,8 +75,9 @@ class Segments:
             return None
         path = self._folder / self._names[-1]
         with path.open("rb") as file:
+            # A crash may have come between making the file and writing to it.
             if not file.seek(0, os.SEEK_END):
-                return None
+                return path
             file.seek(-1, os.SEEK_END)
             return path if file.read(1) == b"\n" else None
 

@@ -75,6 +75,15 @@ def test_a_line_that_a_power_cut_left_unfinished_is_not_continued(tmp_path: Path
     assert json.loads((tmp_path / "records-000042.jsonl").read_bytes())["type"] == "status"
 
 
+def test_a_file_that_a_crash_left_empty_is_filled(tmp_path: Path):
+    (tmp_path / "records-000041.jsonl").write_bytes(b"")
+    sink = RecordLogSink(tmp_path, most_bytes=MIB)
+    sink.start()
+    sink.handle(a_status())
+    assert [file.name for file in tmp_path.iterdir()] == ["records-000041.jsonl"]
+    assert len(lines_of(tmp_path)) == 1
+
+
 @pytest.mark.parametrize("compress", [True, False])
 def test_old_files_are_deleted_and_foreign_ones_never(tmp_path: Path, compress: bool):
     foreign = tmp_path / "records-mine.jsonl"
