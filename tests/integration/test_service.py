@@ -264,15 +264,20 @@ def test_a_model_that_was_replaced_on_disk_is_taken_up_and_a_damaged_one_is_not(
     assert renamed != manifest
     (bundle / "manifest.toml").write_text(renamed)
     one.process.send_signal(signal.SIGHUP)
-    one.wait_for(lambda: one.records("status")[-1]["name"] == "avenue")
+    # The state of detection, told after a reload, may come in between.
+    one.wait_for(lambda: [each for each in one.records("status") if each["name"] == "avenue"])
     loaded = hashlib.sha256((bundle / "model.tflite").read_bytes()).hexdigest()
     assert f"model avenue loaded, SHA-256 {loaded}" in one.log.read_text()
 
     model = bundle / "model.tflite"
     model.write_bytes(model.read_bytes()[:-1000] + bytes(1000))
     one.process.send_signal(signal.SIGHUP)
-    one.wait_for(lambda: one.records("status")[-1]["state"] == "refused")
-    assert "SHA-256" in str(one.records("status")[-1]["reason"])
+
+    def refused() -> list[dict[str, object]]:
+        return [each for each in one.records("status") if each["state"] == "refused"]
+
+    one.wait_for(refused)
+    assert "SHA-256" in str(refused()[-1]["reason"])
     one.detections_go_on()
     assert one.end() == 0
 
