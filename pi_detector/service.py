@@ -261,6 +261,7 @@ class Service:
         threads = thread_count(new.model.threads)
         if detector is not self._detector:
             self._governed = (threads, False)
+            self._end_model_failure()
         self._regulator.apply(new.governor, threads)
         is_new_model, self._bundle, self._detector = bundle != self._bundle, bundle, detector
         if is_new_model:
@@ -289,14 +290,18 @@ class Service:
             self._publish(status_record("governor", "model", "failed", reason=str(error)))
             self._model_failed = True
             return
-        if self._model_failed:
-            self._publish(status_record("governor", "model", "live"))
-            self._model_failed = False
+        self._end_model_failure()
         self._pipeline.replace_detector(detector)
         self._detector = detector
         if level.small != before[1]:
             self._pipeline.replace_stage(make_stage(settings, detector))
             self._tell_model(bundle)
+
+    def _end_model_failure(self) -> None:
+        """Tell that the governor's model is not at fault any more, if it was."""
+        if self._model_failed:
+            self._publish(status_record("governor", "model", "live"))
+            self._model_failed = False
 
     def _tell_model(self, bundle: Bundle) -> None:
         reason = f"loaded, SHA-256 {bundle.sha256}"

@@ -9,13 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pi_detector import __version__
-from pi_detector.cli.common import (
-    MODEL_HELP,
-    Subparsers,
-    add_command,
-    positive_int,
-    settings_of,
-)
+from pi_detector.cli.common import MODEL_HELP, Subparsers, add_command, positive_int, settings_of
 from pi_detector.cli.measuring import measure
 from pi_detector.errors import SinkError, SourceNotFoundError, UsageError
 

@@ -90,11 +90,7 @@ def add_command(
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the commands that detect: model, labels, threshold."""
-    parser.add_argument(
-        "--model",
-        metavar="MODEL",
-        help=f"{MODEL_HELP} (default: street)",
-    )
+    parser.add_argument("--model", metavar="MODEL", help=f"{MODEL_HELP} (default: street)")
     parser.add_argument("--labels", metavar="FILE", help="labels of a bare .tflite file")
     parser.add_argument(
         "--min-score", metavar="S", type=float, help="lowest score of a detection, 0 to 1"

@@ -37,13 +37,11 @@ class DailyBytes:
     def start(self, files: Iterable[Path]) -> None:
         """Count what earlier runs wrote today. Raises OSError."""
         found = [file.stat() for file in files]
-        today = [
+        self._written = sum(
             status.st_size
             for status in found
             if datetime.fromtimestamp(status.st_mtime, UTC).date() == self._day
-        ]
-        # A sink that was down starts anew, and knows more than its compressed files tell.
-        self._written = max(self._written, sum(today))
+        )
 
     def let_through(self, line: bytes, *, of_frame: bool) -> bytes:
         """What is to be written instead of a record's line: it, nothing, or a word about that."""

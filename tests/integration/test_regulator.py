@@ -184,6 +184,18 @@ def test_the_smaller_model_runs_and_the_other_one_returns(
     one.wait_for(lambda: one.records("status", part="governor", name="model", state="live"))
 
 
+def test_a_reload_ends_what_is_told_of_a_smaller_model(machine: Make, small: Path) -> None:
+    governor = {"enabled": True, "min_fps": 10, "model": str(small)}
+    one = machine(governor=governor)
+    one.wait_for(lambda: one.records("status", part="model", name="street"))
+    shutil.rmtree(small)
+    one.heat(90)
+    one.wait_for(lambda: one.records("status", part="governor", name="model", state="failed"))
+    one.tree["governor"] = {**governor, "model": ""}
+    one.service.reload()
+    one.wait_for(lambda: one.records("status", part="governor", name="model", state="live"))
+
+
 def test_a_model_with_other_labels_is_refused(small: Path) -> None:
     for file in (small / "manifest.toml", small / "labels.txt"):
         file.write_text(file.read_text().replace("bicycle", "tandem"))
