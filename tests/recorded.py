@@ -23,6 +23,8 @@ from pi_detector.sinks.recordings.index import Index, Row
 from pi_detector.sinks.recordings.sink import RecordingSink
 
 START = datetime(2026, 11, 24, 2, 3, 4, 123456, UTC)
+DAY = "2026/11/24"
+"""Its folder in the recordings."""
 START_NS = 10**12
 WIDTH, HEIGHT = 160, 120
 LABELS = {0: "person", 1: "car"}

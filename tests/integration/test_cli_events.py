@@ -13,10 +13,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from recorded import Camera, everything, rows, short_event, started_sink
+from recorded import DAY, Camera, everything, rows, short_event, started_sink
 
 COMMAND = [sys.executable, "-m", "pi_detector", "events"]
-DAY = "2026/11/24"
 
 
 @pytest.fixture(autouse=True)

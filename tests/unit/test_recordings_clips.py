@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from recorded import (
+    DAY,
     LABELS,
     START,
     START_NS,
@@ -24,8 +25,6 @@ from recorded import (
 from pi_detector.frame import Frame
 from pi_detector.geometry import Detections
 from pi_detector.records import Result, Timings, status_record
-
-DAY = "2026/11/24"
 
 
 def test_a_clip_begins_before_the_object_appears_and_ends_after_it_left(tmp_path: Path) -> None:

@@ -22,8 +22,6 @@ from pi_detector.sinks.recordings.disk import DiskThread
 from pi_detector.sinks.recordings.retention import free_bytes
 from pi_detector.sinks.recordings.sink import RecordingSink
 
-DAY = "2026/11/24"
-
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from recorded import (
+    DAY,
     START,
     Camera,
     clips,
@@ -34,8 +35,6 @@ from pi_detector.sinks.recordings.layout import (
 )
 from pi_detector.sinks.recordings.sink import MOST_OPEN
 from pi_detector.sinks.registry import make_recording_sinks
-
-DAY = "2026/11/24"
 
 
 def shapes(folder: Path) -> dict[str, tuple[int, int]]:

@@ -10,14 +10,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from recorded import START, Camera, ids, record_many, rows, short_event, started_sink
+from recorded import DAY, START, Camera, ids, record_many, rows, short_event, started_sink
 
 from pi_detector.sinks.recordings.catalogue import keep_event
 from pi_detector.sinks.recordings.filters import Filter
 from pi_detector.sinks.recordings.index import Index
 from pi_detector.sinks.recordings.layout import Entry, read_sidecar
-
-DAY = "2026/11/24"
 
 
 def test_files_of_others_are_left_alone(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from recorded import (
+    DAY,
     START,
     Camera,
     clips,
@@ -25,8 +26,6 @@ from pi_detector.sinks.recordings import retention as retention_module
 from pi_detector.sinks.recordings.catalogue import Catalogue, keep_event
 from pi_detector.sinks.recordings.index import Index
 from pi_detector.sinks.recordings.retention import Retention
-
-DAY = "2026/11/24"
 
 
 def size_of(folder: Path, wanted: list[str]) -> float:

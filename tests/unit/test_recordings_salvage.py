@@ -9,15 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from recorded import Camera, clips, everything, play, rows, short_event, started_sink
+from recorded import DAY, Camera, clips, everything, play, rows, short_event, started_sink
 
 from pi_detector.errors import SinkError
 from pi_detector.sinks.recordings import reconcile as reconcile_module
 from pi_detector.sinks.recordings.clipfile import BATCH_BYTES, ClipFile
 from pi_detector.sinks.recordings.layout import read_sidecar, write_sidecar
 from pi_detector.sinks.recordings.salvage import played_s, salvage, whole_fragments
-
-DAY = "2026/11/24"
 
 
 @pytest.fixture(scope="module")
