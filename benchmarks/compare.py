@@ -37,9 +37,9 @@ import numpy as np
 from benchmarks.pipeline_cost import Subject
 from pi_detector.bench.machine import machine_of, observe, warnings_after, warnings_before
 from pi_detector.bench.results import Figure, Machine, figure_of
-from pi_detector.clock import utc_now
 from pi_detector.config.load import load_settings
 from pi_detector.config.settings import ModelSettings
+from pi_detector.core.clock import utc_now
 from pi_detector.detector.bundle import load_model
 from pi_detector.telemetry import sensors
 

@@ -24,12 +24,12 @@ import numpy as np
 from pi_detector.cli.replay import replayed
 from pi_detector.config.load import load_settings
 from pi_detector.config.settings import Settings
+from pi_detector.core.frame import Frame
+from pi_detector.core.records import EventRecord, Result
 from pi_detector.detector.bundle import load_model
 from pi_detector.detector.detector import Detector
 from pi_detector.events.motion import MotionGate
 from pi_detector.events.stage import EventStage
-from pi_detector.frame import Frame
-from pi_detector.records import EventRecord, Result
 from pi_detector.sources.video import VideoSource
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

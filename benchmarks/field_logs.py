@@ -32,14 +32,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pi_detector.readings import (
+from pi_detector.core.readings import (
     FrameFlow,
     HostReadings,
     ProcessReadings,
     StageLatencies,
     ThrottlingFlags,
 )
-from pi_detector.records import (
+from pi_detector.core.records import (
     BestView,
     EventRecord,
     FrameSize,

@@ -20,7 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from pi_detector.config.governor import GovernorSettings
-from pi_detector.governor import Governor, Level, Reading
+from pi_detector.governor.policy import Governor, Level, Reading
 
 THROTTLING_CELSIUS = 80.0
 STEP_S = 1.0

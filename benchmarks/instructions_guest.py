@@ -19,11 +19,11 @@ from benchmarks.contenders.classic import Classic
 from deploy.report.icount_guest import mark
 from pi_detector.bench.frames import MemorySource
 from pi_detector.config.load import load_settings
+from pi_detector.core.records import detections_record, encode
 from pi_detector.detector.bundle import load_model
 from pi_detector.detector.runtime import open_interpreter
-from pi_detector.look import look
-from pi_detector.parts import make_detector, make_stage
-from pi_detector.records import detections_record, encode
+from pi_detector.pipeline.build import make_detector, make_stage
+from pi_detector.pipeline.inference import look
 
 
 def step_of(what: str, frames: np.ndarray, bundle: Path, rest: list[str]) -> Callable[[int], None]:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pi_detector.bench.frames import MemorySource
 from pi_detector.bench.measure import metered
 from pi_detector.config.settings import Settings
+from pi_detector.core.frame import ImageArray
 from pi_detector.detector.bundle import Bundle
 from pi_detector.detector.detector import Detector
-from pi_detector.frame import ImageArray
-from pi_detector.parts import make_detector, make_stage
-from pi_detector.pipeline import Pipeline
+from pi_detector.pipeline.build import make_detector, make_stage
+from pi_detector.pipeline.pipeline import Pipeline
 from pi_detector.sinks.base import Sink
 from pi_detector.sinks.stdout import JsonLinesSink
 from pi_detector.telemetry.meter import Meter

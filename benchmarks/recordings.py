@@ -20,12 +20,12 @@ import cv2
 import msgspec
 import numpy as np
 
-from pi_detector.clock import utc_now
 from pi_detector.config.outputs import RecordingSettings
 from pi_detector.config.settings import SourceSettings
-from pi_detector.frame import Frame
-from pi_detector.geometry import Detections
-from pi_detector.records import EventRecord, FrameSize, Result, Timings
+from pi_detector.core.clock import utc_now
+from pi_detector.core.frame import Frame
+from pi_detector.core.geometry import Detections
+from pi_detector.core.records import EventRecord, FrameSize, Result, Timings
 from pi_detector.sinks.recordings.encoder import load_av
 from pi_detector.sinks.recordings.sink import RecordingSink
 from pi_detector.sources.registry import make_source

@@ -19,7 +19,7 @@ from pathlib import Path
 from pi_detector.config.settings import DetectionSettings, ModelSettings, SourceSettings
 from pi_detector.detector.bundle import load_model
 from pi_detector.detector.detector import Detector
-from pi_detector.pipeline import Pipeline
+from pi_detector.pipeline.pipeline import Pipeline
 from pi_detector.sinks.stdout import JsonLinesSink
 from pi_detector.sources.registry import make_source
 

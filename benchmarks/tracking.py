@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pi_detector.config.settings import TrackingSettings
+from pi_detector.core.geometry import Detections, pairwise_iou
 from pi_detector.events.tracker import Tracker
-from pi_detector.geometry import Detections, pairwise_iou
 
 WIDTH, HEIGHT = 960, 540
 SECONDS = 40

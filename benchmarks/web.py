@@ -26,10 +26,10 @@ import msgspec
 
 from pi_detector.config.outputs import WebSettings
 from pi_detector.config.settings import DetectionSettings, ModelSettings, Settings, SourceSettings
+from pi_detector.core.frame import Frame
 from pi_detector.detector.bundle import load_model
 from pi_detector.detector.detector import Detector
-from pi_detector.frame import Frame
-from pi_detector.pipeline import Pipeline
+from pi_detector.pipeline.pipeline import Pipeline
 from pi_detector.sinks.web.sink import WebSink
 from pi_detector.sources.registry import make_source
 

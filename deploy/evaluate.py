@@ -10,11 +10,11 @@ from tqdm import tqdm
 
 from deploy.dataset import DatasetError, load_coco, read_photo
 from deploy.metrics import Metrics, measure
-from pi_detector.clock import utc_now
 from pi_detector.config.settings import DetectionSettings, ModelSettings
+from pi_detector.core.clock import utc_now
+from pi_detector.core.frame import Frame
 from pi_detector.detector.bundle import load_model
 from pi_detector.detector.detector import Detector
-from pi_detector.frame import Frame
 
 log = logging.getLogger(__name__)
 

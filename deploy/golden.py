@@ -17,12 +17,12 @@ import numpy as np
 
 from deploy.calibrate import list_frames
 from deploy.dataset import DatasetError, read_photo
-from pi_detector.clock import utc_now
 from pi_detector.config.settings import DetectionSettings, ModelSettings
+from pi_detector.core.clock import utc_now
+from pi_detector.core.frame import Frame, ImageArray
+from pi_detector.core.geometry import pairwise_iou
 from pi_detector.detector.bundle import load_model
 from pi_detector.detector.detector import Detector
-from pi_detector.frame import Frame, ImageArray
-from pi_detector.geometry import pairwise_iou
 from pi_detector.sources.demo import load_photograph, render_view
 
 VIEWS_S = (0.0, 1.5, 3.0, 4.5, 6.0, 8.0, 10.0, 12.0)

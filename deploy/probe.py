@@ -40,7 +40,7 @@ class Probe:
         return self._infos[self.layers[name].output]
 
     def run(self, image: NDArray[np.float32]) -> dict[str, NDArray]:
-        """Outputs of all layers for (1, H, W, 3) in -1..1, as they are stored."""
+        """SinkSet of all layers for (1, H, W, 3) in -1..1, as they are stored."""
         info = self._infos[self._input]
         self._interpreter.set_tensor(self._input, quantized(image, info))
         self._interpreter.invoke()
@@ -87,7 +87,7 @@ class LoneLayers:
         self._infos = _infos(self._interpreter)
 
     def run(self, values: Values) -> dict[str, NDArray]:
-        """Outputs of all layers, as they are stored, for real inputs.
+        """SinkSet of all layers, as they are stored, for real inputs.
 
         Args:
             values: by layer what it gives in the float network; and the image.

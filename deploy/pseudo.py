@@ -20,12 +20,12 @@ from tqdm import tqdm
 
 from deploy.dataset import read_photo
 from deploy.files import write_aside
-from pi_detector.clock import utc_now
 from pi_detector.config.settings import DetectionSettings, ModelSettings
+from pi_detector.core.clock import utc_now
+from pi_detector.core.frame import Frame
+from pi_detector.core.geometry import pairwise_iou
 from pi_detector.detector.bundle import load_model
 from pi_detector.detector.detector import Detector
-from pi_detector.frame import Frame
-from pi_detector.geometry import pairwise_iou
 
 SAME_OBJECT_IOU = 0.5
 

@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 
 from pi_detector.config.settings import Settings
-from pi_detector.frame import ImageArray
-from pi_detector.geometry import Detections
+from pi_detector.core.frame import ImageArray
+from pi_detector.core.geometry import Detections
 from pi_detector.sinks.draw import annotate, with_places
 
 DOCS = Path(__file__).parent

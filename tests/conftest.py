@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import valid
 
-from pi_detector import records
+from pi_detector.core import records
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pi_detector.readings import (
+from pi_detector.core.readings import (
     FrameFlow,
     HostReadings,
     ProcessReadings,
     StageLatencies,
     ThrottlingFlags,
 )
-from pi_detector.records import PerformanceRecord, Record, encode
+from pi_detector.core.records import PerformanceRecord, Record, encode
 from pi_detector.telemetry.histogram import Histogram
 from pi_detector.telemetry.meter import summary_of
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from benchmarks.contenders.common import WARM_UP, Clip, Pace, Probe, arguments
+from benchmarks.contenders.common import WARM_UP, Clip, Probe, RateLimit, arguments
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     resized = cv2.resize(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), (width, height))
     data = (resized.astype(np.int16) - 128).astype(np.int8)
     interpreter.set_tensor(details["index"], data[np.newaxis])
-    pace, probe = Pace(args.fps), Probe()
+    pace, probe = RateLimit(args.fps), Probe()
     for _ in range(WARM_UP + args.frames):
         pace.wait()
         started_ns = time.monotonic_ns()

@@ -33,7 +33,7 @@ class Clip:
 
     def __init__(self, path: str, fps: float) -> None:
         self._path = path
-        self._pace = Pace(fps)
+        self._pace = RateLimit(fps)
         self._video = cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
 
     def read(self) -> tuple[cv2.typing.MatLike, int]:
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace, step: Callable[[cv2.typing.MatLike], object]) 
     probe.report()
 
 
-class Pace:
+class RateLimit:
     """Waits until the next frame of a camera would be there. A reader that is late skips frames."""
 
     def __init__(self, fps: float) -> None:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.contenders.common import WARM_UP, Pace, Probe, arguments
+from benchmarks.contenders.common import WARM_UP, Probe, RateLimit, arguments
 from pi_detector.config.load import load_settings
 from pi_detector.config.settings import Settings
+from pi_detector.core.frame import Frame
 from pi_detector.detector.bundle import load_model
-from pi_detector.frame import Frame
-from pi_detector.parts import make_detector, make_stage
-from pi_detector.pipeline import Pipeline, Supervision
+from pi_detector.pipeline.build import make_detector, make_stage
+from pi_detector.pipeline.pipeline import Pipeline, Supervision
 from pi_detector.sinks.stdout import JsonLinesSink
 from pi_detector.sources.video import VideoSource
 from pi_detector.telemetry.meter import Meter
@@ -29,7 +29,7 @@ class PacedVideo(VideoSource):
     def __init__(self, path: str, settings: Settings, fps: float) -> None:
         super().__init__(path, settings.source)
         self.live = fps > 0
-        self._pace = Pace(fps)
+        self._pace = RateLimit(fps)
 
     def read(self) -> Frame | None:
         """The next frame, when it is there."""

@@ -12,7 +12,7 @@ from pycocotools import mask
 
 from deploy.dataset import Dataset, Photo, read_photo
 from deploy.report.content import Changes, Example
-from pi_detector.geometry import Detections
+from pi_detector.core.geometry import Detections
 from pi_detector.sinks.draw import annotate
 
 _IOU = 0.5

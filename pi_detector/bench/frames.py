@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pi_detector.config.settings import SourceSettings
-from pi_detector.frame import Frame, ImageArray
+from pi_detector.core.frame import Frame, ImageArray
 from pi_detector.sources.demo import load_photograph, render_view
 from pi_detector.sources.framing import FrameMaker, Moment
 from pi_detector.sources.registry import make_source

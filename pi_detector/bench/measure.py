@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from pi_detector.bench.frames import MemorySource
 from pi_detector.bench.results import Case, Figure, figure_of
 from pi_detector.config.settings import Settings
+from pi_detector.core.frame import ImageArray
+from pi_detector.core.records import Result, Timings, detections_record, encode
 from pi_detector.detector.bundle import Bundle
 from pi_detector.detector.detector import Detector
 from pi_detector.detector.runtime import Interpreter
-from pi_detector.frame import ImageArray
-from pi_detector.parts import make_detector, make_stage
-from pi_detector.pipeline import Pipeline
-from pi_detector.records import Result, Timings, detections_record, encode
+from pi_detector.pipeline.build import make_detector, make_stage
+from pi_detector.pipeline.pipeline import Pipeline
 from pi_detector.sinks.base import Sink
 from pi_detector.sinks.stdout import JsonLinesSink
 from pi_detector.telemetry.meter import Meter

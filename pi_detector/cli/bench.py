@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
 def _measure(args: argparse.Namespace, settings: Settings) -> Report:
     from pi_detector.bench.machine import machine_of
     from pi_detector.bench.results import Report
-    from pi_detector.clock import utc_now
+    from pi_detector.core.clock import utc_now
 
     done = measure(lambda: _subjects(args, settings), args.rounds, args.frames)
     _measure_starts(done.subjects, args.starts)

@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
 
     from pi_detector.detector.bundle import load_model
     from pi_detector.detector.detector import Detector
-    from pi_detector.pipeline import Pipeline
+    from pi_detector.pipeline.pipeline import Pipeline
 
     source = FileSource(paths, settings.source)
     detector = Detector(load_model(settings.model), settings.model, settings.detection)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pi_detector.cli.findings import Finding, fail, ok, warn
-from pi_detector.clock import clock_synchronized
+from pi_detector.core.clock import clock_synchronized
 from pi_detector.telemetry import sensors
 from pi_detector.telemetry.sensors import ROOT
 

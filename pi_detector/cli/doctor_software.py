@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pi_detector import __version__
 from pi_detector.cli.findings import Finding, Level, fail, ok, warn
-from pi_detector.clock import utc_now
+from pi_detector.core.clock import utc_now
 from pi_detector.errors import PiDetectorError
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ def model(settings: Settings) -> Finding:
     """Whether the model is whole, loads, and runs on a grey frame."""
     import numpy as np
 
+    from pi_detector.core.frame import Frame
     from pi_detector.detector.bundle import load_model
     from pi_detector.detector.detector import Detector
-    from pi_detector.frame import Frame
 
     grey = np.full((settings.source.height, settings.source.width, 3), 128, np.uint8)
     frame = Frame(grey, 0, time.monotonic_ns(), utc_now(), "doctor")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pi_detector.cli.common import Subparsers, add_command, positive_int, settings_of
-from pi_detector.clock import utc_now
+from pi_detector.core.clock import utc_now
 from pi_detector.errors import RecordingInUseError, RecordingNotFoundError, UsageError
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from pi_detector.errors import (
 
 if TYPE_CHECKING:
     from pi_detector.config.settings import SourceSettings
-    from pi_detector.frame import Frame
+    from pi_detector.core.frame import Frame
     from pi_detector.sources.base import Source
 
 logger = logging.getLogger(__name__)

@@ -131,10 +131,10 @@ def _verified(bundle: Bundle) -> str:
 
     import numpy as np
 
-    from pi_detector.clock import utc_now
     from pi_detector.config.settings import DetectionSettings, ModelSettings
+    from pi_detector.core.clock import utc_now
+    from pi_detector.core.frame import Frame
     from pi_detector.detector.detector import Detector
-    from pi_detector.frame import Frame
 
     detector = Detector(bundle, ModelSettings(), DetectionSettings())
     height, width = detector.input_size

@@ -21,9 +21,9 @@ from pi_detector.cli.stopping import Signals
 
 if TYPE_CHECKING:
     from pi_detector.config.settings import Settings
+    from pi_detector.core.records import Publication
     from pi_detector.detector.detector import Detector
     from pi_detector.events.stage import EventStage
-    from pi_detector.records import Publication
     from pi_detector.sources.base import Source
 
 logger = logging.getLogger(__name__)
@@ -82,10 +82,10 @@ def run(args: argparse.Namespace) -> int:
 
     import msgspec
 
+    from pi_detector.core.records import Result
     from pi_detector.detector.bundle import load_model
     from pi_detector.events.stage import EventStage
-    from pi_detector.parts import make_detector
-    from pi_detector.records import Result
+    from pi_detector.pipeline.build import make_detector
     from pi_detector.sinks.stdout import JsonLinesSink
     from pi_detector.sources.video import VideoSource
 
@@ -122,8 +122,8 @@ def replayed(
     source: Source, detector: Detector, stage: EventStage, settings: Settings
 ) -> Iterator[Publication]:
     """What is published of a source, frame by frame, and of its end."""
-    from pi_detector.look import look
-    from pi_detector.parts import make_gate
+    from pi_detector.pipeline.build import make_gate
+    from pi_detector.pipeline.inference import look
 
     gate = make_gate(settings)
     source.open(detector.input_size)

@@ -22,7 +22,7 @@ from pi_detector.cli.stopping import Signals
 from pi_detector.errors import SourceStuckError
 
 if TYPE_CHECKING:
-    from pi_detector.pipeline import Counters
+    from pi_detector.pipeline.pipeline import Counters
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     settings_of(args, options)
 
     from pi_detector.config.secrets import with_secrets
-    from pi_detector.service import Service
+    from pi_detector.daemon.service import Service
 
     service = Service(
         lambda: with_secrets(read_settings(args, options), os.environ),

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the schema."""
     import json
 
-    from pi_detector import records, vision_msgs
+    from pi_detector.core import records, vision_msgs
 
     schema = (records if args.format == "jsonl" else vision_msgs).json_schema()
     print(json.dumps(schema, indent=2, ensure_ascii=False))

@@ -15,7 +15,7 @@ from msgspec.structs import FieldInfo
 from pi_detector.config.check import describe
 from pi_detector.config.secrets import IS_REFERENCE
 from pi_detector.config.settings import CONFIDENTIAL, Settings
-from pi_detector.uri import redact
+from pi_detector.util.uri import redact
 
 _HEADER = """\
 # Settings of pi-detector.

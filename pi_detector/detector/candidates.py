@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
+from pi_detector.core.geometry import FloatArray, IntArray
 from pi_detector.detector.runtime import Tensors
-from pi_detector.geometry import FloatArray, IntArray
 
 
 def _no_boxes() -> FloatArray:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pi_detector.config.settings import DetectionSettings, ModelSettings
+from pi_detector.core.frame import Frame, ImageArray
+from pi_detector.core.geometry import Detections
 from pi_detector.detector.bundle import Bundle
 from pi_detector.detector.candidates import Candidates, Decoder
 from pi_detector.detector.nms import suppress, vote
@@ -25,8 +27,6 @@ from pi_detector.detector.runtime import (
 )
 from pi_detector.detector.ssd import SsdDecoder
 from pi_detector.errors import BadModelError, ConfigError
-from pi_detector.frame import Frame, ImageArray
-from pi_detector.geometry import Detections
 
 NEVER = 2.0
 """A lowest score that no detection reaches: of labels that are not asked for."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pi_detector.geometry import FloatArray, IntArray, pairwise_iou
+from pi_detector.core.geometry import FloatArray, IntArray, pairwise_iou
 
 VOTE_IOU = 0.65
 """Boxes that overlap this much are about the same object, whatever the threshold of NMS."""

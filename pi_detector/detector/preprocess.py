@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pi_detector.core.frame import Frame, ImageArray
 from pi_detector.detector.runtime import TensorInfo
 from pi_detector.errors import BadModelError
-from pi_detector.frame import Frame, ImageArray
 
 
 def scale_to_input(image: ImageArray, out: ImageArray) -> None:

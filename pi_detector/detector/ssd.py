@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pi_detector.core.geometry import FloatArray
 from pi_detector.detector.anchors import AnchorSpec, decode_boxes, make_anchors
 from pi_detector.detector.candidates import Candidates
 from pi_detector.detector.runtime import TensorInfo, Tensors
 from pi_detector.errors import BadLabelsError, BadModelError
-from pi_detector.geometry import FloatArray
 
 MAX_CANDIDATES = 400
 """Best candidates that go on to suppression: bounds the time of a crowded frame."""

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from pi_detector.clock import utc_now
+from pi_detector.core.clock import utc_now
+from pi_detector.core.records import EndReason, EventRecord, Publication, Result, StatusRecord
 from pi_detector.events.stage import EventStage
-from pi_detector.records import EndReason, EventRecord, Publication, Result, StatusRecord
 
 log = logging.getLogger(__name__)
 

@@ -7,11 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pi_detector.config.settings import EventSettings, FilterSettings
-from pi_detector.events.objects import BoxPx, Moment, OpenEvent, TrackedObject
-from pi_detector.events.view import prospect, sharpness
-from pi_detector.events.zones import Change, Places
-from pi_detector.frame import Frame, ImageArray
-from pi_detector.records import (
+from pi_detector.core.frame import Frame, ImageArray
+from pi_detector.core.records import (
     BestView,
     EndReason,
     EventRecord,
@@ -21,6 +18,9 @@ from pi_detector.records import (
     normalized,
     rounded_px,
 )
+from pi_detector.events.objects import BoxPx, Moment, OpenEvent, TrackedObject
+from pi_detector.events.view import prospect, sharpness
+from pi_detector.events.zones import Change, Places
 
 _BETTER = 1.1  # a view that is worth less than this many times the best one is not a new best
 _SURER = 1.1  # the median score of an event's object, by the lowest score of a detection

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pi_detector.config.settings import MotionSettings, Point
-from pi_detector.frame import ImageArray
+from pi_detector.core.frame import ImageArray
 
 Why = Literal["motion", "held", "heartbeat", "scene change", "still"]
 

@@ -12,15 +12,15 @@ from typing import TypeVar
 
 import numpy as np
 
-from pi_detector.clock import clock_synchronized
 from pi_detector.config.settings import Settings
+from pi_detector.core.clock import clock_synchronized
+from pi_detector.core.geometry import Detections, FloatArray
+from pi_detector.core.records import EndReason, EventRecord, Result
 from pi_detector.errors import ConfigError
 from pi_detector.events.lifecycle import Counts, LifeCycle, Scene
 from pi_detector.events.objects import BoxPx, Moment, TrackedObject
 from pi_detector.events.tracker import Tracker, Tracks
 from pi_detector.events.zones import Path, Places
-from pi_detector.geometry import Detections, FloatArray
-from pi_detector.records import EndReason, EventRecord, Result
 
 T = TypeVar("T")
 

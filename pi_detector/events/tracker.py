@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pi_detector.config.settings import TrackingSettings
+from pi_detector.core.geometry import Detections, FloatArray, IntArray, pairwise_iou
 from pi_detector.events.kalman import Array, KalmanBoxes
-from pi_detector.geometry import Detections, FloatArray, IntArray, pairwise_iou
 
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from pi_detector.frame import ImageArray
+from pi_detector.core.frame import ImageArray
 
 _LARGE = 0.25  # a box of this share of the picture is as good as any larger one
 _CUT_OFF = 0.5  # what a view is worth whose object is cut off at one side of the picture

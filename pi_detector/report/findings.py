@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from pi_detector import __version__
-from pi_detector.clock import utc_now
+from pi_detector.core.clock import utc_now
 from pi_detector.errors import LogNotFoundError
 from pi_detector.report.content import (
     ClockStep,

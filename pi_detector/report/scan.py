@@ -11,8 +11,8 @@ import duckdb
 import msgspec
 import numpy as np
 
-from pi_detector.readings import StageLatencies
-from pi_detector.records import PerformanceRecord, StatusRecord, UtcTime
+from pi_detector.core.readings import StageLatencies
+from pi_detector.core.records import PerformanceRecord, StatusRecord, UtcTime
 from pi_detector.report.logs import Damage, LogFile, lines_of
 
 STAGES = ("preprocess", "invoke", "decode", "latency")

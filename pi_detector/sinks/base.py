@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from pi_detector.records import Publication
+from pi_detector.core.records import Publication
 
 
 class Sink(Protocol):

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from pi_detector.clock import utc_now
-from pi_detector.records import State, encode, status_record
+from pi_detector.core.clock import utc_now
+from pi_detector.core.records import State, encode, status_record
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from pi_detector.core.frame import ImageArray
 from pi_detector.errors import SinkError
-from pi_detector.frame import ImageArray
 
 _JPEG_QUALITY = 90
 _PART_SUFFIX = ".part"

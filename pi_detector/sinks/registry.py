@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from pi_detector.config.drawn import drawn_file, state_home
 from pi_detector.config.outputs import MetricsSettings, OutputSettings, RecordingSettings
 from pi_detector.config.settings import Settings
+from pi_detector.core.records import StatusRecord
 from pi_detector.errors import DependencyMissingError
-from pi_detector.records import StatusRecord
 from pi_detector.sinks.base import Sink
 from pi_detector.sinks.files import output_path
 from pi_detector.sinks.log import RecordLogSink

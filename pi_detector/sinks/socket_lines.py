@@ -11,11 +11,11 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pi_detector.handoff import Handoff
-from pi_detector.records import Publication, Result
+from pi_detector.core.records import Publication, Result
 from pi_detector.sinks.lines import LineFormat, line_of
 from pi_detector.sinks.socket_file import SocketFile
-from pi_detector.threads import Worker
+from pi_detector.util.bounded_queue import BoundedQueue
+from pi_detector.util.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +37,8 @@ class _Reader:
     """A program that reads: what waits for it, and the rest of the line that it is getting."""
 
     connection: socket.socket
-    lines: Handoff[tuple[bytes, bool]] = field(
-        default_factory=lambda: Handoff(BACKLOG, lossless=False, is_precious=_is_rare)
+    lines: BoundedQueue[tuple[bytes, bool]] = field(
+        default_factory=lambda: BoundedQueue(BACKLOG, lossless=False, is_precious=_is_rare)
     )
     rest: bytes = b""
     talks: bool = True

@@ -6,8 +6,8 @@ import os
 import sys
 from typing import BinaryIO
 
+from pi_detector.core.records import Publication
 from pi_detector.errors import SinkError
-from pi_detector.records import Publication
 from pi_detector.sinks.lines import LineFormat, line_of
 
 

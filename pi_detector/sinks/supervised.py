@@ -7,17 +7,17 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from pi_detector.backoff import Backoff
 from pi_detector.config.settings import RecoverySettings
-from pi_detector.errors import SinkError
-from pi_detector.records import (
+from pi_detector.core.records import (
     EventRecord,
     PerformanceRecord,
     Publication,
     StatusRecord,
     status_record,
 )
+from pi_detector.errors import SinkError
 from pi_detector.sinks.base import Sink
+from pi_detector.util.backoff import Backoff
 
 log = logging.getLogger(__name__)
 

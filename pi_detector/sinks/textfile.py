@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from pi_detector.core.records import Publication, StatusRecord, status_record
 from pi_detector.errors import SinkError
-from pi_detector.records import Publication, StatusRecord, status_record
 from pi_detector.sinks.files import write_whole
-from pi_detector.threads import Worker
+from pi_detector.util.worker import Worker
 
 log = logging.getLogger(__name__)
 

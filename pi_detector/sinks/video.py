@@ -8,12 +8,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pi_detector.core.frame import ImageArray
+from pi_detector.core.records import Publication, Result
 from pi_detector.errors import SinkError
-from pi_detector.frame import ImageArray
-from pi_detector.records import Publication, Result
 from pi_detector.sinks.draw import annotated
 from pi_detector.sinks.files import prepare_folder, unwritable
-from pi_detector.uri import is_unicode
+from pi_detector.util.uri import is_unicode
 
 if TYPE_CHECKING:
     import cv2

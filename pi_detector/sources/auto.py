@@ -8,8 +8,8 @@ from collections.abc import Callable
 import msgspec
 
 from pi_detector.config.settings import SourceSettings
+from pi_detector.core.frame import Frame
 from pi_detector.errors import SourceLostError, SourceNotFoundError
-from pi_detector.frame import Frame
 from pi_detector.sources.base import Source
 from pi_detector.sources.discover import CameraInfo, find_cameras
 from pi_detector.sources.v4l2 import set_read_deadline

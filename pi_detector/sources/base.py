@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from pi_detector.frame import Frame
+from pi_detector.core.frame import Frame
 
 
 class Source(Protocol):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pi_detector.core.frame import ImageArray
 from pi_detector.errors import SourceLostError, SourceStalledError
-from pi_detector.frame import ImageArray
 from pi_detector.sources.framing import Moment
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from pi_detector.config.settings import SourceSettings
+from pi_detector.core.frame import Frame, ImageArray
 from pi_detector.errors import ConfigError, DependencyMissingError, SourceLostError
-from pi_detector.frame import Frame, ImageArray
 from pi_detector.sources.framing import FrameMaker, Moment
 
 _FPS = 15.0

@@ -8,8 +8,8 @@ from datetime import datetime
 
 import numpy as np
 
-from pi_detector.clock import utc_now
-from pi_detector.frame import Frame, ImageArray
+from pi_detector.core.clock import utc_now
+from pi_detector.core.frame import Frame, ImageArray
 
 
 @dataclass(frozen=True, slots=True)

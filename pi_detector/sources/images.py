@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pi_detector.config.settings import SourceSettings
+from pi_detector.core.frame import Frame, ImageArray
 from pi_detector.errors import BadImageError, SourceLostError, SourceNotFoundError
-from pi_detector.frame import Frame, ImageArray
 from pi_detector.sources.framing import FrameMaker, Moment
 
 if TYPE_CHECKING:

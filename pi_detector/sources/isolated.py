@@ -20,6 +20,7 @@ import msgspec
 
 from pi_detector import errors
 from pi_detector.config.settings import SourceSettings
+from pi_detector.core.frame import Frame
 from pi_detector.errors import (
     BadImageError,
     ConfigError,
@@ -27,7 +28,6 @@ from pi_detector.errors import (
     SourceLostError,
     SourceStalledError,
 )
-from pi_detector.frame import Frame
 from pi_detector.sources.base import Source
 from pi_detector.sources.framing import FrameMaker, Moment
 from pi_detector.sources.isolated_link import (

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from pi_detector.config.settings import SourceSettings
-from pi_detector.frame import ImageArray
+from pi_detector.core.frame import ImageArray
 
 LONGEST_PACKET = 64 * 1024
 """Bytes. Linux takes three times as much without further settings."""

@@ -6,8 +6,8 @@ import logging
 import os
 from pathlib import Path
 
+from pi_detector.core.frame import ImageArray
 from pi_detector.errors import BadImageError
-from pi_detector.frame import ImageArray
 from pi_detector.sources.isolated_link import (
     LONGEST_PACKET,
     Delivered,

@@ -14,8 +14,8 @@ import time
 
 import msgspec
 
+from pi_detector.core.frame import ImageArray
 from pi_detector.errors import SourceLostError, SourceStalledError
-from pi_detector.frame import ImageArray
 from pi_detector.sources import isolated_link
 from pi_detector.sources.isolated_link import Logged, Message, Shape, Started
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pi_detector.config.settings import SourceSettings
+from pi_detector.core.frame import Frame, ImageArray
 from pi_detector.errors import (
     ConfigError,
     DependencyMissingError,
@@ -24,7 +25,6 @@ from pi_detector.errors import (
     SourceStalledError,
     SourceStuckError,
 )
-from pi_detector.frame import Frame, ImageArray
 from pi_detector.sources.framing import FrameMaker, Moment
 from pi_detector.sources.picamera_formats import check_format, to_rgb
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pi_detector.core.frame import ImageArray
 from pi_detector.errors import SourceNotFoundError
-from pi_detector.frame import ImageArray
 
 # Name of the OpenCV conversion to RGB; empty where the array is R, G, B already.
 _CONVERSIONS = {

@@ -20,7 +20,7 @@ from pi_detector.sources.picamera import PicameraSource
 from pi_detector.sources.stream import StreamSource
 from pi_detector.sources.v4l2 import V4l2Source
 from pi_detector.sources.video import VideoSource
-from pi_detector.uri import redact, split_uri
+from pi_detector.util.uri import redact, split_uri
 
 log = logging.getLogger(__name__)
 

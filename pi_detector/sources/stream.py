@@ -8,11 +8,11 @@ import time
 from urllib.parse import urlsplit
 
 from pi_detector.config.settings import SourceSettings
+from pi_detector.core.frame import Frame
 from pi_detector.errors import ConfigError, SourceLostError, SourceNotFoundError, SourceStalledError
-from pi_detector.frame import Frame
 from pi_detector.sources.capture import LiveCapture
 from pi_detector.sources.framing import FrameMaker
-from pi_detector.uri import is_unicode, redact
+from pi_detector.util.uri import is_unicode, redact
 
 log = logging.getLogger(__name__)
 

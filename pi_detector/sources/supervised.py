@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from pi_detector.backoff import Backoff
 from pi_detector.config.settings import RecoverySettings
+from pi_detector.core.frame import Frame
+from pi_detector.core.records import StatusRecord, status_record
 from pi_detector.errors import (
     ConfigError,
     DependencyMissingError,
@@ -17,9 +18,8 @@ from pi_detector.errors import (
     SourceStalledError,
     SourceStuckError,
 )
-from pi_detector.frame import Frame
-from pi_detector.records import StatusRecord, status_record
 from pi_detector.sources.base import Source
+from pi_detector.util.backoff import Backoff
 
 log = logging.getLogger(__name__)
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pi_detector.config.settings import SourceSettings
+from pi_detector.core.frame import Frame
 from pi_detector.errors import (
     SourceBusyError,
     SourceLostError,
     SourceNotFoundError,
     SourcePermissionError,
 )
-from pi_detector.frame import Frame
 from pi_detector.sources import videodev
 from pi_detector.sources.capture import LiveCapture
 from pi_detector.sources.framing import FrameMaker

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from pi_detector.config.settings import SourceSettings
+from pi_detector.core.frame import Frame, ImageArray
 from pi_detector.errors import (
     BadImageError,
     SourceLostError,
     SourceNotFoundError,
     SourcePermissionError,
 )
-from pi_detector.frame import Frame, ImageArray
 from pi_detector.sources.framing import FrameMaker, Moment
-from pi_detector.uri import is_unicode
+from pi_detector.util.uri import is_unicode
 
 if TYPE_CHECKING:
     import cv2

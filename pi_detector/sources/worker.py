@@ -26,7 +26,7 @@ from pi_detector.errors import PiDetectorError
 
 if TYPE_CHECKING:
     from pi_detector.config.settings import SourceSettings
-    from pi_detector.frame import Frame
+    from pi_detector.core.frame import Frame
     from pi_detector.sources import isolated_link
     from pi_detector.sources.base import Source
 

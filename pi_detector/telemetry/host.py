@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from pi_detector.readings import HostReadings, ThrottlingFlags
+from pi_detector.core.readings import HostReadings, ThrottlingFlags
 from pi_detector.telemetry import sensors
 from pi_detector.telemetry.sensors import ROOT
 

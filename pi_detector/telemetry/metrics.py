@@ -29,8 +29,8 @@ from prometheus_client.core import (
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from pi_detector import __version__
-from pi_detector.readings import ThrottlingFlags
-from pi_detector.records import (
+from pi_detector.core.readings import ThrottlingFlags
+from pi_detector.core.records import (
     EventRecord,
     PerformanceRecord,
     Publication,

@@ -12,15 +12,15 @@ from typing import Literal
 
 import msgspec
 
-from pi_detector.clock import clock_synchronized, utc_now
 from pi_detector.config.outputs import TelemetrySettings
-from pi_detector.readings import FrameFlow, GovernorReadings, ThrottlingFlags
-from pi_detector.records import PerformanceRecord
+from pi_detector.core.clock import clock_synchronized, utc_now
+from pi_detector.core.readings import FrameFlow, GovernorReadings, ThrottlingFlags
+from pi_detector.core.records import PerformanceRecord
 from pi_detector.telemetry.host import names_of, read_host, read_throttling
 from pi_detector.telemetry.meter import Meter
 from pi_detector.telemetry.process import CpuTimes, cpu_times, read_process
 from pi_detector.telemetry.sensors import ROOT
-from pi_detector.threads import Worker
+from pi_detector.util.worker import Worker
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pi_detector.readings import ProcessReadings
+from pi_detector.core.readings import ProcessReadings
 from pi_detector.telemetry.sensors import ROOT, first_number, read_text
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")

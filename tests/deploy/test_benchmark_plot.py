@@ -4,7 +4,7 @@ from benchmarks.compare import BARE, COLUMNS, OURS, Comparison, Entry
 from benchmarks.plot import draw
 from pi_detector.bench.machine import machine_of, observe
 from pi_detector.bench.results import figure_of
-from pi_detector.clock import utc_now
+from pi_detector.core.clock import utc_now
 
 
 def test_the_same_figures_give_the_same_plot_of_what_was_measured(tmp_path):

@@ -18,10 +18,10 @@ from deploy.probe import Probe, quantized
 from deploy.quantize import QuantizationError, calibration_inputs, quantize, read_network
 from deploy.recipes import Calibration, RecipeError, find_recipe, list_recipes, load_recipe
 from pi_detector.config.settings import DetectionSettings, ModelSettings
+from pi_detector.core.frame import Frame
 from pi_detector.detector.bundle import load_bundle
 from pi_detector.detector.detector import Detector
 from pi_detector.detector.runtime import open_interpreter, tensor_info
-from pi_detector.frame import Frame
 
 RECIPES = [recipe.name for recipe in list_recipes()]
 INT8 = [name for name in RECIPES if name.startswith(("int8", "qat"))]

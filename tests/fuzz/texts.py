@@ -23,7 +23,7 @@ from pi_detector.detector.anchors import make_anchors
 from pi_detector.detector.bundle import load_bare, load_bundle
 from pi_detector.errors import ConfigError, PiDetectorError
 from pi_detector.sources.registry import make_source
-from pi_detector.uri import redact, split_uri
+from pi_detector.util.uri import redact, split_uri
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 STREET = CHECKOUT / "models/street"

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pi_detector.frame import ImageArray
+from pi_detector.core.frame import ImageArray
 from pi_detector.sources.demo import load_photograph
 
 FPS = 10

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from pi_detector.config.settings import SourceSettings
-from pi_detector.frame import Frame
+from pi_detector.core.frame import Frame
 from pi_detector.sources.isolated import IsolatedSource
 from pi_detector.sources.registry import make_source
 

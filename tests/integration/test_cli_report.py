@@ -204,7 +204,7 @@ def test_a_file_with_faults_is_told_and_the_rest_reported(tmp_path: Path) -> Non
 
 def test_the_program_without_the_command_imports_none_of_it() -> None:
     program = (
-        "import sys; import pi_detector.cli.main, pi_detector.service; "
+        "import sys; import pi_detector.cli.main, pi_detector.daemon.service; "
         "print(sorted({'duckdb', 'jinja2', 'matplotlib'} & set(sys.modules)))"
     )
     done = subprocess.run(

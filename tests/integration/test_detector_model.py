@@ -13,11 +13,11 @@ import pytest
 
 from pi_detector.bench.frames import load_frames
 from pi_detector.config.settings import DetectionSettings, ModelSettings
+from pi_detector.core.frame import Frame
 from pi_detector.detector.bundle import find_bundles, load_model
 from pi_detector.detector.detector import Detector
 from pi_detector.detector.runtime import available_runtimes
 from pi_detector.errors import BadLabelsError, BadModelError
-from pi_detector.frame import Frame
 
 LEGACY = "reference/ssd_mobilenet_v1_coco_uint8_postprocess.tflite"
 LEGACY_LABELS = "reference/ssd_mobilenet_v1_coco_labels.txt"

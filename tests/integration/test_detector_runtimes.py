@@ -21,8 +21,8 @@ import numpy as np
 import pytest
 import valid
 
+from pi_detector.core.geometry import pairwise_iou
 from pi_detector.detector.runtime import available_runtimes
-from pi_detector.geometry import pairwise_iou
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PHOTOS_PER_CLASS = 4

@@ -14,13 +14,14 @@ import jsonschema
 import msgspec
 import pytest
 
-from pi_detector import governor, regulator
 from pi_detector.config.load import load_settings
 from pi_detector.config.settings import ModelSettings, Settings
+from pi_detector.core.records import json_schema
+from pi_detector.daemon.service import Service
 from pi_detector.detector.bundle import load_model
 from pi_detector.errors import ConfigError
-from pi_detector.records import json_schema
-from pi_detector.service import Service
+from pi_detector.governor import control as regulator
+from pi_detector.governor import policy as governor
 
 PATIENCE_S = 60.0
 

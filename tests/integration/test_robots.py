@@ -20,7 +20,7 @@ import jsonschema
 import pytest
 import valid
 
-from pi_detector.vision_msgs import json_schema
+from pi_detector.core.vision_msgs import json_schema
 
 DOCS = Path(__file__).parents[2] / "docs"
 SOCKET = "/run/pi-detector/records.sock"

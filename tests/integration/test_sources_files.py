@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from pi_detector.config.settings import SourceSettings
+from pi_detector.core.frame import Frame
 from pi_detector.errors import (
     BadImageError,
     ConfigError,
     SourceLostError,
     SourceNotFoundError,
 )
-from pi_detector.frame import Frame
 from pi_detector.sources.base import Source
 from pi_detector.sources.demo import load_photograph, render_view
 from pi_detector.sources.images import ImagesSource

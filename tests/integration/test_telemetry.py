@@ -16,7 +16,7 @@ import pytest
 import valid
 
 from pi_detector.config.outputs import TelemetrySettings
-from pi_detector.records import PerformanceRecord, encode
+from pi_detector.core.records import PerformanceRecord, encode
 from pi_detector.telemetry import monitor as monitor_module
 from pi_detector.telemetry.histogram import Histogram
 from pi_detector.telemetry.monitor import FlowTotals, PerformanceMonitor, difference

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pi_detector.clock import utc_now
+from pi_detector.core.clock import utc_now
+from pi_detector.core.frame import Frame
+from pi_detector.core.geometry import Detections
+from pi_detector.core.records import Result
 from pi_detector.detector.detector import Inferred
-from pi_detector.frame import Frame
-from pi_detector.geometry import Detections
-from pi_detector.records import Result
 
 IMAGE = np.zeros((8, 8, 3), np.uint8)
 

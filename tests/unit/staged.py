@@ -11,10 +11,10 @@ import msgspec
 import numpy as np
 
 from pi_detector.config.settings import Settings
+from pi_detector.core.frame import Frame
+from pi_detector.core.geometry import Detections
+from pi_detector.core.records import EventRecord, Result, Timings
 from pi_detector.events.stage import EventStage
-from pi_detector.frame import Frame
-from pi_detector.geometry import Detections
-from pi_detector.records import EventRecord, Result, Timings
 
 LABELS = {1: "person", 3: "car", 6: "bus", 8: "truck"}
 PERSON, CAR, BUS, TRUCK = LABELS

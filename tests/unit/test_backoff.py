@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pi_detector.backoff import Backoff
+from pi_detector.util.backoff import Backoff
 
 
 def test_delays_double_up_to_the_longest_and_begin_again_after_a_reset():

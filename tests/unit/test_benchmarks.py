@@ -5,18 +5,18 @@ import pytest
 
 from benchmarks.compare import BARE, OURS, Comparison, Entry, ratio, table
 from benchmarks.contenders.classic import Classic
-from benchmarks.contenders.common import Pace
+from benchmarks.contenders.common import RateLimit
 from benchmarks.goals import Goal, rounds_of
 from benchmarks.goals import table as goals_table
 from benchmarks.instructions import root_of
 from pi_detector.bench.frames import MemorySource, load_frames
 from pi_detector.bench.machine import machine_of, observe
 from pi_detector.bench.results import figure_of
-from pi_detector.clock import utc_now
 from pi_detector.config.settings import DetectionSettings, ModelSettings
+from pi_detector.core.clock import utc_now
+from pi_detector.core.geometry import pairwise_iou
 from pi_detector.detector.bundle import load_model
 from pi_detector.detector.detector import Detector
-from pi_detector.geometry import pairwise_iou
 
 
 def comparison(**cpu_ms):
@@ -101,7 +101,7 @@ def test_a_pace_of_zero_does_not_wait(monkeypatch):
         raise AssertionError("waited")
 
     monkeypatch.setattr("time.sleep", sleep)
-    Pace(0).wait()
+    RateLimit(0).wait()
 
 
 def test_the_emulated_debian_has_the_cpuinfo_of_its_processor(tmp_path):

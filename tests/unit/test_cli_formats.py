@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from pi_detector.cli.formats import CocoResults, Table, from_annotations, numbered
+from pi_detector.core.frame import Frame
+from pi_detector.core.geometry import Detections
+from pi_detector.core.records import Result, Timings
 from pi_detector.errors import BadImageError, BadLabelsError, SourceNotFoundError
-from pi_detector.frame import Frame
-from pi_detector.geometry import Detections
-from pi_detector.records import Result, Timings
 
 LABELS = {1: "person", 3: "car"}
 

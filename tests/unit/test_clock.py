@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pi_detector import clock
+from pi_detector.core import clock
 
 _STA_UNSYNC = 0x40
 

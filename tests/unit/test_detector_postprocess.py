@@ -1,4 +1,4 @@
-"""Outputs of TFLite_Detection_PostProcess: told apart in any order."""
+"""SinkSet of TFLite_Detection_PostProcess: told apart in any order."""
 
 import itertools
 
@@ -21,12 +21,12 @@ def info(index, name, shape):
 
 
 def outputs(names):
-    """Outputs in the order boxes, classes, scores, count."""
+    """SinkSet in the order boxes, classes, scores, count."""
     shapes = ((1, 3, 4), (1, 3), (1, 3), (1,))
     return [info(i, name, shape) for i, (name, shape) in enumerate(zip(names, shapes, strict=True))]
 
 
-class Outputs:
+class SinkSet:
     """The output tensors of an interpreter."""
 
     values = (BOXES[None], CLASSES[None], SCORES[None], np.asarray([2], np.float32))
@@ -47,7 +47,7 @@ class Outputs:
 def test_outputs_are_found_in_any_order(names, order):
     listed = outputs(names)
     decoder = PostprocessDecoder(map_outputs([listed[i] for i in order]), [0.3] * 3)
-    found = decoder.read(Outputs())
+    found = decoder.read(SinkSet())
     assert found.class_index.tolist() == [2, 0]
     np.testing.assert_allclose(found.score, [0.9, 0.4])
     np.testing.assert_allclose(found.xyxy[0], [0.2, 0.1, 0.4, 0.3])
@@ -68,7 +68,7 @@ def test_undecided_until_values_tell():
     # In this model the output listed second holds the scores, the third the classes.
     decoder = PostprocessDecoder(map_outputs(outputs("abcd")), [0.3] * 3)
     zeros, three = np.zeros((1, 3), np.float32), np.asarray([3], np.float32)
-    interpreter = Outputs()
+    interpreter = SinkSet()
     interpreter.values = (BOXES[None], zeros, zeros, three)
     assert len(decoder.read(interpreter).score) == 0
     interpreter.values = (BOXES[None], SCORES[None], CLASSES[None], three)
@@ -88,7 +88,7 @@ def test_thresholds_are_by_class():
     decoder = PostprocessDecoder(
         map_outputs(outputs([OP, f"{OP}:1", f"{OP}:2", f"{OP}:3"])), [0.3, 0.3, 0.95]
     )
-    assert decoder.read(Outputs()).class_index.tolist() == [0]
+    assert decoder.read(SinkSet()).class_index.tolist() == [0]
 
 
 def test_a_class_without_a_label():
@@ -96,7 +96,7 @@ def test_a_class_without_a_label():
         map_outputs(outputs([OP, f"{OP}:1", f"{OP}:2", f"{OP}:3"])), [0.3, 0.3]
     )
     with pytest.raises(BadLabelsError, match="gave class 2"):
-        decoder.read(Outputs())
+        decoder.read(SinkSet())
 
 
 def test_a_raw_network_needs_a_manifest():

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from pi_detector.core.frame import Frame
 from pi_detector.detector.preprocess import InputCoding, scale_to_input, staged_input
 from pi_detector.detector.runtime import TensorInfo
 from pi_detector.errors import BadModelError
-from pi_detector.frame import Frame
 
 BYTES = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
 

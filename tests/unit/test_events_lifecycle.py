@@ -14,8 +14,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from staged import CAR, HEIGHT, LABELS, START, TRUCK, WIDTH, Scene, car, linear, person
 
+from pi_detector.core.records import EventRecord, Record, encode
 from pi_detector.events.stage import EventStage
-from pi_detector.records import EventRecord, Record, encode
 
 # A loaded machine is no failure.
 unhurried = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pi_detector.config.settings import MotionSettings
+from pi_detector.core.frame import ImageArray
 from pi_detector.events.motion import Motion, MotionGate
-from pi_detector.frame import ImageArray
 
 SIDE = 300
 

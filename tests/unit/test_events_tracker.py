@@ -7,8 +7,8 @@ import pytest
 from staged import LABELS, PERSON, TRUCK, Row, car, detections, person
 
 from pi_detector.config.settings import TrackingSettings
+from pi_detector.core.geometry import pairwise_iou
 from pi_detector.events.tracker import Tracker, Tracks, assign, grown_iou
-from pi_detector.geometry import pairwise_iou
 
 
 class Followed:

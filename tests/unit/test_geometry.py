@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pi_detector.geometry import Detections, FloatArray, pairwise_iou
+from pi_detector.core.geometry import Detections, FloatArray, pairwise_iou
 
 # A loaded machine is no failure.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pi_detector.config.governor import GovernorSettings
-from pi_detector.governor import Governor, Level, Reading
+from pi_detector.governor.policy import Governor, Level, Reading
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from governor import HOUR_S, Board, Course, simulate, summer_day

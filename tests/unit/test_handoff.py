@@ -3,11 +3,11 @@
 import threading
 import time
 
-from pi_detector.handoff import Handoff
+from pi_detector.util.bounded_queue import BoundedQueue
 
 
 def test_the_newest_item_wins_and_the_dropped_are_counted():
-    handoff = Handoff[int](1, lossless=False)
+    handoff = BoundedQueue[int](1, lossless=False)
     for item in range(5):
         assert handoff.put(item)
     assert handoff.get() == 4
@@ -15,7 +15,7 @@ def test_the_newest_item_wins_and_the_dropped_are_counted():
 
 
 def test_a_lossless_giver_waits_until_there_is_room():
-    handoff = Handoff[int](2, lossless=True)
+    handoff = BoundedQueue[int](2, lossless=True)
     taken = []
     giver = threading.Thread(target=lambda: [handoff.put(i) for i in range(100)])
     giver.start()
@@ -27,7 +27,7 @@ def test_a_lossless_giver_waits_until_there_is_room():
 
 
 def test_closing_wakes_a_waiting_giver_and_refuses_its_item():
-    handoff = Handoff[int](1, lossless=True)
+    handoff = BoundedQueue[int](1, lossless=True)
     handoff.put(0)
     refused = []
     giver = threading.Thread(target=lambda: refused.append(handoff.put(1)))
@@ -40,7 +40,7 @@ def test_closing_wakes_a_waiting_giver_and_refuses_its_item():
 
 
 def test_get_gives_up_at_its_deadline():
-    handoff = Handoff[int](1, lossless=False)
+    handoff = BoundedQueue[int](1, lossless=False)
     started = time.monotonic()
     assert handoff.get(timeout_s=0.05) is None
     assert time.monotonic() - started >= 0.05
@@ -48,7 +48,7 @@ def test_get_gives_up_at_its_deadline():
 
 
 def test_discarding_leaves_nothing_to_take():
-    handoff = Handoff[int](4, lossless=False)
+    handoff = BoundedQueue[int](4, lossless=False)
     handoff.put(1)
     handoff.close(discard=True)
     assert handoff.get() is None
@@ -56,7 +56,7 @@ def test_discarding_leaves_nothing_to_take():
 
 
 def test_precious_items_stay_while_others_can_go():
-    handoff = Handoff(3, lossless=False, is_precious=lambda item: item < 0)
+    handoff = BoundedQueue(3, lossless=False, is_precious=lambda item: item < 0)
     for item in (1, -1, 2, -2, 3, -3, 4):
         handoff.put(item)
     assert handoff.dropped == 4
@@ -64,7 +64,7 @@ def test_precious_items_stay_while_others_can_go():
 
 
 def test_precious_items_too_have_a_limit():
-    handoff = Handoff(1, lossless=False, is_precious=lambda _: True)
+    handoff = BoundedQueue(1, lossless=False, is_precious=lambda _: True)
     for item in range(1500):
         handoff.put(item)
     assert handoff.dropped == 500

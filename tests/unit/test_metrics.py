@@ -18,18 +18,18 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 
-from pi_detector.clock import utc_now
-from pi_detector.errors import SinkError
-from pi_detector.frame import Frame
-from pi_detector.geometry import Detections
-from pi_detector.readings import (
+from pi_detector.core.clock import utc_now
+from pi_detector.core.frame import Frame
+from pi_detector.core.geometry import Detections
+from pi_detector.core.readings import (
     FrameFlow,
     HostReadings,
     ProcessReadings,
     StageLatencies,
     ThrottlingFlags,
 )
-from pi_detector.records import PerformanceRecord, Result, StatusRecord, Timings, status_record
+from pi_detector.core.records import PerformanceRecord, Result, StatusRecord, Timings, status_record
+from pi_detector.errors import SinkError
 from pi_detector.sinks.textfile import TextfileSink
 from pi_detector.telemetry.metrics import MOST_LABELS, Metrics
 from pi_detector.telemetry.monitor import FlowTotals, RunState
@@ -271,7 +271,7 @@ def test_the_library_is_not_imported_without_need() -> None:
     code = (
         "import sys, threading\n"
         "from pi_detector.config.settings import Settings, SourceSettings\n"
-        "from pi_detector.service import Service\n"
+        "from pi_detector.daemon.service import Service\n"
         "service = Service(lambda: Settings(source=SourceSettings(uri='demo:')), {})\n"
         "service.run(threading.Event(), max_frames=1)\n"
         "assert service._outputs.exposition is None\n"

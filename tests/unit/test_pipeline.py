@@ -7,7 +7,7 @@ import pytest
 from rooms import CountingSource, ListSink, SleepingDetector
 
 from pi_detector.errors import SinkError, SourceLostError
-from pi_detector.pipeline import Pipeline
+from pi_detector.pipeline.pipeline import Pipeline
 
 
 def test_every_frame_of_a_file_is_processed_once_and_in_order():

@@ -9,11 +9,11 @@ import pytest
 from rooms import CountingSource, ListSink, SleepingDetector
 
 from pi_detector.config.settings import RecoverySettings, Settings
+from pi_detector.core.geometry import Detections
+from pi_detector.core.records import EventRecord, Result, StatusRecord
 from pi_detector.errors import SinkError, SourceLostError, SourceStuckError
 from pi_detector.events.stage import EventStage
-from pi_detector.geometry import Detections
-from pi_detector.pipeline import Pipeline, Supervision
-from pi_detector.records import EventRecord, Result, StatusRecord
+from pi_detector.pipeline.pipeline import Pipeline, Supervision
 
 
 def supervision(mode="after-start", delay_s=0.01, read_timeout_s=0.1, grace_s=0.1):

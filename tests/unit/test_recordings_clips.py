@@ -22,9 +22,9 @@ from recorded import (
     started_sink,
 )
 
-from pi_detector.frame import Frame
-from pi_detector.geometry import Detections
-from pi_detector.records import Result, Timings, status_record
+from pi_detector.core.frame import Frame
+from pi_detector.core.geometry import Detections
+from pi_detector.core.records import Result, Timings, status_record
 
 
 def test_a_clip_begins_before_the_object_appears_and_ends_after_it_left(tmp_path: Path) -> None:

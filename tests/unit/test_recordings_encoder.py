@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from recorded import Camera, drawn, play, settings, short_event
 
+from pi_detector.core.frame import Frame
 from pi_detector.errors import DependencyMissingError, SinkError
-from pi_detector.frame import Frame
 from pi_detector.sinks.recordings import encoder as encoder_module
 from pi_detector.sinks.recordings.encoder import Encoder, has_hardware_encoder, make_encoder
 from pi_detector.sinks.recordings.sink import RecordingSink

@@ -25,8 +25,8 @@ from recorded import (
     started_sink,
 )
 
+from pi_detector.core.records import View
 from pi_detector.errors import RecordingInUseError, SinkError
-from pi_detector.records import View
 from pi_detector.sinks.recordings.layout import (
     is_event_path,
     is_media_path,

@@ -12,9 +12,9 @@ import valid
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pi_detector.frame import Frame
-from pi_detector.geometry import Detections
-from pi_detector.records import (
+from pi_detector.core.frame import Frame
+from pi_detector.core.geometry import Detections
+from pi_detector.core.records import (
     SCHEMA_VERSION,
     Record,
     Result,

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from field_records import BOOTED_S, START, performance, write_log
 
+from pi_detector.core.readings import ThrottlingFlags
+from pi_detector.core.records import PerformanceRecord
 from pi_detector.errors import LogNotFoundError
-from pi_detector.readings import ThrottlingFlags
-from pi_detector.records import PerformanceRecord
 from pi_detector.report.content import Report
 from pi_detector.report.findings import report_of
 from pi_detector.report.logs import find_logs

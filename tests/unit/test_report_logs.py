@@ -11,8 +11,8 @@ from field_records import performance, write_log
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pi_detector.core.records import encode, status_record
 from pi_detector.errors import LogNotFoundError
-from pi_detector.records import encode, status_record
 from pi_detector.report.logs import Damage, device_names, find_logs, lines_of
 from pi_detector.report.scan import Job, LogFile, scan, write_empty_tables
 

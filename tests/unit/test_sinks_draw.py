@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pi_detector.config.settings import LineSettings, ZoneSettings
-from pi_detector.frame import ImageArray
-from pi_detector.geometry import Detections
+from pi_detector.core.frame import ImageArray
+from pi_detector.core.geometry import Detections
 from pi_detector.sinks.draw import (
     Rect,
     annotate,

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from pi_detector.config.outputs import OutputSettings
+from pi_detector.core.frame import Frame
+from pi_detector.core.geometry import Detections
+from pi_detector.core.records import Result, Timings
 from pi_detector.errors import SinkError
-from pi_detector.frame import Frame
-from pi_detector.geometry import Detections
-from pi_detector.records import Result, Timings
 from pi_detector.sinks.registry import make_sinks
 from pi_detector.sinks.snapshots import AnnotatedImageSink, SnapshotSink, snapshot_name
 from pi_detector.sinks.video import VideoSink

@@ -17,9 +17,9 @@ import pytest
 from backports import zstd
 from test_sinks_stdout import a_result, environment
 
+from pi_detector.core.geometry import Detections
+from pi_detector.core.records import encode, status_record
 from pi_detector.errors import SinkError
-from pi_detector.geometry import Detections
-from pi_detector.records import encode, status_record
 from pi_detector.sinks import daily
 from pi_detector.sinks.log import RecordLogSink
 

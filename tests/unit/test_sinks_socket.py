@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 from test_sinks_stdout import a_result
 
+from pi_detector.core.geometry import Detections
+from pi_detector.core.records import status_record
 from pi_detector.errors import SinkError
-from pi_detector.geometry import Detections
-from pi_detector.records import status_record
 from pi_detector.sinks.socket_lines import BACKLOG, MOST_READERS, SocketSink
 
 PATIENCE_S = 20.0

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pi_detector.core.frame import Frame
+from pi_detector.core.geometry import Detections
+from pi_detector.core.records import Result, Timings
 from pi_detector.errors import SinkError
-from pi_detector.frame import Frame
-from pi_detector.geometry import Detections
-from pi_detector.records import Result, Timings
 from pi_detector.sinks.stdout import JsonLinesSink
 
 ONE = Detections(np.zeros((1, 4), np.float32), np.ones(1, np.float32), np.zeros(1, np.int64))

@@ -9,8 +9,8 @@ from recorded import Camera
 from test_sinks_stdout import a_result
 
 from pi_detector.config.settings import RecoverySettings
+from pi_detector.core.records import Publication, Result, StatusRecord, status_record
 from pi_detector.errors import SinkError
-from pi_detector.records import Publication, Result, StatusRecord, status_record
 from pi_detector.sinks.supervised import SupervisedSink
 
 FULL = "/recordings: cannot write: No space left on device"

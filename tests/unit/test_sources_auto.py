@@ -7,10 +7,10 @@ import time
 import numpy as np
 import pytest
 
-from pi_detector.clock import utc_now
 from pi_detector.config.settings import SourceSettings
+from pi_detector.core.clock import utc_now
+from pi_detector.core.frame import Frame
 from pi_detector.errors import SourceLostError, SourceNotFoundError
-from pi_detector.frame import Frame
 from pi_detector.sources.auto import AutoSource
 from pi_detector.sources.discover import CameraInfo
 from pi_detector.sources.registry import make_source

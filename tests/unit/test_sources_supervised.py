@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from pi_detector.clock import utc_now
 from pi_detector.config.settings import RecoverySettings
+from pi_detector.core.clock import utc_now
+from pi_detector.core.frame import Frame
+from pi_detector.core.records import StatusRecord
 from pi_detector.errors import (
     ConfigError,
     PiDetectorError,
@@ -19,8 +21,6 @@ from pi_detector.errors import (
     SourceStalledError,
     SourceStuckError,
 )
-from pi_detector.frame import Frame
-from pi_detector.records import StatusRecord
 from pi_detector.sources.supervised import SupervisedSource
 
 IMAGE = np.zeros((8, 8, 3), np.uint8)

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pi_detector.readings import HostReadings, ThrottlingFlags
+from pi_detector.core.readings import HostReadings, ThrottlingFlags
 from pi_detector.telemetry import sensors
 from pi_detector.telemetry.host import names_of, read_host, read_throttling
 from pi_detector.telemetry.process import CpuTimes, cpu_times, read_process

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pi_detector.config.settings import SourceSettings
 from pi_detector.errors import ConfigError, SourceNotFoundError, UnknownSchemeError
 from pi_detector.sources.registry import make_source
-from pi_detector.uri import is_unicode, redact, split_uri
+from pi_detector.util.uri import is_unicode, redact, split_uri
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from test_records import ANY_ROWS, a_result, found, unhurried
 
-from pi_detector.geometry import Detections
-from pi_detector.records import detections_record
-from pi_detector.vision_msgs import encode, json_schema
+from pi_detector.core.geometry import Detections
+from pi_detector.core.records import detections_record
+from pi_detector.core.vision_msgs import encode, json_schema
 
 # Fields by message, as the definitions of ROS 2 Humble and Jazzy have them (std_msgs,
 # geometry_msgs, builtin_interfaces, and vision_msgs 4).

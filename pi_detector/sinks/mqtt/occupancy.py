@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from pi_detector.records import EventRecord
+from pi_detector.core.records import EventRecord
 
 
 class LabelState(msgspec.Struct, frozen=True):

@@ -10,15 +10,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from pi_detector.backoff import Backoff
 from pi_detector.config.outputs import MqttSettings
 from pi_detector.config.settings import RecoverySettings
+from pi_detector.core.records import StatusRecord, status_record
 from pi_detector.errors import SinkError
-from pi_detector.records import StatusRecord, status_record
 from pi_detector.sinks.mqtt.link import CONNECT_TIMEOUT_S, Link, OnMessage
 from pi_detector.sinks.mqtt.outbox import Entry, Outbox
 from pi_detector.sinks.mqtt.topics import Topics
-from pi_detector.threads import Worker
+from pi_detector.util.backoff import Backoff
+from pi_detector.util.worker import Worker
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ import msgspec
 
 from pi_detector.config.outputs import MqttSettings
 from pi_detector.config.settings import RecoverySettings
-from pi_detector.records import (
+from pi_detector.core.records import (
     EventRecord,
     PerformanceRecord,
     Publication,

@@ -11,8 +11,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from pi_detector.core.frame import Frame, ImageArray
 from pi_detector.errors import DependencyMissingError, SinkError
-from pi_detector.frame import Frame, ImageArray
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from pi_detector.records import EventRecord, Seconds, UtcTime
+from pi_detector.core.records import EventRecord, Seconds, UtcTime
 from pi_detector.sinks.files import output_path, sync_folder, write_whole
 
 INDEX_NAME = "index.sqlite"

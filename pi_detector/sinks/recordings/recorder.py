@@ -13,8 +13,8 @@ from datetime import datetime
 from pathlib import Path
 
 from pi_detector.config.outputs import RecordingSettings
+from pi_detector.core.frame import Frame
 from pi_detector.errors import SinkError
-from pi_detector.frame import Frame
 from pi_detector.sinks.draw import preview
 from pi_detector.sinks.recordings.clipfile import ClipFile
 from pi_detector.sinks.recordings.encoder import KEYFRAME_INTERVAL_S, Encoder, Shot, make_encoder

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from pi_detector.clock import clock_synchronized, utc_now
 from pi_detector.config.outputs import RecordingSettings
+from pi_detector.core.clock import clock_synchronized, utc_now
 from pi_detector.errors import SinkError
 from pi_detector.sinks.files import unwritable
 from pi_detector.sinks.recordings.catalogue import Catalogue

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from pi_detector.config.outputs import RecordingSettings
+from pi_detector.core.records import EventRecord, Publication, Result, StatusRecord
 from pi_detector.errors import SinkError
-from pi_detector.records import EventRecord, Publication, Result, StatusRecord
 from pi_detector.sinks.recordings.disk import DiskThread
 from pi_detector.sinks.recordings.encoder import load_av
 from pi_detector.sinks.recordings.layout import (

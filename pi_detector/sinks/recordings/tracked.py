@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pi_detector.records import EventRecord
+from pi_detector.core.records import EventRecord
 from pi_detector.sinks.recordings.layout import Entry, Media
 from pi_detector.sinks.recordings.recorder import Clip
 from pi_detector.sinks.recordings.views import Picture

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from pi_detector.core.records import EventRecord
 from pi_detector.errors import RecordingNotFoundError
-from pi_detector.records import EventRecord
 from pi_detector.sinks.recordings.filters import Filter
 from pi_detector.sinks.recordings.index import Index, Row
 from pi_detector.sinks.web.bell import Bell

@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 
 from pi_detector import __version__
-from pi_detector.readings import HostReadings, ProcessReadings
-from pi_detector.records import PerformanceRecord, Result, StatusRecord
+from pi_detector.core.readings import HostReadings, ProcessReadings
+from pi_detector.core.records import PerformanceRecord, Result, StatusRecord
 
 WINDOW_S = 10.0
 """Rate and latencies are those of the frames of so many seconds."""

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from pi_detector.errors import SinkError
 from pi_detector.sinks.web.bell import Bell
-from pi_detector.threads import Worker
+from pi_detector.util.worker import Worker
 
 _START_S = 10.0
 _POLL_S = 0.02

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pi_detector.config.settings import Settings
+from pi_detector.core.records import EventRecord, Publication, Result
 from pi_detector.errors import SinkError
-from pi_detector.records import EventRecord, Publication, Result
 from pi_detector.sinks.web.access import Access
 from pi_detector.sinks.web.app import Metrics, Site
 from pi_detector.sinks.web.bell import Bell

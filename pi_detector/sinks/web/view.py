@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from pi_detector.config.outputs import WebSettings
-from pi_detector.records import Result
+from pi_detector.core.records import Result
 from pi_detector.sinks.draw import annotated
 from pi_detector.sinks.files import jpeg_of
 from pi_detector.sinks.web.bell import Bell
-from pi_detector.threads import Worker
+from pi_detector.util.worker import Worker
 
 BOUNDARY = "frame"
 _IDLE_S = 1.0

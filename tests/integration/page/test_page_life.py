@@ -16,8 +16,8 @@ import msgspec
 import pytest
 from page_client import TOKEN, Web, free_port, messages, wait_for
 
+from pi_detector.core.records import status_record
 from pi_detector.errors import SinkError
-from pi_detector.records import status_record
 
 
 def test_detection_is_paused_only_where_it_can_be(web: Web) -> None:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from page_client import Web, messages, wait_for
 
-from pi_detector.records import status_record
+from pi_detector.core.records import status_record
 
 
 def parts(stream: http.client.HTTPResponse) -> Iterator[bytes]:

@@ -13,8 +13,8 @@ import time
 from datetime import UTC, datetime
 
 from pi_detector.config.load import load_settings
-from pi_detector.records import BestView, EventRecord, FrameSize, StatusRecord, encode
-from pi_detector.sinks.outlet import Outlet
+from pi_detector.core.records import BestView, EventRecord, FrameSize, StatusRecord, encode
+from pi_detector.pipeline.sink_runner import SinkRunner
 from pi_detector.sinks.registry import make_mqtt_sink
 from pi_detector.sinks.supervised import SupervisedSink
 
@@ -73,7 +73,7 @@ def main() -> None:
         command=lambda command: say(f"command {command}"),
     )
     assert sink is not None
-    outlet = Outlet(SupervisedSink(sink, settings.recovery, report), lossless=True)
+    outlet = SinkRunner(SupervisedSink(sink, settings.recovery, report), lossless=True)
     outlet.start()
     outlet.run()
     for number in range(int(first), int(first) + int(count)):

@@ -25,12 +25,12 @@ from checks import (
 from usb import SIZE, Webcam, write_pictures
 
 from pi_detector.config.settings import SourceSettings
+from pi_detector.core.frame import Frame
 from pi_detector.errors import (
     SourcePermissionError,
     SourceStalledError,
     SourceStuckError,
 )
-from pi_detector.frame import Frame
 from pi_detector.sources.picamera import PicameraSource, list_cameras
 
 URI = "picamera:0"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from pi_detector.notify import Notifier
-from pi_detector.pipeline import Pipeline
+from pi_detector.daemon.systemd import Notifier
+from pi_detector.pipeline.pipeline import Pipeline
 
 STATUS_INTERVAL_S = 5.0
 
@@ -19,7 +19,7 @@ class _Mark:
     processed: int = 0
 
 
-class Liveness:
+class Health:
     """Feeds the watchdog by progress alone, and says how the machine is.
 
     Progress: a frame went through the detector, or the source is within the deadlines of what it

@@ -13,21 +13,21 @@ import msgspec
 from pi_detector.config.changes import differ, differences
 from pi_detector.config.drawn import drawn_in_force
 from pi_detector.config.settings import Settings
+from pi_detector.core.records import PerformanceRecord, StatusRecord, status_record
+from pi_detector.daemon.health import Health
+from pi_detector.daemon.systemd import Notifier
 from pi_detector.detector.bundle import Bundle, load_model
 from pi_detector.detector.runtime import thread_count
 from pi_detector.errors import PiDetectorError
-from pi_detector.liveness import Liveness
-from pi_detector.notify import Notifier
-from pi_detector.outputs import Machine, Outputs
-from pi_detector.pace import Pace
-from pi_detector.parts import make_detector, make_gate, make_stage
-from pi_detector.pipeline import Counters, Pipeline, Supervision
-from pi_detector.records import PerformanceRecord, StatusRecord, status_record
-from pi_detector.regulator import Regulator, check_smaller_model, model_at
+from pi_detector.governor.control import ControlLoop, check_smaller_model, model_at
+from pi_detector.pipeline.build import make_detector, make_gate, make_stage
+from pi_detector.pipeline.pipeline import Counters, Pipeline, Supervision
+from pi_detector.pipeline.sink_set import Machine, SinkSet
 from pi_detector.sources.registry import make_source
 from pi_detector.telemetry.monitor import FlowTotals, PerformanceMonitor, RunState
 from pi_detector.telemetry.sensors import ROOT
-from pi_detector.threads import Worker
+from pi_detector.util.rate_limit import RateLimit
+from pi_detector.util.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +82,8 @@ class Service:
         self._detector = make_detector(settings, self._bundle)
         self._governed = (self._detector.threads, False)
         self._model_failed = False
-        pace = Pace()
-        self._regulator = Regulator(
+        pace = RateLimit()
+        self._regulator = ControlLoop(
             settings.governor,
             self._detector.threads,
             pace,
@@ -102,7 +102,7 @@ class Service:
             governor=self._regulator.readings,
         )
         machine = Machine(self._publish, self._obey, self._healthy, self._run_state, check_drawn)
-        self._outputs = Outputs(settings, environ, machine, self._monitor.meter)
+        self._outputs = SinkSet(settings, environ, machine, self._monitor.meter)
         self._pipeline = Pipeline(
             source,
             self._detector,
@@ -112,7 +112,7 @@ class Service:
             gate=make_gate(settings),
             pace=pace,
         )
-        self._liveness = Liveness(self._notifier)
+        self._liveness = Health(self._notifier)
 
     @property
     def unstopped(self) -> list[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pi_detector.core.geometry import Detections
+from pi_detector.core.records import Result, Timings
 from pi_detector.detector.detector import Detector, Inferred, Prepared
 from pi_detector.events.motion import MotionGate
-from pi_detector.geometry import Detections
-from pi_detector.pace import Pace
-from pi_detector.records import Result, Timings
+from pi_detector.util.rate_limit import RateLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def see(
     gate: MotionGate | None,
     *,
     busy: bool,
-    pace: Pace | None = None,
+    pace: RateLimit | None = None,
     paused: bool = False,
 ) -> Seen:
     """The first half: pace, gate and model. Where a frame is not due, or still, the model rests.

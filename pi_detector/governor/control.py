@@ -13,15 +13,15 @@ import msgspec
 
 from pi_detector.config.governor import GovernorSettings
 from pi_detector.config.settings import ModelSettings, Settings
+from pi_detector.core.readings import GovernorReadings
+from pi_detector.core.records import State, StatusRecord, status_record
 from pi_detector.detector.bundle import Bundle, load_model
 from pi_detector.errors import ConfigError
-from pi_detector.governor import Governor, Level, Reading
-from pi_detector.pace import Pace
-from pi_detector.readings import GovernorReadings
-from pi_detector.records import State, StatusRecord, status_record
+from pi_detector.governor.policy import Governor, Level, Reading
 from pi_detector.telemetry.host import names_of, read_throttling
 from pi_detector.telemetry.sensors import ROOT, cpu_celsius
-from pi_detector.threads import Worker
+from pi_detector.util.rate_limit import RateLimit
+from pi_detector.util.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _FEWEST = 5
 """Frames in the window, for a latency."""
 
 
-class Regulator:
+class ControlLoop:
     """Asks the governor once a second, on a thread of its own: a sensor may hang.
 
     It sets the rate of the pace by itself; threads and model are for who owns the detector.
@@ -55,7 +55,7 @@ class Regulator:
         self,
         settings: GovernorSettings,
         threads: int,
-        pace: Pace,
+        pace: RateLimit,
         *,
         live: bool,
         processed: Callable[[], int],

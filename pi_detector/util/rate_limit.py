@@ -23,7 +23,7 @@ class Cost(NamedTuple):
     latency_ms: float
 
 
-class Pace:
+class RateLimit:
     """A limit of the rate of inference.
 
     ``is_due`` and ``step`` are for the thread that detects; the rest may be called from any.

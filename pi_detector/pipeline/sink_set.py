@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import msgspec
 
 from pi_detector.config.settings import Settings
+from pi_detector.core.records import StatusRecord
 from pi_detector.detector.bundle import Bundle
 from pi_detector.errors import SinkError
-from pi_detector.records import StatusRecord
 from pi_detector.sinks.base import Sink
 from pi_detector.sinks.registry import (
     make_mqtt_sink,
@@ -67,7 +67,7 @@ def going_on(before: _SteadySink | None, wanted: _SteadySink | None) -> _SteadyS
     return before
 
 
-class Outputs:
+class SinkSet:
     """Makes the sinks of a run, and changes them when the settings change.
 
     Recordings and the file of metrics go on as they are. The others do where their settings are

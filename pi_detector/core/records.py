@@ -14,10 +14,10 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from pi_detector.clock import clock_synchronized, utc_now
-from pi_detector.frame import Frame
-from pi_detector.geometry import Detections
-from pi_detector.readings import (
+from pi_detector.core.clock import clock_synchronized, utc_now
+from pi_detector.core.frame import Frame
+from pi_detector.core.geometry import Detections
+from pi_detector.core.readings import (
     FrameFlow,
     GovernorReadings,
     HostReadings,

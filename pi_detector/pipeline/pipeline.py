@@ -20,21 +20,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from pi_detector.config.settings import RecoverySettings
+from pi_detector.core.records import Publication, Result, State, StatusRecord, status_record
 from pi_detector.detector.detector import Detector, Prepared
 from pi_detector.errors import SourceStuckError
 from pi_detector.events.feed import EventFeed
 from pi_detector.events.motion import MotionGate
 from pi_detector.events.stage import EventStage
-from pi_detector.handoff import Handoff
-from pi_detector.look import Seen, decoded, see
-from pi_detector.pace import Cost, Pace
-from pi_detector.records import Publication, Result, State, StatusRecord, status_record
+from pi_detector.pipeline.inference import Seen, decoded, see
+from pi_detector.pipeline.sink_runner import SinkRunner
 from pi_detector.sinks.base import Sink
-from pi_detector.sinks.outlet import Outlet
 from pi_detector.sinks.supervised import SupervisedSink
 from pi_detector.sources.base import Source
 from pi_detector.sources.supervised import SupervisedSource
-from pi_detector.threads import Worker
+from pi_detector.util.bounded_queue import BoundedQueue
+from pi_detector.util.rate_limit import Cost, RateLimit
+from pi_detector.util.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ class Pipeline:
         supervision: Supervision | None = None,
         stage: EventStage | None = None,
         gate: MotionGate | None = None,
-        pace: Pace | None = None,
+        pace: RateLimit | None = None,
     ) -> None:
         self.counters = Counters()
         self.unstopped: list[str] = []
@@ -125,10 +125,12 @@ class Pipeline:
         self._pace = pace
         self._outlets = self._outlets_of(sinks)
         self._feed = EventFeed(stage, self._to_sinks) if stage else None
-        self._events = Outlet(self._feed, lossless=not source.live) if self._feed else None
-        self._frames: Handoff[tuple[Detector, Prepared]] = Handoff(1, lossless=not source.live)
+        self._events = SinkRunner(self._feed, lossless=not source.live) if self._feed else None
+        self._frames: BoundedQueue[tuple[Detector, Prepared]] = BoundedQueue(
+            1, lossless=not source.live
+        )
         # Decoding takes a fraction of an invoke, so that the detector never waits here for long.
-        self._seen: Handoff[Seen | StatusRecord] = Handoff(1, lossless=True)
+        self._seen: BoundedQueue[Seen | StatusRecord] = BoundedQueue(1, lossless=True)
 
     @property
     def source_name(self) -> str:
@@ -255,7 +257,7 @@ class Pipeline:
         for outlet in self._outlets:
             outlet.put(item)
 
-    def _event_outlet(self) -> tuple[Outlet, ...]:
+    def _event_outlet(self) -> tuple[SinkRunner, ...]:
         return () if self._events is None else (self._events,)
 
     def _detect(self, stop: threading.Event, max_frames: int | None) -> None:
@@ -330,13 +332,13 @@ class Pipeline:
             report=self.publish,
         )
 
-    def _outlets_of(self, sinks: Sequence[Sink]) -> list[Outlet]:
+    def _outlets_of(self, sinks: Sequence[Sink]) -> list[SinkRunner]:
         if self._supervision is None:
             lossy = self._source.live
-            return [Outlet(sink, lossless=sink.lossless and not lossy) for sink in sinks]
+            return [SinkRunner(sink, lossless=sink.lossless and not lossy) for sink in sinks]
         recovery = self._supervision.recovery
         return [
-            Outlet(SupervisedSink(sink, recovery, self.publish), lossless=False, origin=sink)
+            SinkRunner(SupervisedSink(sink, recovery, self.publish), lossless=False, origin=sink)
             for sink in sinks
         ]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from pi_detector.handoff import Handoff
-from pi_detector.records import Publication, Result
+from pi_detector.core.records import Publication, Result
 from pi_detector.sinks.base import Sink
-from pi_detector.threads import Worker
+from pi_detector.util.bounded_queue import BoundedQueue
+from pi_detector.util.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -15,7 +15,7 @@ QUEUE = 8
 """Items that wait for a sink at most."""
 
 
-class Outlet:
+class SinkRunner:
     """What leads to one sink: ``start``, ``put`` from any thread, ``finish``.
 
     Args:
@@ -35,7 +35,7 @@ class Outlet:
         self.origin = origin or sink
         self.stuck = False
         self._sink = sink
-        self._items: Handoff[Publication] = Handoff(QUEUE, lossless, is_precious=_is_rare)
+        self._items: BoundedQueue[Publication] = BoundedQueue(QUEUE, lossless, is_precious=_is_rare)
         self._worker: Worker | None = None
 
     @property

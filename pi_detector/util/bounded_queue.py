@@ -13,7 +13,7 @@ T = TypeVar("T")
 _MOST_PRECIOUS = 1000
 
 
-class Handoff(Generic[T]):
+class BoundedQueue(Generic[T]):
     """Hands items from one thread to another.
 
     A lossless hand-off makes its giver wait while it is full. A lossy one replaces the oldest item

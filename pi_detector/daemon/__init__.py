@@ -1,0 +1,1 @@
+"""The service: settings over its life, health, the service manager."""

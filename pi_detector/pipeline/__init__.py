@@ -1,0 +1,1 @@
+"""The machine: where sources, detector, events and sinks meet."""
