@@ -136,7 +136,8 @@ def _paste_targets(
     sides = boxes[:, 2:] - boxes[:, :2]
     visible = np.prod(sides, axis=1) / np.maximum(full_area, 1e-6)
     keep = sides.min(axis=1, initial=np.inf) > 1.0
-    ignored = (visible < MIN_VISIBLE) | (sides.min(axis=1, initial=np.inf) < MIN_SIDE_PX)
+    ignored = photo.ignored | (visible < MIN_VISIBLE)
+    ignored |= sides.min(axis=1, initial=np.inf) < MIN_SIDE_PX
     canvas.xyxy = np.concatenate([canvas.xyxy, boxes[keep]])
     canvas.classes = np.concatenate([canvas.classes, photo.classes[keep]])
     canvas.ignored = np.concatenate([canvas.ignored, ignored[keep]])

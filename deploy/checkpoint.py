@@ -57,3 +57,15 @@ def load_network(path: Path) -> SSDLite:
 def lineage(path: Path) -> list[dict]:
     """How the network of a checkpoint was trained: one table a training, the first one first."""
     return load_checkpoint(path).get("lineage", [])
+
+
+def labels(path: Path) -> list[str]:
+    """The classes of the network of a checkpoint, in the order of its outputs.
+
+    Raises:
+        CheckpointError: it does not say.
+    """
+    found = load_checkpoint(path).get("labels")
+    if not found:
+        raise CheckpointError(f"{path}: does not say its classes; train it with this version")
+    return list(found)

@@ -6,9 +6,6 @@ import argparse
 import tomllib
 from pathlib import Path
 
-# The first blocks see edges and colours, which ImageNet has taught them already; to leave them
-# alone saves a third of the training time.
-WARM_FROZEN_BLOCKS = 3
 # The weights are good already: a short warm-up fills the optimizer's averages.
 QAT_WARMUP_STEPS = 50
 
@@ -19,11 +16,18 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     pseudo = commands.add_parser("pseudo-label", help=text, description=text)
     pseudo.set_defaults(run=_pseudo_label)
     _add_data(pseudo)
-    pseudo.add_argument("--teacher", action="append", required=True, metavar="MODEL[:LABELS]",
-                        help="bundle, or bare .tflite with labels; may be repeated")  # fmt: skip
-    pseudo.add_argument("--sure", type=float, default=0.5, help="score of an annotation")
-    pseudo.add_argument("--doubt", type=float, default=0.25,
-                        help="a score from here to --sure leaves the class unknown")  # fmt: skip
+    teachers = pseudo.add_mutually_exclusive_group(required=True)
+    teachers.add_argument("--teacher", action="append", metavar="MODEL[:LABELS]",
+                          help="bundle, or bare .tflite with labels; may be repeated")  # fmt: skip
+    teachers.add_argument("--detections", type=Path, metavar="FILE",
+                          help="COCO results of any detector on the photos of train.json, or "
+                          "`id, score, x, y, w, h` by file name")  # fmt: skip
+    pseudo.add_argument("--coco-classes", action="store_true",
+                        help="fill all classes of COCO, not those of train.json alone")  # fmt: skip
+    pseudo.add_argument("--sure", type=float, default=0.42,
+                        help="score of an annotation, where it cannot be measured")  # fmt: skip
+    pseudo.add_argument("--doubt", type=float, default=0.22,
+                        help="score of a box to ignore, where it cannot be measured")  # fmt: skip
     pseudo.add_argument("--out", type=Path, required=True, help="annotation file to write")
 
     text = "train the float network; started again, it resumes"
@@ -32,7 +36,14 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     _add_data(train)
     train.add_argument("--annotations", type=Path, metavar="FILE", help="instead of DIR/train.json")
     train.add_argument("--warm-start", type=Path, metavar="MODEL",
-                       help="bundle to fine-tune, or quantized ImageNet MobileNetV2")  # fmt: skip
+                       help="bundle, COCO's SSDLite-MobileNetV2 (.npz), or quantized ImageNet "
+                       "MobileNetV2: what fits is taken")  # fmt: skip
+    train.add_argument("--classes", type=_names, default=(), metavar="NAME,...",
+                       help="classes to train, in order (default: all annotated)")  # fmt: skip
+    train.add_argument("--teacher-weight", type=float, default=0.0, metavar="W",
+                       help="have the warm start teach every anchor, with this weight")  # fmt: skip
+    train.add_argument("--frozen-blocks", type=int, default=0, metavar="N",
+                       help="blocks of the backbone that keep their weights")  # fmt: skip
     train.add_argument("--phases", type=_phases, default="224x6,300x8", metavar="SIZExEPOCHS,...",
                        help="input sizes and epochs, in order (default: %(default)s)")  # fmt: skip
     train.add_argument("--width", type=float, default=1.0, help="multiplier of the channels")
@@ -75,20 +86,32 @@ def _phases(text: str) -> tuple[tuple[int, int], ...]:
     return phases
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def _pseudo_label(arguments: argparse.Namespace) -> None:
-    from deploy.pseudo import PseudoSettings, Teacher, pseudo_label
+    import json
+
+    from deploy import pseudo
     from pi_detector.config.settings import ModelSettings
 
-    teachers = [t.partition(":") for t in arguments.teacher]
-    report = pseudo_label(
-        arguments.data / "train.json",
-        arguments.data / "train",
-        Teacher([ModelSettings(path=path, labels=labels) for path, _, labels in teachers]),
-        arguments.out,
-        PseudoSettings(sure=arguments.sure, doubt=arguments.doubt),
-    )
+    content = json.loads((arguments.data / "train.json").read_text("utf-8"))
+    if arguments.coco_classes:
+        pseudo.add_coco_classes(content)
+    if arguments.detections:
+        found = pseudo.read_detections(arguments.detections, content)
+        names = [arguments.detections.name]
+    else:
+        models = [t.partition(":") for t in arguments.teacher]
+        teacher = pseudo.Teacher([ModelSettings(path=p, labels=labels) for p, _, labels in models])
+        found, names = pseudo.ask(teacher, content, arguments.data / "train"), teacher.names
+    settings = pseudo.PseudoSettings(sure=arguments.sure, doubt=arguments.doubt)
+    report = pseudo.pseudo_label(content, found, settings)
+    content.setdefault("info", {})["pseudo_labels_of"] = names
+    pseudo.write_annotations(content, arguments.out)
     for label, row in report.items():
-        print(f"{label:12} " + "  ".join(f"{key} {value}" for key, value in row.items()))
+        print(f"{label:14} " + "  ".join(f"{key} {value}" for key, value in row.items()))
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -97,22 +120,39 @@ def _train(arguments: argparse.Namespace) -> None:
     from deploy.train import Phase, Trainer, TrainSettings
 
     annotations = arguments.annotations or arguments.data / "train.json"
-    dataset = load_coco(annotations, arguments.data / "train")
+    dataset = load_coco(annotations, arguments.data / "train", arguments.classes)
+    start = _start(arguments.warm_start) if arguments.warm_start else None
+    # The weights of a detector bring their norms folded; those of a classifier need norms to become
+    # a detector's.
+    norms = start is None or not _is_detector(start[0])
     settings = TrainSettings(
         phases=tuple(Phase(*phase) for phase in arguments.phases),
         learning_rate=arguments.learning_rate,
-        frozen_blocks=WARM_FROZEN_BLOCKS if arguments.warm_start else 0,
+        # Folded weights are not free of scale: what shrinks them changes what they compute.
+        weight_decay=0.05 if norms else 1e-4,
+        frozen_blocks=arguments.frozen_blocks,
+        teacher_weight=arguments.teacher_weight,
         **_machine(arguments),
     )
     spec = NetworkSpec(
-        len(dataset.categories), input_size=arguments.phases[-1][0], width=arguments.width
+        len(dataset.categories),
+        input_size=arguments.phases[-1][0],
+        width=arguments.width,
+        norms=norms,
     )
     trainer = Trainer(spec, settings, arguments.out)
     if (arguments.out / "last.pt").exists():
         trainer.resume(arguments.out / "last.pt")
-    elif arguments.warm_start:
-        trainer.warm_start(*_start(arguments.warm_start), dataset)
+    elif start is not None:
+        trainer.warm_start(*start, dataset)
     print(trainer.run(dataset))
+
+
+def _is_detector(file: Path) -> bool:
+    from deploy.warmstart import known_labels, read_weights
+
+    weights = read_weights(file, known_labels(file))
+    return any(name.startswith("classify.") for name in weights.layers)
 
 
 def _start(path: Path) -> tuple[Path, str, list[dict]]:

@@ -81,6 +81,39 @@ class Confusion:
         return "\n".join(rows) + "\n"
 
 
+def false_detections(
+    annotations: Path, results: Sequence[Mapping], thresholds: Mapping[str, float]
+) -> tuple[int, int]:
+    """Detections on photos in which nothing is to be found.
+
+    A detection counts where its class is annotated exhaustively; photos count where at least one
+    class is, and where no object is annotated.
+
+    Args:
+        annotations: COCO JSON, images with ``labelled``.
+        results: COCO results.
+        thresholds: by label, the lowest score of a detection.
+
+    Returns:
+        Detections, and the photos that they are counted on.
+    """
+    truth = read_truth(annotations).dataset
+    names = {c["id"]: c["name"] for c in truth["categories"]}
+    busy = {box["image_id"] for box in truth["annotations"]}
+    labelled = {
+        image["id"]: set(image.get("labelled", names))
+        for image in truth["images"]
+        if image["id"] not in busy
+    }
+    labelled = {number: classes for number, classes in labelled.items() if classes}
+    count = sum(
+        result["category_id"] in labelled.get(result["image_id"], ())
+        and result["score"] >= thresholds.get(names[result["category_id"]], 1.0)
+        for result in results
+    )
+    return count, len(labelled)
+
+
 def _share(part: int, whole: int) -> float | None:
     return float(part) / float(whole) if whole else None
 

@@ -7,6 +7,8 @@ Other formats become COCO JSON by ``python -m deploy dataset import``.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +16,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deploy.formats.base import DatasetError, exists
+from deploy.files import write_aside
+from deploy.formats.base import DatasetError, exists, read_bytes
 from deploy.formats.coco import CocoBox, CocoImage, check_relations, read_coco
 
-__all__ = ["Category", "Dataset", "DatasetError", "Photo", "load_coco", "read_photo",
+__all__ = ["Category", "Dataset", "DatasetError", "Photo", "load_coco", "narrow", "read_photo",
            "sampling_weights"]  # fmt: skip
 
 
@@ -39,6 +42,7 @@ class Photo:
         source: where it comes from (used to balance sampling), or "".
         xyxy: (N, 4) float32 boxes in pixels.
         classes: (N,) int64 class indices (positions in ``Dataset.categories``).
+        ignored: (N,) bool: may be an object or not; neither is learnt.
         known: (classes,) bool, whether each class is annotated exhaustively here.
     """
 
@@ -47,6 +51,7 @@ class Photo:
     source: str
     xyxy: NDArray[np.float32]
     classes: NDArray[np.int64]
+    ignored: NDArray[np.bool_]
     known: NDArray[np.bool_]
 
 
@@ -58,19 +63,24 @@ class Dataset:
     photos: tuple[Photo, ...]
 
 
-def load_coco(annotations: Path, images: Path) -> Dataset:
+def load_coco(annotations: Path, images: Path, classes: Sequence[str] = ()) -> Dataset:
     """Read a COCO annotation file.
 
     Args:
         annotations: the JSON file (``images``, ``annotations``, ``categories``).
         images: the folder of its photos.
+        classes: names of the classes to read, in this order; empty reads all.
 
     Raises:
-        DatasetError: the file cannot be read or contradicts itself, or a photo is missing.
+        DatasetError: the file cannot be read or contradicts itself, lacks a class, or a photo is
+            missing.
     """
     content = read_coco(annotations)
     boxes = check_relations(content, annotations)
-    categories = tuple(Category(c.id, c.name) for c in content.categories)
+    if unknown := [name for name in classes if name not in content.ids]:
+        there = ", ".join(content.ids)
+        raise DatasetError(f"{annotations}: has no class {unknown[0]!r}; it has {there}")
+    categories = tuple(Category(content.ids[name], name) for name in classes or content.ids)
     index = {category.id: i for i, category in enumerate(categories)}
     photos = tuple(_photo(entry, boxes[entry.id], images, index) for entry in content.images)
     missing = [photo.path for photo in photos if not exists(photo.path)]
@@ -82,7 +92,28 @@ def load_coco(annotations: Path, images: Path) -> Dataset:
     return Dataset(categories, photos)
 
 
+def narrow(annotations: Path, classes: Collection[str], out: Path) -> Path:
+    """Write an annotation file of some classes alone.
+
+    Raises:
+        DatasetError: it cannot be read, or has none of the classes.
+    """
+    content = json.loads(read_bytes(annotations))
+    content["categories"] = [c for c in content["categories"] if c["name"] in classes]
+    kept = {c["id"] for c in content["categories"]}
+    if not kept:
+        raise DatasetError(f"{annotations}: has none of the classes {', '.join(classes)}")
+    for image in content["images"]:
+        if "labelled" in image:
+            image["labelled"] = [number for number in image["labelled"] if number in kept]
+    content["annotations"] = [b for b in content["annotations"] if b["category_id"] in kept]
+    data = json.dumps(content).encode()
+    write_aside(out, lambda file: file.write(data))
+    return out
+
+
 def _photo(entry: CocoImage, boxes: list[CocoBox], images: Path, index: dict[int, int]) -> Photo:
+    boxes = [box for box in boxes if box.category_id in index]
     objects = [box for box in boxes if not box.is_region]
     xywh = np.asarray([box.bbox for box in objects], np.float32).reshape(-1, 4)
     xyxy = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1)
@@ -97,6 +128,7 @@ def _photo(entry: CocoImage, boxes: list[CocoBox], images: Path, index: dict[int
         source=entry.source,
         xyxy=xyxy,
         classes=np.asarray([index[box.category_id] for box in objects], np.int64),
+        ignored=np.asarray([bool(box.ignore) for box in objects], bool),
         known=known,
     )
 

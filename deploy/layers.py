@@ -128,21 +128,14 @@ def _name(graph: Graph, operator: schema.OperatorT, ends: dict[int, str]) -> str
         case [("Backbone", _), (_, part)]:
             name = f"backbone.{part}"
         case [("ConvNorm", index)]:
-            name = f"lateral.{index}"
+            name = f"lateral.{index}" if index.isdigit() else index
         case [("Sequential", index), ("ConvNorm", part)]:
-            name = f"{_chain(graph, operator)}.{index}.{part}"
+            name = f"extra.{index}.{part}" if index.isdigit() else f"{index}.{part}"
         case [("Head", index), (_, part)] if operator.outputs[0] in ends:
             name = f"{ends[operator.outputs[0]]}.{index}.{part}"
         case []:
             name = _joint_name(graph, operator)
     return name
-
-
-def _chain(graph: Graph, operator: schema.OperatorT) -> str:
-    """``extra`` for the separable convolutions of stride 2, else ``smooth``."""
-    if graph.code(operator) != schema.BuiltinOperator.DEPTHWISE_CONV_2D:
-        operator = graph.producer(source(graph, operator.inputs[0]))
-    return "extra" if operator.builtinOptions.strideH == 2 else "smooth"
 
 
 def _joint_name(graph: Graph, operator: schema.OperatorT) -> str | None:

@@ -1,9 +1,11 @@
 """MobileNetV2-SSDLite in plain ``torch.nn``, written to quantize well.
 
-Backbone: M. Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", 2018, which
-also defines SSDLite (depthwise-separable SSD heads). The stride-8 and stride-16 maps receive the
-deeper features from above (T.-Y. Lin et al., "Feature Pyramid Networks", 2017; "FPNLite" with
-separable convolutions), because small persons are what a security camera sees.
+Backbone and heads: M. Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks",
+2018, which also defines SSDLite (depthwise-separable SSD heads): six feature maps from stride 16
+on, with the layers, channels and anchors of the network that was published with it, trained on
+COCO, so that its weights fit. A finer map of stride 8 receives the deeper features from above
+(T.-Y. Lin et al., "Feature Pyramid Networks", 2017; "FPNLite" with separable convolutions), because
+small people are what a security camera sees.
 
 What is chosen for INT8: ReLU6 bounds every activation that is followed by a convolution, each head
 has weights of its own (its own per-channel scales), and the raw logits leave the network (the
@@ -14,12 +16,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pi_detector.detector.anchors import AnchorSpec
+from pi_detector.detector.anchors import AnchorSpec, Shape, shapes_of
 
 # expansion, channels, repeats, stride of the first: table 2 of the MobileNetV2 paper.
 STAGES = (
@@ -31,11 +34,29 @@ STAGES = (
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
-STRIDES = (8, 16, 32, 64, 128)
-# Side lengths of the anchors as a fraction of the input, by feature map.
-ANCHOR_FRACTIONS = (0.07, 0.15, 0.31, 0.57, 0.86)
-ASPECT_RATIOS = (0.5, 1.0, 2.0)
+LAST_CHANNELS = 1280
+# Channels between and after the two pointwise convolutions of each extra map.
+EXTRAS = ((256, 512), (128, 256), (128, 256), (64, 128))
+STRIDES = (8, 16, 32, 64, 128, 256, 512)
+# The maps up to this stride have their anchors where the convolutions look; those of the few large
+# cells of the others lie in the middle of each cell, as SSD lays them.
+CENTRED_STRIDE = 32
+# SSD's squares, in pixels: 0.2 to 0.95 of an input of 300; the one after is the last one's partner.
+SQUARES = (60.0, 105.0, 150.0, 195.0, 240.0, 285.0, 300.0)
+ASPECT_RATIOS = (1.0, 2.0, 0.5, 3.0, 1 / 3)
+# Tall ones for people, a wide one for vehicles.
+FINEST_SHAPES = (*shapes_of((14.0, 24.0), (0.45,)), *shapes_of((18.0,), (1.4,)))
 BACKGROUND_PRIOR = 0.01
+
+
+def anchor_shapes() -> tuple[tuple[Shape, ...], ...]:
+    """Width and height of the anchors of each map, in pixels of the input."""
+    lowest = (*shapes_of((SQUARES[0] / 2,), (1.0,)), *shapes_of(SQUARES[:1], ASPECT_RATIOS[1:3]))
+    deeper = tuple(
+        (*shapes_of((side,), ASPECT_RATIOS), *shapes_of((math.sqrt(side * following),), (1.0,)))
+        for side, following in pairwise(SQUARES[1:])
+    )
+    return (FINEST_SHAPES, lowest, *deeper)
 
 
 @dataclass(frozen=True)
@@ -46,26 +67,40 @@ class NetworkSpec:
         classes: number of classes (no background class: scores are per-class sigmoids).
         input_size: side of the square input, in pixels.
         width: multiplier of the backbone's channels.
-        head_channels: channels of the fused feature maps.
+        fused_channels: channels of the fused feature map.
+        norms: batch norms after the convolutions; without, they are folded into the weights, as in
+            a network that starts from the folded weights of a trained one.
     """
 
     classes: int
     input_size: int = 300
     width: float = 1.0
-    head_channels: int = 128
+    fused_channels: int = 96
+    norms: bool = True
 
     def anchors(self, input_size: int | None = None) -> AnchorSpec:
         """The anchors of this network, also for an input of another size.
 
         Their sizes in pixels stay: what the network has learnt of an object's size, it has learnt
-        in pixels.
+        in pixels. Where they lie follows the padding of the convolutions before them.
         """
         side = input_size or self.input_size
+        steps, offsets = [], []
+        length, offset = side, 0.5
+        for stride in (2, 4, *STRIDES):
+            # A stride-2 convolution with 'SAME' padding begins one later where the size is even.
+            offset += stride / 2 if length % 2 == 0 else 0
+            length = -(-length // 2)
+            if stride in STRIDES:
+                centred = stride <= CENTRED_STRIDE
+                steps.append(float(stride) if centred else side / length)
+                offsets.append(offset if centred else side / length / 2)
         return AnchorSpec(
             input_size=(side, side),
             strides=STRIDES,
-            sizes=tuple((round(f * self.input_size, 2),) for f in ANCHOR_FRACTIONS),
-            aspect_ratios=ASPECT_RATIOS,
+            shapes=anchor_shapes(),
+            steps=tuple(steps),
+            offsets=tuple(offsets),
         )
 
 
@@ -96,8 +131,22 @@ class ConvNorm(nn.Module):
         self.conv = nn.Conv2d(
             inputs, outputs, kernel, stride, groups=inputs if depthwise else 1, bias=False
         )
-        self.norm = nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.03)
+        self.norm: nn.BatchNorm2d | None = nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.03)
         self.linear = linear
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Weights and bias of the convolution with its norm, as it stands, folded into them."""
+        if self.norm is None:
+            return self.conv.weight, self.conv.bias
+        norm = self.norm
+        gain = norm.weight / (norm.running_var + norm.eps).sqrt()
+        return self.conv.weight * gain[:, None, None, None], norm.bias - norm.running_mean * gain
+
+    def fold(self) -> None:
+        """Fold the norm into the convolution, for good."""
+        weight, bias = (v.detach().clone() for v in self.folded())
+        self.conv.weight, self.conv.bias = nn.Parameter(weight), nn.Parameter(bias)
+        self.norm = None
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, outputs, ceil(H / stride), ceil(W / stride))."""
@@ -113,8 +162,18 @@ class ConvNorm(nn.Module):
 
     def filtered(self, x: Tensor, stride: int, padding: int) -> Tensor:
         """The convolution and the norm."""
-        x = functional.conv2d(x, self.conv.weight, None, stride, padding, 1, self.conv.groups)
-        return self.norm(x)
+        x = self.convolved(x, self.conv.weight, self.conv.bias, stride, padding)
+        return x if self.norm is None else self.norm(x)
+
+    def convolved(
+        self, x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int
+    ) -> Tensor:
+        """The convolution with other weights."""
+        groups = self.conv.groups
+        if self.training and groups > 1 and stride == 2:
+            # The gradient of a depthwise convolution has no fast kernel for strides on a CPU.
+            return functional.conv2d(x, weight, bias, 1, padding, 1, groups)[..., ::2, ::2]
+        return functional.conv2d(x, weight, bias, stride, padding, 1, groups)
 
 
 def separable(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -211,22 +270,40 @@ class SSDLite(nn.Module):
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
         self.spec = spec
-        channels = spec.head_channels
         self.backbone = Backbone(spec.width)
-        self.lateral = nn.ModuleList(ConvNorm(c, channels) for c in self.backbone.outputs)
-        self.smooth = nn.ModuleList(separable(channels, channels) for _ in STRIDES[:3])
-        self.extra = nn.ModuleList(separable(channels, channels, 2) for _ in STRIDES[3:])
+        fine, middle, deep = self.backbone.outputs
+        # As published: a wider network has a wider last layer, a narrower one keeps it.
+        last = scaled_channels(LAST_CHANNELS, max(1.0, spec.width))
+        self.last = ConvNorm(deep, last)
+        inputs = [last, *(outputs for _, outputs in EXTRAS[:-1])]
+        self.extra = nn.ModuleList(
+            nn.Sequential(
+                ConvNorm(channels, between),
+                ConvNorm(between, between, 3, 2, depthwise=True),
+                ConvNorm(between, outputs),
+            )
+            for channels, (between, outputs) in zip(inputs, EXTRAS, strict=True)
+        )
+        fused = spec.fused_channels
+        self.lateral = nn.ModuleList(ConvNorm(c, fused) for c in (fine, middle, deep))
+        self.smooth = separable(fused, fused)
         prior = -math.log((1 - BACKGROUND_PRIOR) / BACKGROUND_PRIOR)
-        counts = spec.anchors().per_location
-        self.classify = nn.ModuleList(Head(channels, n * spec.classes, prior) for n in counts)
-        self.regress = nn.ModuleList(Head(channels, n * 4) for n in counts)
+        widths = (fused, middle, last, *(outputs for _, outputs in EXTRAS))
+        heads = list(zip(widths, spec.anchors().per_location, strict=True))
+        self.classify = nn.ModuleList(Head(c, n * spec.classes, prior) for c, n in heads)
+        self.regress = nn.ModuleList(Head(c, n * 4) for c, n in heads)
+        if not spec.norms:
+            for module in self.modules():
+                if isinstance(module, ConvNorm):
+                    module.fold()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and coded boxes of a batch."""
-        maps = [lateral(f) for lateral, f in zip(self.lateral, self.backbone(x), strict=True)]
-        for level in (1, 0):
-            maps[level] = self.fuse(level, maps[level], maps[level + 1])
-        maps = [smooth(m) for smooth, m in zip(self.smooth, maps, strict=True)]
+        features = self.backbone(x)
+        laterals = [lateral(f) for lateral, f in zip(self.lateral, features, strict=True)]
+        fused = self.fuse(1, laterals[1], laterals[2])
+        fused = self.fuse(0, laterals[0], fused)
+        maps = [self.smooth(fused), features[1], self.last(features[2])]
         for extra in self.extra:
             maps.append(extra(maps[-1]))
         classes = self.spec.classes

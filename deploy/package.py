@@ -100,8 +100,12 @@ def _manifest(model: Path, info: BundleInfo) -> dict:
         },
         "anchors": {
             "strides": list(anchors.strides),
-            "sizes": [list(sizes) for sizes in anchors.sizes],
-            "aspect_ratios": list(anchors.aspect_ratios),
+            "steps": list(anchors.steps or anchors.strides),
+            "offsets": list(anchors.offsets or ()),
+            "shapes": [
+                [[round(side, 3) for side in shape] for shape in shapes]
+                for shapes in anchors.shapes
+            ],
             "variances": list(anchors.variances),
         },
         "outputs": {"logits": outputs[LOGITS]["name"], "boxes": outputs[BOXES]["name"]},

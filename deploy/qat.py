@@ -31,7 +31,7 @@ from deploy.loss import DetectionLoss, LossSums, Targets
 from deploy.network import ConvNorm, InvertedResidual, SSDLite, enlarge
 from deploy.quantize import QuantizationError, quantize, read_network
 from deploy.recipes import Recipe
-from deploy.train import Trainer, TrainSettings
+from deploy.train import Trainer, TrainSettings, imitation
 
 TEACHER_WEIGHT = 1.0
 
@@ -98,11 +98,8 @@ class RoundedConvNorm(ConvNorm):
 
     def filtered(self, x: Tensor, stride: int, padding: int) -> Tensor:
         """The convolution with the norm folded into its weights."""
-        norm = self.norm
-        gain = norm.weight / (norm.running_var + norm.eps).sqrt()
-        weight = rounded_weights(self.conv.weight * gain[:, None, None, None])
-        bias = norm.bias - norm.running_mean * gain
-        return functional.conv2d(x, weight, bias, stride, padding, 1, self.conv.groups)
+        weight, bias = self.folded()
+        return self.convolved(x, rounded_weights(weight), bias, stride, padding)
 
     def forward(self, x: Tensor) -> Tensor:
         """As ``ConvNorm``'s, rounded."""
@@ -167,14 +164,14 @@ class QatTrainer(Trainer):
     kind = "quantization-aware"
 
     def __init__(self, start: Path, scales: Scales, settings: TrainSettings, out: Path) -> None:
-        self.teacher = load_network(start)
+        self.float_network = load_network(start)
         self.scales = scales
-        super().__init__(self.teacher.spec, settings, out)
-        self.teacher.to(self.device, memory_format=torch.channels_last).requires_grad_(False)
+        super().__init__(self.float_network.spec, settings, out)
+        self.float_network.to(self.device, memory_format=torch.channels_last).requires_grad_(False)
         self.lineage = load_checkpoint(start).get("lineage", [])
 
     def _build(self) -> SSDLite:
-        return RoundedNetwork(self.teacher, self.scales)
+        return RoundedNetwork(self.float_network, self.scales)
 
     def _losses(
         self, model: nn.Module, inputs: Tensor, targets: list[Targets], criterion: DetectionLoss
@@ -182,13 +179,11 @@ class QatTrainer(Trainer):
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bfloat16):
             logits, coded = (v.float() for v in model(inputs))
             with torch.no_grad():
-                taught_logits, taught_coded = (v.float() for v in self.teacher(inputs))
+                taught_logits, taught_coded = (v.float() for v in self.float_network(inputs))
         sums = criterion(logits, coded, targets)
-        # Weighted by the teacher's score, the sums are of the order of the number of objects, as
-        # those of the losses are.
-        weight = taught_logits.sigmoid()
-        classes = (weight * (logits.sigmoid() - weight).square()).sum()
-        boxes = (weight.amax(-1, keepdim=True) * (coded - taught_coded).abs()).sum()
+        taught = taught_logits.sigmoid()
+        classes = imitation(logits, taught)
+        boxes = (taught.amax(-1, keepdim=True) * (coded - taught_coded).abs()).sum()
         return LossSums(
             sums.classes + TEACHER_WEIGHT * classes,
             sums.boxes + TEACHER_WEIGHT * 0.1 * boxes,

@@ -17,7 +17,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ from deploy.dataset import Dataset
 from deploy.loss import DetectionLoss, LossSums, Targets
 from deploy.network import NetworkSpec, SSDLite
 from deploy.samples import Samples, ShareOfSteps, collate, photo_inputs, to_input
-from deploy.warmstart import load_weights
+from deploy.warmstart import known_labels, load_weights, read_weights
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,8 @@ class TrainSettings:
         weight_decay: of AdamW, on convolution weights alone.
         warmup_steps: steps until the rate's peak.
         frozen_blocks: bottlenecks that keep their weights, with the stem; 0 trains everything.
+        teacher_weight: weight of the dense teacher: the network as it was when training started
+            says of every anchor what it knows, so that nothing is forgotten; 0 for none.
         ema_decay: decay of the exponential moving average of the weights, which is what ships.
         bfloat16: autocast; faster on a GPU and on a CPU with AMX or AVX512-BF16, slower on others.
         workers: processes that load and augment.
@@ -77,6 +79,7 @@ class TrainSettings:
     weight_decay: float = 0.05
     warmup_steps: int = 300
     frozen_blocks: int = 0
+    teacher_weight: float = 0.0
     ema_decay: float = 0.998
     bfloat16: bool = False
     workers: int = 1
@@ -102,6 +105,15 @@ def keep_freed_memory() -> None:
         mallopt(m_top_pad, 2**28)
 
 
+def imitation(logits: Tensor, taught: Tensor) -> Tensor:
+    """Distance of logits to a teacher's scores.
+
+    G. Hinton et al., "Distilling the Knowledge in a Neural Network", 2015. Weighted by the
+    teacher's scores, the sum is of the order of the number of objects, as those of the losses are.
+    """
+    return (taught * (logits.sigmoid() - taught).square()).sum()
+
+
 class Trainer:
     """Trains one network; its state can be saved at any step and resumed exactly."""
 
@@ -121,6 +133,8 @@ class Trainer:
         self.step = 0
         self.sums = np.zeros(2)
         self.lineage: list[dict] = []
+        self.labels: list[str] = []
+        self.teacher: SSDLite | None = None
         backbone, count = self.network.backbone, settings.frozen_blocks
         self.frozen = [backbone.stem, *backbone.blocks[:count]] if count else []
         for module in self.frozen:
@@ -154,21 +168,32 @@ class Trainer:
                 f"{self.world * self.settings.accumulate} equal parts"
             )
 
-    def warm_start(self, tflite: Path, name: str, lineage: list[dict], dataset: Dataset) -> None:
-        """Load the weights of a quantized model.
+    def warm_start(self, file: Path, name: str, lineage: list[dict], dataset: Dataset) -> None:
+        """Load the weights of a trained model, as far as they fit.
 
         Args:
-            tflite: the model file.
+            file: see ``warmstart.read_weights``.
             name: what to call it in the lineage.
             lineage: how it was trained itself, as far as known.
-            dataset: photos that set the batch statistics.
+            dataset: its classes are the network's; its photos set the statistics of the norms.
         """
-        photos = photo_inputs(dataset, 64, self.spec.input_size, self.settings.seed)
-        part = load_weights(self.network, tflite, photos.to(self.device))
-        log.info("%s starts from %s", part, tflite)
+        labels = [category.name for category in dataset.categories]
+        weights = read_weights(file, known_labels(file))
+        photos = None
+        if self.spec.norms:
+            photos = photo_inputs(dataset, 64, self.spec.input_size, self.settings.seed)
+        loaded = load_weights(self.network, weights, labels, photos)
+        log.info("%s: %s", file, loaded)
         self.average.load_state_dict(self.network.state_dict())
-        digest = hashlib.sha256(tflite.read_bytes()).hexdigest()
-        self.lineage = [*lineage, {"starts_from": name, "sha256": digest, "part": part}]
+        if self.settings.teacher_weight:
+            self._learn_from(self.network, [label not in loaded.new_labels for label in labels])
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        self.lineage = [*lineage, {"starts_from": name, "sha256": digest, "part": str(loaded)}]
+
+    def _learn_from(self, network: SSDLite, knows: Sequence[bool]) -> None:
+        """Have a network, as it is now, teach densely the classes that it knows."""
+        self.teacher = copy.deepcopy(network).eval().requires_grad_(False)
+        self.knows = torch.tensor(knows, device=self.device)
 
     def resume(self, checkpoint: Path) -> None:
         """Continue a training exactly where it stopped.
@@ -193,6 +218,9 @@ class Trainer:
         self.epoch, self.step = state["epoch"], state["step"]
         self.sums = np.asarray(state["sums"])
         self.lineage = state["lineage"]
+        if "teacher" in state:
+            self._learn_from(self.network, state["knows"])
+            self.teacher.load_state_dict(state["teacher"])
 
     def save(self) -> Path:
         """Write ``last.pt``."""
@@ -215,7 +243,10 @@ class Trainer:
                 "step": self.step,
                 "sums": self.sums.tolist(),
                 "lineage": self.lineage,
+                "labels": self.labels,
             }
+            if self.teacher is not None:
+                state |= {"teacher": self.teacher.state_dict(), "knows": self.knows.tolist()}
             save_checkpoint(path, state)
         return path
 
@@ -223,6 +254,7 @@ class Trainer:
         """Train through all phases; a checkpoint and a line of ``loss.jsonl`` an epoch."""
         per_epoch = max(1, len(dataset.photos) // self.settings.batch)
         total = sum(p.epochs for p in self.settings.phases) * per_epoch
+        self.labels = [category.name for category in dataset.categories]
         if self.step == 0:
             told = {**self.settings.outcome(), "photos": len(dataset.photos)}
             self.lineage = [*self.lineage, {"training": self.kind, **told}]
@@ -336,7 +368,19 @@ class Trainer:
     ) -> LossSums:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bfloat16):
             logits, coded = model(inputs)
-        return criterion(logits.float(), coded.float(), targets)
+        logits = logits.float()
+        sums = criterion(logits, coded.float(), targets)
+        if self.teacher is None:
+            return sums
+        # The finest map was new when the teacher was made.
+        start = criterion.level_lengths[0]
+        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16):
+            taught = self.teacher(inputs)[0][:, start:].float().sigmoid()
+        return sums._replace(
+            classes=sums.classes
+            + self.settings.teacher_weight
+            * imitation(logits[:, start:][..., self.knows], taught[..., self.knows])
+        )
 
     def _rate(self, total: int) -> float:
         warm = min(1.0, (self.step + 1) / self.settings.warmup_steps)

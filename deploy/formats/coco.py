@@ -36,7 +36,10 @@ class CocoImage(msgspec.Struct, omit_defaults=True):
 
 
 class CocoBox(msgspec.Struct):
-    """An annotated object; ``bbox`` is x, y, width, height in pixels."""
+    """An annotated object; ``bbox`` is x, y, width, height in pixels.
+
+    ``ignore`` is 1 for what may be an object or not: it is neither learnt nor evaluated.
+    """
 
     id: int
     image_id: int
@@ -45,6 +48,7 @@ class CocoBox(msgspec.Struct):
     area: float | None = None
     iscrowd: int | bool = 0
     difficult: int = 0
+    ignore: int = 0
 
     @property
     def is_region(self) -> bool:
@@ -114,7 +118,7 @@ def check_relations(content: CocoFile, path: Path) -> dict[int, list[CocoBox]]:
     ):
         if len(set(ids)) < len(ids):
             twice = next(each for each in ids if ids.count(each) > 1)
-            raise DatasetError(f"{path}: {kind} {twice!r} is there twice; number them anew")
+            raise DatasetError(f"{path}: {kind} {twice!r} is there twice; number them again")
     known = set(content.ids.values())
     boxes: dict[int, list[CocoBox]] = {image.id: [] for image in content.images}
     for box in content.annotations:

@@ -11,6 +11,7 @@ Sources: W. Liu et al., "SSD: Single Shot MultiBox Detector", ECCV 2016
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,10 @@ MAX_LOG_SIZE = 4.0
 """Bound on the decoded log-size, so that a wild regression cannot overflow ``exp``."""
 
 
+Shape = tuple[float, float]
+"""Width and height of an anchor, in pixels of the network's input."""
+
+
 @dataclass(frozen=True, slots=True)
 class AnchorSpec:
     """The numbers that define the anchors of an SSD network.
@@ -29,25 +34,34 @@ class AnchorSpec:
     Attributes:
         input_size: (height, width) of the network's input, in pixels.
         strides: stride of each feature map, finest first, in input pixels.
-        sizes: for each feature map, the side lengths of its square anchor, in input pixels.
-        aspect_ratios: width / height of the anchors at every size.
+        shapes: for each feature map, the anchors at every location.
         variances: scales of the box coding (x, y, width, height).
+        steps: for each feature map, the distance of its locations in input pixels, in both
+            directions; None: the strides.
+        offsets: for each feature map, the centre of its first location in input pixels, in both
+            directions; None: half of a step.
     """
 
     input_size: tuple[int, int]
     strides: tuple[int, ...]
-    sizes: tuple[tuple[float, ...], ...]
-    aspect_ratios: tuple[float, ...]
+    shapes: tuple[tuple[Shape, ...], ...]
     variances: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)
+    steps: tuple[float, ...] | None = None
+    offsets: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        if len(self.strides) != len(self.sizes):
-            raise ValueError(f"{len(self.strides)} strides but {len(self.sizes)} lists of sizes")
+        for name, values in (
+            ("shapes", self.shapes),
+            ("steps", self.steps),
+            ("offsets", self.offsets),
+        ):
+            if values is not None and len(values) != len(self.strides):
+                raise ValueError(f"{len(self.strides)} strides but {len(values)} {name}")
 
     @property
     def per_location(self) -> tuple[int, ...]:
         """Anchors at each location, by feature map."""
-        return tuple(len(sizes) * len(self.aspect_ratios) for sizes in self.sizes)
+        return tuple(len(shapes) for shapes in self.shapes)
 
     @property
     def map_sizes(self) -> tuple[tuple[int, int], ...]:
@@ -60,25 +74,33 @@ class AnchorSpec:
         return sum(rows * columns * count for (rows, columns), count in maps)
 
 
+def shapes_of(sizes: Iterable[float], aspect_ratios: Iterable[float]) -> tuple[Shape, ...]:
+    """Anchors of one location: of the area of each square, in each aspect ratio.
+
+    Args:
+        sizes: side lengths of the squares, in pixels.
+        aspect_ratios: width / height.
+    """
+    ratios = tuple(aspect_ratios)
+    return tuple((s * math.sqrt(r), s / math.sqrt(r)) for s in sizes for r in ratios)
+
+
 def make_anchors(spec: AnchorSpec) -> FloatArray:
     """Lay out all anchors of ``spec``.
 
     Returns:
         (N, 4) float32 ``cx, cy, width, height`` in pixels of the network's input, ordered by
-        feature map, row, column, size, aspect ratio: the order of the network's outputs.
+        feature map, row, column, shape: the order of the network's outputs.
     """
+    steps = spec.steps or spec.strides
+    offsets = spec.offsets or tuple(step / 2 for step in steps)
     blocks = []
-    for stride, sizes, (rows, columns) in zip(
-        spec.strides, spec.sizes, spec.map_sizes, strict=True
+    for step, offset, shapes, (rows, columns) in zip(
+        steps, offsets, spec.shapes, spec.map_sizes, strict=True
     ):
-        shapes = [
-            (size * math.sqrt(ratio), size / math.sqrt(ratio))
-            for size in sizes
-            for ratio in spec.aspect_ratios
-        ]
         block = np.empty((rows, columns, len(shapes), 4), np.float32)
-        block[..., 0] = ((np.arange(columns) + 0.5) * stride)[None, :, None]
-        block[..., 1] = ((np.arange(rows) + 0.5) * stride)[:, None, None]
+        block[..., 0] = (np.arange(columns) * step + offset)[None, :, None]
+        block[..., 1] = (np.arange(rows) * step + offset)[:, None, None]
         block[..., 2:] = np.asarray(shapes, np.float32)
         blocks.append(block.reshape(-1, 4))
     return np.concatenate(blocks)

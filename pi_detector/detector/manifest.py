@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from pi_detector.detector.anchors import AnchorSpec
+from pi_detector.detector.anchors import AnchorSpec, shapes_of
 
 Side = Annotated[int, msgspec.Meta(ge=1, le=4096)]
 Size = Annotated[float, msgspec.Meta(gt=0)]
@@ -72,17 +72,52 @@ class InputTable(_Table, frozen=True):
 class AnchorsTable(_Table, frozen=True):
     """The numbers that define the anchors, see ``anchors.AnchorSpec``.
 
+    The anchors of a location are either `shapes`, or `sizes` in all `aspect_ratios`.
+
     Attributes:
         strides: of the feature maps, in input pixels, finest first.
+        shapes: of each feature map, (width, height) of the anchors at every location, in input
+            pixels.
         sizes: of each feature map, the sides of its square anchors, in input pixels.
         aspect_ratios: width / height of the anchors at every size.
         variances: scales of the box coding (x, y, width, height).
+        steps: of each feature map, the distance of its locations in input pixels; unset: the
+            strides.
+        offsets: of each feature map, the centre of its first location in input pixels; unset: half
+            of a step.
     """
 
     strides: tuple[Annotated[int, msgspec.Meta(ge=1)], ...]
-    sizes: tuple[tuple[Size, ...], ...]
-    aspect_ratios: tuple[Size, ...]
     variances: tuple[Size, Size, Size, Size]
+    shapes: tuple[tuple[tuple[Size, Size], ...], ...] | UnsetType = UNSET
+    sizes: tuple[tuple[Size, ...], ...] | UnsetType = UNSET
+    aspect_ratios: tuple[Size, ...] | UnsetType = UNSET
+    steps: tuple[Size, ...] | UnsetType = UNSET
+    offsets: tuple[Size, ...] | UnsetType = UNSET
+
+    def spec(self, input_size: tuple[int, int]) -> AnchorSpec:
+        """The anchors for an input of (height, width) pixels.
+
+        Raises:
+            ValueError: the numbers contradict each other.
+        """
+        if (self.sizes is UNSET) != (self.aspect_ratios is UNSET):
+            raise ValueError("`sizes` and `aspect_ratios` belong together: give both or neither")
+        if (self.shapes is UNSET) == (self.sizes is UNSET):
+            raise ValueError("give either `shapes` or `sizes` with `aspect_ratios`")
+        shapes = self.shapes
+        if isinstance(self.sizes, tuple) and isinstance(self.aspect_ratios, tuple):
+            ratios = self.aspect_ratios
+            shapes = tuple(shapes_of(sides, ratios) for sides in self.sizes)
+        assert isinstance(shapes, tuple), "one of both is given"
+        return AnchorSpec(
+            input_size=input_size,
+            strides=self.strides,
+            shapes=shapes,
+            variances=self.variances,
+            steps=None if self.steps is UNSET else self.steps,
+            offsets=None if self.offsets is UNSET else self.offsets,
+        )
 
 
 class OutputsTable(_Table, frozen=True):
@@ -167,10 +202,4 @@ class Manifest(_Table, frozen=True):
         """The anchors of a raw SSD network, or None."""
         if not isinstance(self.anchors, AnchorsTable):
             return None
-        return AnchorSpec(
-            input_size=(self.input.height, self.input.width),
-            strides=self.anchors.strides,
-            sizes=self.anchors.sizes,
-            aspect_ratios=self.anchors.aspect_ratios,
-            variances=self.anchors.variances,
-        )
+        return self.anchors.spec((self.input.height, self.input.width))

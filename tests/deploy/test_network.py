@@ -6,7 +6,7 @@ import torch
 from deploy.augment import MIN_SIDE_PX, augmented, plain
 from deploy.dataset import Photo
 from deploy.loss import DetectionLoss, Targets, generalized_iou, pairwise_iou
-from deploy.network import NetworkSpec, SSDLite, scaled_channels
+from deploy.network import ConvNorm, NetworkSpec, SSDLite, scaled_channels
 from pi_detector.detector.anchors import decode_boxes, make_anchors
 
 
@@ -18,6 +18,7 @@ def photo(boxes, classes, known, size=(120, 200)):
         source="",
         xyxy=np.asarray(boxes, np.float32).reshape(-1, 4),
         classes=np.asarray(classes, np.int64),
+        ignored=np.zeros(len(classes), bool),
         known=np.asarray(known, bool),
     ), image
 
@@ -34,13 +35,55 @@ def targets(boxes, classes, known, ignored=None):
 
 
 def test_outputs_match_the_anchors_at_every_size():
-    for size in (160, 224, 300):
-        spec = NetworkSpec(classes=6, input_size=size, width=0.5, head_channels=32)
+    for size in (160, 224, 288, 300):
+        spec = NetworkSpec(classes=6, input_size=size, width=0.5, fused_channels=32)
         network = SSDLite(spec).eval()
         with torch.no_grad():
             logits, boxes = network(torch.zeros(1, 3, size, size))
         assert logits.shape == (1, len(make_anchors(spec.anchors())), 6)
         assert boxes.shape[1] == logits.shape[1] == len(spec.anchors())
+
+
+def test_anchors_lie_where_the_convolutions_look():
+    """The pixels that a location depends on lie around its anchors."""
+    torch.manual_seed(1)
+    for size in (480, 492):
+        network = SSDLite(NetworkSpec(classes=1, input_size=size, width=0.35)).eval()
+        offsets = network.spec.anchors().offsets
+        for level, stride in enumerate((8, 16)):
+            image = torch.randn(1, 3, size, size, requires_grad=True)
+            row = 240 // stride
+            network.backbone(image)[level][0, :, row, row].square().sum().backward()
+            seen = image.grad[0].abs().sum((0, 1)).nonzero().flatten()
+            middle = float(seen[0] + seen[-1] + 1) / 2
+            assert abs(middle - (offsets[level] + stride * row)) <= 1
+
+
+def test_a_folded_network_computes_what_it_did():
+    torch.manual_seed(2)
+    network = SSDLite(NetworkSpec(classes=2, input_size=96, width=0.35)).eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+    image = torch.randn(1, 3, 96, 96)
+    with torch.no_grad():
+        before = network(image)
+        for module in network.modules():
+            if isinstance(module, ConvNorm):
+                module.fold()
+        after = network(image)
+    for a, b in zip(before, after, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
+
+
+def test_a_step_of_training_convolves_as_evaluation_does():
+    torch.manual_seed(3)
+    network = SSDLite(NetworkSpec(classes=2, input_size=100, width=0.35, norms=False))
+    image = torch.randn(1, 3, 100, 100)
+    with torch.no_grad():
+        for a, b in zip(network.train()(image), network.eval()(image), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
 
 
 def test_channels_are_multiples_of_eight_and_not_much_less():

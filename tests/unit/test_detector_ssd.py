@@ -7,13 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pi_detector.detector.anchors import AnchorSpec, decode_boxes, make_anchors
+from pi_detector.detector.anchors import AnchorSpec, decode_boxes, make_anchors, shapes_of
 from pi_detector.detector.runtime import TensorInfo
 from pi_detector.detector.ssd import MAX_CANDIDATES, SsdDecoder, stored_limit
 from pi_detector.errors import BadLabelsError, BadModelError
 
 SPEC = AnchorSpec(
-    input_size=(64, 96), strides=(16, 32), sizes=((20.0,), (50.0,)), aspect_ratios=(1.0, 2.0)
+    input_size=(64, 96),
+    strides=(16, 32),
+    shapes=(shapes_of((20.0,), (1.0, 2.0)), shapes_of((50.0,), (1.0, 2.0))),
 )
 N = len(SPEC)
 CLASSES = 3
@@ -75,7 +77,7 @@ def test_limit_is_the_lowest_stored_value_that_reaches_the_score(score, scale, z
 
 
 def test_bounds_what_goes_on_to_suppression():
-    spec = AnchorSpec((300, 300), (8,), ((21.0,),), (1.0,))
+    spec = AnchorSpec((300, 300), (8,), (((21.0, 21.0),),))
     logits = TensorInfo(0, "l", (1, len(spec), 1), np.dtype(np.int8), 0.05, 0)
     boxes = TensorInfo(1, "b", (1, len(spec), 4), np.dtype(np.int8), 0.05, 0)
     values = np.zeros((len(spec), 1), np.int8)
