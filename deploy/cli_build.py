@@ -12,7 +12,8 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     build = commands.add_parser("build", help=text, description=text)
     build.set_defaults(run=_build)
     build.add_argument("--data", type=Path, required=True, metavar="DIR",
-                       help="folder with train.json, train/, val.json, val/")  # fmt: skip
+                       help="folder with train.json, train/, val.json, val/, and far.json, far/ "
+                       "if there are photos of other places")  # fmt: skip
     build.add_argument("--annotations", type=Path, metavar="FILE", help="instead of DIR/train.json")
     build.add_argument("--checkpoint", type=Path, required=True, help="of the float network")
     build.add_argument("--recipe", default="int8", help="name or file (default: %(default)s)")
@@ -55,7 +56,8 @@ def _build(arguments: argparse.Namespace) -> None:
         qat=arguments.qat,
         golden=arguments.golden,
     )
-    print(table(build_bundle(plan)))
+    for name, metrics in build_bundle(plan).items():
+        print(f"{name}\n\n{table(metrics)}")
 
 
 def _verify(arguments: argparse.Namespace) -> None:

@@ -27,6 +27,8 @@ def _register_evaluate(add: AddCommand) -> None:
     command.add_argument("--annotations", type=Path, required=True)
     command.add_argument("--images", type=Path, metavar="DIR",
                          help="folder of the photos (default: beside the annotations)")  # fmt: skip
+    command.add_argument("--classes", type=_names, default=(), metavar="NAME,...",
+                         help="classes that count (default: those of the model)")  # fmt: skip
     command.add_argument("--min-score", type=float, metavar="S",
                          help="threshold of precision, recall and the confusion matrix "
                          "(default: the model's own, by class)")  # fmt: skip
@@ -68,31 +70,45 @@ def _named_file(text: str) -> tuple[str, Path]:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from deploy.confusion import confusion
+    from tempfile import TemporaryDirectory
+
+    from deploy.card import OperatingPoint
+    from deploy.dataset import narrow
     from deploy.evaluate import detect_photos, shipped_thresholds, table
     from deploy.files import write_aside
     from deploy.metrics import measure, read_results, read_truth
 
     labels = [c["name"] for c in read_truth(arguments.annotations).dataset["categories"]]
+    images = arguments.images or arguments.annotations.with_suffix("")
     if arguments.model.endswith(".json"):
         thresholds = dict.fromkeys(labels, RESULTS_SCORE)
-        results = read_results(Path(arguments.model))
     else:
-        images = arguments.images or arguments.annotations.with_suffix("")
         model = ModelSettings(path=arguments.model, labels=arguments.labels)
         thresholds = shipped_thresholds(model)
-        results = detect_photos(model, arguments.annotations, images)
-    if arguments.min_score is not None:
-        thresholds = dict.fromkeys(thresholds, arguments.min_score)
-    metrics = measure(arguments.annotations, results)
-    matrix = confusion(arguments.annotations, results, thresholds)
+    with TemporaryDirectory() as folder:
+        classes = arguments.classes or list(thresholds)
+        annotations = narrow(arguments.annotations, classes, Path(folder) / "annotations.json")
+        if arguments.model.endswith(".json"):
+            results = read_results(Path(arguments.model))
+        else:
+            results = detect_photos(model, annotations, images)
+        if arguments.min_score is not None:
+            thresholds = dict.fromkeys(thresholds, arguments.min_score)
+        metrics = measure(annotations, results)
+        point = OperatingPoint.measured(annotations, results, thresholds)
     print(table({arguments.model: metrics}))
-    print(matrix.markdown(), end="")
+    print(point.text())
     if arguments.json:
         content = {"model": arguments.model, "annotations": str(arguments.annotations),
-                   "metrics": metrics.tables(), "operating_point": matrix.tables()}  # fmt: skip
+                   "metrics": metrics.tables(), "operating_point": point.confusion.tables(),
+                   "false_detections": point.false_detections,
+                   "empty_photos": point.empty_photos}  # fmt: skip
         text = json.dumps(content, indent=1, allow_nan=False).encode()
         write_aside(arguments.json, lambda file: file.write(text))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _report(arguments: argparse.Namespace) -> None:

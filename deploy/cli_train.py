@@ -36,12 +36,16 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     _add_data(train)
     train.add_argument("--annotations", type=Path, metavar="FILE", help="instead of DIR/train.json")
     train.add_argument("--warm-start", type=Path, metavar="MODEL",
-                       help="bundle, COCO's SSDLite-MobileNetV2 (.npz), or quantized ImageNet "
-                       "MobileNetV2: what fits is taken")  # fmt: skip
+                       help="bundle, checkpoint, COCO's SSDLite-MobileNetV2 (.npz), or "
+                       "quantized ImageNet MobileNetV2: what fits is taken")  # fmt: skip
     train.add_argument("--classes", type=_names, default=(), metavar="NAME,...",
                        help="classes to train, in order (default: all annotated)")  # fmt: skip
-    train.add_argument("--teacher-weight", type=float, default=0.0, metavar="W",
-                       help="have the warm start teach every anchor, with this weight")  # fmt: skip
+    train.add_argument("--teacher", type=Path, metavar="MODEL",
+                       help="have a model (as of --warm-start) teach every anchor")  # fmt: skip
+    train.add_argument("--teacher-weight", type=float, default=1.0, metavar="W",
+                       help="of what the teacher says (default: %(default)s)")  # fmt: skip
+    train.add_argument("--pull", type=float, default=0.0, metavar="W",
+                       help="draw the weights to the teacher's (default: %(default)s)")  # fmt: skip
     train.add_argument("--frozen-blocks", type=int, default=0, metavar="N",
                        help="blocks of the backbone that keep their weights")  # fmt: skip
     train.add_argument("--phases", type=_phases, default="224x6,300x8", metavar="SIZExEPOCHS,...",
@@ -49,6 +53,18 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     train.add_argument("--width", type=float, default=1.0, help="multiplier of the channels")
     train.add_argument("--learning-rate", type=float, default=1e-3, help="peak of the schedule")
     _add_machine(train)
+
+    text = "make a checkpoint of another: some classes, another input size, a mean of two"
+    other = commands.add_parser("derive", help=text, description=text)
+    other.set_defaults(run=_derive)
+    other.add_argument("checkpoint", type=Path)
+    other.add_argument("--classes", type=_names, default=(), metavar="NAME,...",
+                       help="to keep, in order (default: all)")  # fmt: skip
+    other.add_argument("--input-size", type=int, default=0, metavar="PX")
+    other.add_argument("--mean-with", type=Path, metavar="FILE",
+                       help="another checkpoint, or what the training started from")  # fmt: skip
+    other.add_argument("--share", type=float, default=0.5, help="of the other one in the mean")
+    other.add_argument("--out", type=Path, required=True, help="checkpoint to write")
 
     text = "fine-tune a checkpoint for INT8 and quantize it; started again, it resumes"
     qat = commands.add_parser("qat", help=text, description=text)
@@ -132,6 +148,7 @@ def _train(arguments: argparse.Namespace) -> None:
         weight_decay=0.05 if norms else 1e-4,
         frozen_blocks=arguments.frozen_blocks,
         teacher_weight=arguments.teacher_weight,
+        pull=arguments.pull,
         **_machine(arguments),
     )
     spec = NetworkSpec(
@@ -143,9 +160,23 @@ def _train(arguments: argparse.Namespace) -> None:
     trainer = Trainer(spec, settings, arguments.out)
     if (arguments.out / "last.pt").exists():
         trainer.resume(arguments.out / "last.pt")
-    elif start is not None:
-        trainer.warm_start(*start, dataset)
+    else:
+        if start is not None:
+            trainer.warm_start(*start, dataset)
+        if arguments.teacher:
+            file, name, _ = _start(arguments.teacher)
+            trainer.learn_from(file, name, dataset)
     print(trainer.run(dataset))
+
+
+def _derive(arguments: argparse.Namespace) -> None:
+    from deploy.derive import Derivation, derive
+
+    wanted = Derivation(
+        arguments.classes, arguments.input_size, arguments.mean_with, arguments.share
+    )
+    derive(arguments.checkpoint, wanted, arguments.out)
+    print(arguments.out)
 
 
 def _is_detector(file: Path) -> bool:
@@ -157,6 +188,10 @@ def _is_detector(file: Path) -> bool:
 
 def _start(path: Path) -> tuple[Path, str, list[dict]]:
     """The model file to start from, its name, and how it was trained itself, if that is known."""
+    if path.suffix == ".pt":
+        from deploy.checkpoint import lineage
+
+        return path, path.name, lineage(path)
     if not path.is_dir():
         return path, path.name, []
     manifest = tomllib.loads((path / "manifest.toml").read_text("utf-8"))
@@ -166,7 +201,7 @@ def _start(path: Path) -> tuple[Path, str, list[dict]]:
 
 
 def _qat(arguments: argparse.Namespace) -> None:
-    from deploy.checkpoint import load_network
+    from deploy.checkpoint import labels, load_network
     from deploy.dataset import load_coco
     from deploy.qat import train_quantized
     from deploy.recipes import find_recipe
@@ -176,7 +211,8 @@ def _qat(arguments: argparse.Namespace) -> None:
     if recipe.qat is None:
         raise ValueError(f"recipe {recipe.name!r} has no table `qat`")
     annotations = arguments.annotations or arguments.data / "train.json"
-    dataset = load_coco(annotations, arguments.data / "train")
+    classes = labels(arguments.checkpoint)
+    dataset = load_coco(annotations, arguments.data / "train", classes)
     size = load_network(arguments.checkpoint).spec.input_size
     settings = TrainSettings(
         phases=(Phase(size, recipe.qat.epochs),),

@@ -16,10 +16,11 @@ import hashlib
 import json
 import logging
 import math
+import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -63,8 +64,10 @@ class TrainSettings:
         weight_decay: of AdamW, on convolution weights alone.
         warmup_steps: steps until the rate's peak.
         frozen_blocks: bottlenecks that keep their weights, with the stem; 0 trains everything.
-        teacher_weight: weight of the dense teacher: the network as it was when training started
-            says of every anchor what it knows, so that nothing is forgotten; 0 for none.
+        teacher_weight: weight of what a dense teacher says, where there is one: a network of the
+            same anchors that says of every one of them what it knows, so that it is not forgotten.
+        pull: how strongly weights are drawn to the teacher's, as weight decay draws them to zero
+            (X. Li et al., "Explicit Inductive Bias for Transfer Learning", 2018).
         ema_decay: decay of the exponential moving average of the weights, which is what ships.
         bfloat16: autocast; faster on a GPU and on a CPU with AMX or AVX512-BF16, slower on others.
         workers: processes that load and augment.
@@ -79,7 +82,8 @@ class TrainSettings:
     weight_decay: float = 0.05
     warmup_steps: int = 300
     frozen_blocks: int = 0
-    teacher_weight: float = 0.0
+    teacher_weight: float = 1.0
+    pull: float = 0.0
     ema_decay: float = 0.998
     bfloat16: bool = False
     workers: int = 1
@@ -112,6 +116,11 @@ def imitation(logits: Tensor, taught: Tensor) -> Tensor:
     teacher's scores, the sum is of the order of the number of objects, as those of the losses are.
     """
     return (taught * (logits.sigmoid() - taught).square()).sum()
+
+
+def _module_of(parameter: str) -> str:
+    """The layer of ``SSDLite`` that a parameter belongs to, by its name."""
+    return re.sub(r"(\.conv|\.norm)?\.(weight|bias)$", "", parameter)
 
 
 class Trainer:
@@ -185,15 +194,42 @@ class Trainer:
         loaded = load_weights(self.network, weights, labels, photos)
         log.info("%s: %s", file, loaded)
         self.average.load_state_dict(self.network.state_dict())
-        if self.settings.teacher_weight:
-            self._learn_from(self.network, [label not in loaded.new_labels for label in labels])
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         self.lineage = [*lineage, {"starts_from": name, "sha256": digest, "part": str(loaded)}]
 
-    def _learn_from(self, network: SSDLite, knows: Sequence[bool]) -> None:
-        """Have a network, as it is now, teach densely the classes that it knows."""
-        self.teacher = copy.deepcopy(network).eval().requires_grad_(False)
-        self.knows = torch.tensor(knows, device=self.device)
+    def learn_from(self, file: Path, name: str, dataset: Dataset) -> None:
+        """Have a trained model teach densely, and draw the weights to its own.
+
+        Args:
+            file: see ``warmstart.read_weights``.
+            name: what to call it in the lineage.
+            dataset: its classes are the network's.
+        """
+        labels = [category.name for category in dataset.categories]
+        teacher = SSDLite(replace(self.spec, norms=False))
+        loaded = load_weights(teacher, read_weights(file, known_labels(file)), labels)
+        log.info("teacher %s: %s", file, loaded)
+        knows = {
+            "classes": [label not in loaded.new_labels for label in labels],
+            "layers": [n for n, _ in teacher.named_modules() if n not in loaded.new],
+        }
+        self._teach(teacher, knows)
+        self.lineage = [*self.lineage, {"dense_teacher": name}]
+
+    def _teach(self, teacher: SSDLite, knows: Mapping[str, list]) -> None:
+        """Take a network, and what it knows, as the teacher."""
+        teacher.to(self.device, memory_format=torch.channels_last)
+        self.teacher = teacher.eval().requires_grad_(False)
+        self.knows = knows
+        # The finest map is new beside the weights of a network that had none.
+        self._first_map = 0 if "classify.0.predict" in knows["layers"] else 1
+        self._known_classes = torch.tensor(knows["classes"], device=self.device)
+        theirs = dict(teacher.named_parameters())
+        self._anchored = [
+            (parameter, theirs[name])
+            for name, parameter in self.network.named_parameters()
+            if name in theirs and parameter.requires_grad and _module_of(name) in knows["layers"]
+        ]
 
     def resume(self, checkpoint: Path) -> None:
         """Continue a training exactly where it stopped.
@@ -219,8 +255,9 @@ class Trainer:
         self.sums = np.asarray(state["sums"])
         self.lineage = state["lineage"]
         if "teacher" in state:
-            self._learn_from(self.network, state["knows"])
-            self.teacher.load_state_dict(state["teacher"])
+            teacher = SSDLite(replace(self.spec, norms=False))
+            teacher.load_state_dict(state["teacher"])
+            self._teach(teacher, state["knows"])
 
     def save(self) -> Path:
         """Write ``last.pt``."""
@@ -246,7 +283,7 @@ class Trainer:
                 "labels": self.labels,
             }
             if self.teacher is not None:
-                state |= {"teacher": self.teacher.state_dict(), "knows": self.knows.tolist()}
+                state |= {"teacher": self.teacher.state_dict(), "knows": self.knows}
             save_checkpoint(path, state)
         return path
 
@@ -359,6 +396,7 @@ class Trainer:
                 parameter.grad.mul_(self.world / objects)
         nn.utils.clip_grad_norm_(self.trained, 10.0)
         self.optimizer.step()
+        self._draw(rate)
         self.step += 1
         self._update_average()
         return (totals[:2] / objects).cpu().numpy()
@@ -372,15 +410,19 @@ class Trainer:
         sums = criterion(logits, coded.float(), targets)
         if self.teacher is None:
             return sums
-        # The finest map was new when the teacher was made.
-        start = criterion.level_lengths[0]
+        start = sum(criterion.level_lengths[: self._first_map])
         with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16):
             taught = self.teacher(inputs)[0][:, start:].float().sigmoid()
-        return sums._replace(
-            classes=sums.classes
-            + self.settings.teacher_weight
-            * imitation(logits[:, start:][..., self.knows], taught[..., self.knows])
-        )
+        known = self._known_classes
+        distance = imitation(logits[:, start:][..., known], taught[..., known])
+        return sums._replace(classes=sums.classes + self.settings.teacher_weight * distance)
+
+    @torch.no_grad()
+    def _draw(self, rate: float) -> None:
+        """Draw the weights to the teacher's."""
+        if self.teacher is not None and self.settings.pull:
+            for parameter, theirs in self._anchored:
+                parameter.lerp_(theirs, rate * self.settings.pull)
 
     def _rate(self, total: int) -> float:
         warm = min(1.0, (self.step + 1) / self.settings.warmup_steps)

@@ -1,9 +1,9 @@
 """Start from the weights of a trained network: what fits is taken, what is new is said.
 
-Three kinds of files: COCO's SSDLite-MobileNetV2 as an archive of its float tensors, a quantized
-detector of this very network, and a quantized ImageNet MobileNetV2 (its backbone). Layers are
-matched by name, or by the order of execution where a file has other names, and are taken where
-their shapes agree; the last layers of the class heads are taken class by class, by name.
+Four kinds of files: COCO's SSDLite-MobileNetV2 as an archive of its float tensors, a checkpoint or
+a quantized file of this very network, and a quantized ImageNet MobileNetV2 (its backbone).
+Layers are matched by name, or by the order of execution where a file has other names, and are taken
+where their shapes agree; the last layers of the class heads are taken class by class, by name.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import torch
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from torch import Tensor, nn
 
+from deploy.checkpoint import labels as labels_of
+from deploy.checkpoint import load_network
 from deploy.coco_classes import COCO_IDS
 from deploy.network import ConvNorm, NetworkSpec, SSDLite
 from pi_detector.detector.anchors import make_anchors
@@ -76,13 +78,16 @@ def read_weights(path: Path, labels: Sequence[str] = ()) -> Weights:
     """Read the weights of a file.
 
     Args:
-        path: ``.npz`` with the tensors of COCO's SSDLite-MobileNetV2, or a quantized ``.tflite``.
+        path: ``.npz`` with the tensors of COCO's SSDLite-MobileNetV2, a checkpoint of this network
+            (``.pt``), or a quantized ``.tflite``.
         labels: classes of a ``.tflite`` of this network, in the order of its outputs.
 
     Raises:
         WarmStartError: it is neither.
     """
     try:
+        if path.suffix == ".pt":
+            return _checkpoint_weights(path)
         return _coco_weights(path) if path.suffix == ".npz" else _tflite_weights(path, labels)
     except (OSError, ValueError, KeyError) as error:
         raise WarmStartError(f"{path}: no weights to start from ({error})") from error
@@ -181,6 +186,20 @@ def select_classes(network: SSDLite, labels: Sequence[str], wanted: Sequence[str
             state |= {f"{name}.bias": torch.from_numpy(kept[1])}
     smaller.load_state_dict(state)
     return smaller.train(network.training)
+
+
+def _checkpoint_weights(path: Path) -> Weights:
+    network = load_network(path)
+    layers: dict[str, Layer] = {}
+    for name, module in network.named_modules():
+        if isinstance(module, ConvNorm):
+            weight, bias = module.folded()
+        elif name.endswith(".predict"):
+            weight, bias = module.weight, module.bias
+        else:
+            continue
+        layers[name] = (weight.detach().numpy(), bias.detach().numpy())
+    return Weights(layers, labels_of(path))
 
 
 def _coco_weights(path: Path) -> Weights:
