@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from deploy.network import NetworkSpec, SSDLite
-from deploy.warmstart import load_weights
+from deploy.training.network import NetworkSpec, SSDLite
+from deploy.training.warmstart import load_weights
 from pi_detector.config.settings import ModelSettings
 from pi_detector.detector.bundle import load_model
 from pi_detector.detector.runtime import open_interpreter, tensor_info

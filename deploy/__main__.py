@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 
-from deploy import cli_build, cli_dataset, cli_quantize, cli_report, cli_train
+from deploy.cli import build, dataset, quantize, report, train
 from pi_detector.errors import PiDetectorError
 
 
@@ -41,11 +41,11 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    cli_train.add_commands(commands)
-    cli_dataset.add_commands(commands)
-    cli_quantize.add_commands(commands)
-    cli_build.add_commands(commands)
-    cli_report.register(add)
+    train.add_commands(commands)
+    dataset.add_commands(commands)
+    quantize.add_commands(commands)
+    build.add_commands(commands)
+    report.register(add)
     return parser
 
 

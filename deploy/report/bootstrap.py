@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools.cocoeval import COCOeval
 
-from deploy.metrics import labelled_photos, load_results, read_truth
+from deploy.evaluation.metrics import labelled_photos, load_results, read_truth
 from deploy.report.content import Interval
 
 SAMPLES = 1000

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from deploy.metrics import Metrics
+from deploy.evaluation.metrics import Metrics
 
 Kind = Literal["float", "recipe", "extra", "reference"]
 LITERT = "litert"

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from pycocotools import mask
 
-from deploy.dataset import Dataset, Photo, read_photo
+from deploy.data.dataset import Dataset, Photo, read_photo
 from deploy.report.content import Changes, Example
 from pi_detector.core.geometry import Detections
 from pi_detector.sinks.draw import annotate

@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
 
-from deploy.export import Graph
+from deploy.quantization.export import Graph
 from deploy.report.content import GraphFacts
 
 _DELEGATE = "DELEGATE"

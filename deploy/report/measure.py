@@ -14,15 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from deploy.confusion import confusion
-from deploy.dataset import Dataset, load_coco, read_photo
-from deploy.evaluate import detect_photos
+from deploy.data.dataset import Dataset, load_coco, read_photo
+from deploy.evaluation.confusion import confusion
+from deploy.evaluation.evaluate import detect_photos
+from deploy.evaluation.metrics import measure
 from deploy.files import write_aside
-from deploy.metrics import measure
-from deploy.network import NetworkSpec
-from deploy.package import BundleInfo, write_bundle
-from deploy.quantize import calibration_inputs, input_size, quantize, read_network
-from deploy.recipes import Recipe, find_recipe, list_recipes
+from deploy.packaging.package import BundleInfo, write_bundle
+from deploy.quantization.quantize import calibration_inputs, input_size, quantize, read_network
+from deploy.quantization.recipes import Recipe, find_recipe, list_recipes
 from deploy.report.bootstrap import Matches, difference
 from deploy.report.conclude import choose, compare_training
 from deploy.report.content import Interval, Kind, Report, Row
@@ -30,6 +29,7 @@ from deploy.report.examples import Disagreement
 from deploy.report.graph import graph_facts
 from deploy.report.instructions import count_instructions
 from deploy.report.latency import TFLITE, Timing, measure_latency, runtimes
+from deploy.training.network import NetworkSpec
 from pi_detector.config.settings import ModelSettings
 from pi_detector.errors import PiDetectorError
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from deploy.__main__ import main
-from deploy.formats.tfrecord import masked_crc, message_types
+from deploy.data.formats.tfrecord import masked_crc, message_types
 
 # Written by TensorFlow 2.21's TFRecordWriter: two pictures of 32x24 with a box each.
 TENSORFLOW_FILE = zlib.decompress(base64.b85decode(

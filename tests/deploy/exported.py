@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from deploy.export import INPUT, export_float
-from deploy.network import NetworkSpec, SSDLite
+from deploy.quantization.export import INPUT, export_float
+from deploy.training.network import NetworkSpec, SSDLite
 
 SPEC = NetworkSpec(2, input_size=96, width=0.35)
 CONSTANT = "backbone.blocks.1.filter"

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from deploy.__main__ import main
-from deploy.alike import difference_hash
-from deploy.check import check, find_splits
-from deploy.contact_sheet import choose_photos, contact_sheet
-from deploy.dataset import load_coco
+from deploy.data.alike import difference_hash
+from deploy.data.check import check, find_splits
+from deploy.data.contact_sheet import choose_photos, contact_sheet
+from deploy.data.dataset import load_coco
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "dataset"
 

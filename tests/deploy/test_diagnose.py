@@ -11,10 +11,10 @@ import pytest
 from exported import CONSTANT, export_small, pictures
 
 from deploy.__main__ import main
-from deploy.diagnose import compare, float_layers, render, to_dict, warnings_of
-from deploy.export import INPUT
-from deploy.quantize import QuantizationError, quantize
-from deploy.recipes import find_recipe
+from deploy.quantization.diagnose import compare, float_layers, render, to_dict, warnings_of
+from deploy.quantization.export import INPUT
+from deploy.quantization.quantize import QuantizationError, quantize
+from deploy.quantization.recipes import find_recipe
 
 INT8 = find_recipe("int8").with_photos(8)
 

@@ -23,10 +23,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.__main__ import main
-from deploy.dataset import load_coco
-from deploy.formats import ReadOptions, detect_format, open_source
-from deploy.formats.base import photo_facts
-from deploy.formats.yolo import parse_line
+from deploy.data.dataset import load_coco
+from deploy.data.formats import ReadOptions, detect_format, open_source
+from deploy.data.formats.base import photo_facts
+from deploy.data.formats.yolo import parse_line
 
 __all__ = ["refused"]  # A fixture.
 

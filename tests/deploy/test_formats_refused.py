@@ -15,7 +15,7 @@ from drawn import (
     write_yolo,
 )
 
-from deploy.dataset import DatasetError, load_coco
+from deploy.data.dataset import DatasetError, load_coco
 
 __all__ = ["refused"]  # A fixture.
 

@@ -18,11 +18,11 @@ from drawn import (
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from deploy.dataset import DatasetError, load_coco
-from deploy.formats import ReadOptions, open_source
-from deploy.formats.base import photo_facts
-from deploy.formats.voc import parse_xml
-from deploy.formats.yolo import parse_line, read_config
+from deploy.data.dataset import DatasetError, load_coco
+from deploy.data.formats import ReadOptions, open_source
+from deploy.data.formats.base import photo_facts
+from deploy.data.formats.voc import parse_xml
+from deploy.data.formats.yolo import parse_line, read_config
 
 WILD = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -8,11 +8,11 @@ import cv2
 import pytest
 
 from deploy.__main__ import main
-from deploy.dataset import DatasetError
-from deploy.gate import GateError, check_accuracy, check_golden
-from deploy.golden import VIEWS_S, read_golden, record
-from deploy.metrics import Metrics
-from deploy.package import staged_bundle
+from deploy.data.dataset import DatasetError
+from deploy.evaluation.gate import GateError, check_accuracy, check_golden
+from deploy.evaluation.golden import VIEWS_S, read_golden, record
+from deploy.evaluation.metrics import Metrics
+from deploy.packaging.package import staged_bundle
 from pi_detector.config.settings import ModelSettings
 from pi_detector.sources.demo import load_photograph, render_view
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from deploy.__main__ import main
-from deploy.confusion import confusion
-from deploy.evaluate import evaluate
-from deploy.metrics import measure
+from deploy.evaluation.confusion import confusion
+from deploy.evaluation.evaluate import evaluate
+from deploy.evaluation.metrics import measure
 from pi_detector.config.settings import ModelSettings
 
 BUNDLE = Path(__file__).parents[2] / "models/street"

@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from deploy.augment import MIN_SIDE_PX, augmented, plain
-from deploy.dataset import Photo
-from deploy.loss import DetectionLoss, Targets, generalized_iou, pairwise_iou
-from deploy.network import ConvNorm, NetworkSpec, SSDLite, scaled_channels
+from deploy.data.augment import MIN_SIDE_PX, augmented, plain
+from deploy.data.dataset import Photo
+from deploy.training.loss import DetectionLoss, Targets, generalized_iou, pairwise_iou
+from deploy.training.network import ConvNorm, NetworkSpec, SSDLite, scaled_channels
 from pi_detector.detector.anchors import decode_boxes, make_anchors
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from deploy.__main__ import main
-from deploy.pseudo import PseudoSettings, add_coco_classes, pseudo_label, read_detections
+from deploy.data.pseudo import PseudoSettings, add_coco_classes, pseudo_label, read_detections
 
 BOX = [10.0, 10.0, 20.0, 20.0]
 ELSEWHERE = [60.0, 60.0, 20.0, 20.0]

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from deploy.__main__ import main
-from deploy.checkpoint import load_checkpoint, load_network
-from deploy.dataset import load_coco
-from deploy.qat import RoundedNetwork, activation_scales, rounded_weights
-from deploy.samples import photo_inputs
+from deploy.data.dataset import load_coco
+from deploy.data.samples import photo_inputs
+from deploy.quantization.qat import RoundedNetwork, activation_scales, rounded_weights
+from deploy.training.checkpoint import load_checkpoint, load_network
 from pi_detector.detector.runtime import open_interpreter
 
 RECIPE = """

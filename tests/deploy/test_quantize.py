@@ -10,13 +10,24 @@ import pytest
 from exported import CONSTANT, CONSTANT_BIAS, SPEC, export_small, pictures
 
 from deploy.__main__ import main
-from deploy.dataset import Category
-from deploy.export import INPUT, Graph
-from deploy.layers import layers, tensor_name
-from deploy.package import BundleInfo, write_bundle
-from deploy.probe import Probe, quantized
-from deploy.quantize import QuantizationError, calibration_inputs, quantize, read_network
-from deploy.recipes import Calibration, RecipeError, find_recipe, list_recipes, load_recipe
+from deploy.data.dataset import Category
+from deploy.packaging.package import BundleInfo, write_bundle
+from deploy.quantization.export import INPUT, Graph
+from deploy.quantization.layers import layers, tensor_name
+from deploy.quantization.probe import Probe, quantized
+from deploy.quantization.quantize import (
+    QuantizationError,
+    calibration_inputs,
+    quantize,
+    read_network,
+)
+from deploy.quantization.recipes import (
+    Calibration,
+    RecipeError,
+    find_recipe,
+    list_recipes,
+    load_recipe,
+)
 from pi_detector.config.settings import DetectionSettings, ModelSettings
 from pi_detector.core.frame import Frame
 from pi_detector.detector.bundle import load_bundle

@@ -12,10 +12,9 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
 from deploy.__main__ import main
-from deploy.dataset import load_coco
-from deploy.export import Graph, export_float
-from deploy.metrics import ClassMetrics, Metrics, measure
-from deploy.network import NetworkSpec, SSDLite
+from deploy.data.dataset import load_coco
+from deploy.evaluation.metrics import ClassMetrics, Metrics, measure
+from deploy.quantization.export import Graph, export_float
 from deploy.report.bootstrap import Matches, difference
 from deploy.report.conclude import choose, compare_training, pareto_front, verdict
 from deploy.report.content import (
@@ -33,6 +32,7 @@ from deploy.report.graph import count_macs, graph_facts
 from deploy.report.instructions import count_instructions
 from deploy.report.latency import quartiles
 from deploy.report.render import write_report
+from deploy.training.network import NetworkSpec, SSDLite
 
 SCORES = {1: 0.5, 3: 0.5}
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from deploy.__main__ import main
-from deploy.checkpoint import load_checkpoint
-from deploy.dataset import load_coco
-from deploy.network import NetworkSpec
-from deploy.samples import Samples, ShareOfSteps
-from deploy.train import Phase, Trainer, TrainSettings
+from deploy.data.dataset import load_coco
+from deploy.data.samples import Samples, ShareOfSteps
+from deploy.training.checkpoint import load_checkpoint
+from deploy.training.network import NetworkSpec
+from deploy.training.train import Phase, Trainer, TrainSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 ARGUMENTS = ["--phases", "96x2", "--width", "0.35", "--batch", "4"]

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from deploy.checkpoint import labels as labels_of
-from deploy.checkpoint import load_network, save_checkpoint
-from deploy.coco_classes import COCO_IDS
-from deploy.derive import Derivation, derive
-from deploy.export import export_float
-from deploy.network import NetworkSpec, SSDLite
-from deploy.quantize import quantize
-from deploy.recipes import find_recipe
-from deploy.samples import to_input
-from deploy.warmstart import WarmStartError, load_weights, read_weights, select_classes
+from deploy.data.coco_classes import COCO_IDS
+from deploy.data.samples import to_input
+from deploy.quantization.export import export_float
+from deploy.quantization.quantize import quantize
+from deploy.quantization.recipes import find_recipe
+from deploy.training.checkpoint import labels as labels_of
+from deploy.training.checkpoint import load_network, save_checkpoint
+from deploy.training.derive import Derivation, derive
+from deploy.training.network import NetworkSpec, SSDLite
+from deploy.training.warmstart import WarmStartError, load_weights, read_weights, select_classes
 from pi_detector.detector.anchors import decode_boxes, make_anchors
 
 SPEC = NetworkSpec(3, input_size=96, width=0.35, norms=False)

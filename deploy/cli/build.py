@@ -1,0 +1,77 @@
+"""Commands ``build`` and ``verify``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """Add this module's commands to the command line."""
+    text = "export, quantize, measure and package a checkpoint"
+    build = commands.add_parser("build", help=text, description=text)
+    build.set_defaults(run=_build)
+    build.add_argument("--data", type=Path, required=True, metavar="DIR",
+                       help="folder with train.json, train/, val.json, val/, and far.json, far/ "
+                       "if there are photos of other places")  # fmt: skip
+    build.add_argument("--annotations", type=Path, metavar="FILE", help="instead of DIR/train.json")
+    build.add_argument("--checkpoint", type=Path, required=True, help="of the float network")
+    build.add_argument("--recipe", default="int8", help="name or file (default: %(default)s)")
+    build.add_argument("--qat", type=Path, metavar="DIR",
+                       help="what `qat` wrote; the better of the two files ships")  # fmt: skip
+    build.add_argument("--golden", type=Path, metavar="DIR",
+                       help="pictures that become part of the bundle, to check it by")  # fmt: skip
+    build.add_argument("--work", type=Path, default=Path("runs/build"), metavar="DIR")
+    build.add_argument("--calibration-photos", type=int, metavar="N",
+                       help="instead of the recipe's number")  # fmt: skip
+    build.add_argument("--name", required=True, help="of the bundle")
+    build.add_argument("--version", required=True, help="1.0.0 and up")
+    build.add_argument("--description", required=True, help="what it finds")
+    build.add_argument("--out", type=Path, required=True, help="the bundle's folder")
+
+    text = "check a bundle: its checksum, its number types, its golden pictures"
+    verify = commands.add_parser("verify", help=text, description=text)
+    verify.set_defaults(run=_verify)
+    verify.add_argument("bundle", type=Path)
+
+
+def _build(arguments: argparse.Namespace) -> None:
+    from deploy.evaluation.evaluate import table
+    from deploy.packaging.build import BuildPlan, build_bundle
+    from deploy.quantization.recipes import find_recipe
+
+    recipe = find_recipe(arguments.recipe)
+    if arguments.calibration_photos:
+        recipe = recipe.with_photos(arguments.calibration_photos)
+    plan = BuildPlan(
+        data=arguments.data,
+        annotations=arguments.annotations or arguments.data / "train.json",
+        checkpoint=arguments.checkpoint,
+        work=arguments.work,
+        out=arguments.out,
+        name=arguments.name,
+        version=arguments.version,
+        description=arguments.description,
+        recipe=recipe,
+        qat=arguments.qat,
+        golden=arguments.golden,
+    )
+    for name, metrics in build_bundle(plan).items():
+        print(f"{name}\n\n{table(metrics)}")
+
+
+def _verify(arguments: argparse.Namespace) -> None:
+    from deploy.evaluation.evaluate import shipped_thresholds
+    from deploy.evaluation.gate import check_golden, check_integers
+    from deploy.evaluation.golden import read_golden
+    from pi_detector.config.settings import ModelSettings
+    from pi_detector.detector.bundle import load_bundle
+
+    load_bundle(arguments.bundle)
+    model = ModelSettings(path=str(arguments.bundle))
+    golden = read_golden(arguments.bundle)
+    check_integers(arguments.bundle / "model.tflite")
+    check_golden(model, golden, arguments.bundle / "golden", shipped_thresholds(model))
+    objects = sum(len(found) for found in golden.values())
+    print(f"{arguments.bundle}: whole, all integers, {len(golden)} golden pictures agree "
+          f"({objects} objects)")  # fmt: skip

@@ -1,0 +1,1 @@
+"""Photos and boxes: reading, checking, augmenting, filling in what nobody annotated."""

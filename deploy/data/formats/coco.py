@@ -1,0 +1,188 @@
+"""COCO JSON: the format that training and evaluation read.
+
+Two fields go beyond COCO. An image's ``labelled`` lists the category ids that are annotated
+exhaustively in it (all, where it is missing); its ``source`` says where it comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from deploy.data.formats.base import (
+    Box,
+    DatasetError,
+    Item,
+    ReadOptions,
+    Source,
+    check_pixels,
+    check_size,
+    photo_facts,
+    read_bytes,
+)
+
+
+class CocoImage(msgspec.Struct, omit_defaults=True):
+    """A photo: its file below the image folder, and its size in pixels (0: not stated)."""
+
+    id: int
+    file_name: str
+    width: int = 0
+    height: int = 0
+    labelled: list[int] | None = None
+    source: str = ""
+
+
+class CocoBox(msgspec.Struct):
+    """An annotated object; ``bbox`` is x, y, width, height in pixels.
+
+    ``ignore`` is 1 for what may be an object or not: it is neither learnt nor evaluated.
+    """
+
+    id: int
+    image_id: int
+    category_id: int
+    bbox: tuple[float, float, float, float]
+    area: float | None = None
+    iscrowd: int | bool = 0
+    difficult: int = 0
+    ignore: int = 0
+
+    @property
+    def is_region(self) -> bool:
+        """Whether it is a region of many objects, rather than one that is hard to recognize."""
+        return bool(self.iscrowd) and not self.difficult
+
+    @property
+    def pixels(self) -> float:
+        """Its area in square pixels; that of the box where none is stated."""
+        return self.bbox[2] * self.bbox[3] if self.area is None else self.area
+
+
+class CocoCategory(msgspec.Struct):
+    """A class of objects."""
+
+    id: int
+    name: str
+
+
+class CocoFile(msgspec.Struct):
+    """An annotation file; other fields of COCO's are not read."""
+
+    images: list[CocoImage]
+    annotations: list[CocoBox]
+    categories: list[CocoCategory]
+
+    @property
+    def ids(self) -> dict[str, int]:
+        """Name to category id."""
+        return {category.name: category.id for category in self.categories}
+
+    def labelled(self, image: CocoImage) -> list[int]:
+        """Ids of the categories that are annotated exhaustively in a photo."""
+        listed = [category.id for category in self.categories]
+        return listed if image.labelled is None else image.labelled
+
+
+def read_coco(path: Path) -> CocoFile:
+    """Read an annotation file as it is: types are checked, relations are not.
+
+    Raises:
+        DatasetError: it cannot be read, is not JSON, or lacks a field.
+    """
+    try:
+        return msgspec.json.decode(read_bytes(path), type=CocoFile)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise DatasetError(f"{path}: not a COCO annotation file ({error})") from error
+
+
+def check_relations(content: CocoFile, path: Path) -> dict[int, list[CocoBox]]:
+    """Check that ids are unique and known, and that boxes are pixels.
+
+    Returns:
+        The annotations by image id.
+
+    Raises:
+        DatasetError: names what is wrong in ``path``.
+    """
+    if not content.images:
+        raise DatasetError(f"{path}: lists no images")
+    if not content.categories:
+        raise DatasetError(f"{path}: lists no categories; without classes nothing can be learnt")
+    for kind, ids in (
+        ("image id", [image.id for image in content.images]),
+        ("category id", [category.id for category in content.categories]),
+        ("category name", [category.name for category in content.categories]),
+    ):
+        if len(set(ids)) < len(ids):
+            twice = next(each for each in ids if ids.count(each) > 1)
+            raise DatasetError(f"{path}: {kind} {twice!r} is there twice; number them again")
+    known = set(content.ids.values())
+    boxes: dict[int, list[CocoBox]] = {image.id: [] for image in content.images}
+    for box in content.annotations:
+        if box.image_id not in boxes:
+            raise DatasetError(
+                f"{path}: annotation {box.id} names no listed image; remove it, or list the image"
+            )
+        if box.category_id not in known:
+            raise DatasetError(
+                f"{path}: annotation {box.id} has category {box.category_id}, "
+                "which `categories` does not list; add it there"
+            )
+        boxes[box.image_id].append(box)
+    check_pixels((box.bbox for box in content.annotations), str(path))
+    return boxes
+
+
+def open_coco(path: Path, options: ReadOptions) -> Source:
+    """Open a foreign COCO file, or a folder with one.
+
+    Photos are looked for in ``options.photos``, in the folder of the file's name beside it, or
+    beside the file.
+
+    Raises:
+        DatasetError: it is no COCO file, or contradicts itself.
+    """
+    file = path if path.is_file() else _only_file(path, options.split)
+    content = read_coco(file)
+    boxes = check_relations(content, file)
+    folders = [file.with_suffix(""), file.parent]
+    folder = options.photos or next(f for f in folders if f.is_dir())
+    return Source(tuple(content.ids), _items(content, boxes, folder, file))
+
+
+def _only_file(folder: Path, split: str | None) -> Path:
+    where = folder / split if split and (folder / split).is_dir() else folder
+    files = sorted(where.glob(f"{split}.json" if split and where == folder else "*.json"))
+    if len(files) != 1:
+        raise DatasetError(f"{folder}: holds {len(files)} .json files; name the one to import")
+    return files[0]
+
+
+def _items(
+    content: CocoFile, boxes: dict[int, list[CocoBox]], folder: Path, file: Path
+) -> Iterator[Item]:
+    names = {category.id: category.name for category in content.categories}
+    for image in content.images:
+        where = f"{file}: image {image.id}"
+        photo = folder / image.file_name
+        size, _ = photo_facts(photo, f"{where} ({photo})")
+        check_size((image.width, image.height), size, where)
+        labelled = image.labelled
+        yield Item(
+            where,
+            PurePosixPath(image.file_name).name,
+            photo,
+            size,
+            tuple(_box(box, names) for box in boxes[image.id]),
+            None if labelled is None else tuple(names[n] for n in labelled if n in names),
+            image.source,
+        )
+
+
+def _box(box: CocoBox, names: dict[int, str]) -> Box:
+    x, y, width, height = box.bbox
+    corners = (x, y, x + width, y + height)
+    return Box(names[box.category_id], corners, bool(box.difficult), box.is_region)

@@ -1,0 +1,1 @@
+"""What a model finds, measured through the detector that the device runs."""

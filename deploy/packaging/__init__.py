@@ -1,0 +1,1 @@
+"""The bundle that the device runs, with its card."""

@@ -1,0 +1,193 @@
+"""From a checkpoint to a proven bundle: export, quantize, measure, package."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from deploy.data.dataset import load_coco, narrow
+from deploy.evaluation.evaluate import detect_photos
+from deploy.evaluation.gate import check_accuracy, check_golden, check_integers
+from deploy.evaluation.golden import Found, record
+from deploy.evaluation.metrics import Metrics, measure
+from deploy.packaging.card import Card, OperatingPoint, provenance
+from deploy.packaging.package import BundleInfo, staged_bundle, write_bundle
+from deploy.quantization.calibrate import calibration_inputs
+from deploy.quantization.export import export_float
+from deploy.quantization.quantize import quantize
+from deploy.quantization.recipes import Recipe
+from deploy.training.checkpoint import labels, lineage, load_network
+from pi_detector.config.settings import ModelSettings
+
+FLOAT, PTQ, QAT = "float32", "int8", "int8-qat"
+VAL, FAR = "val", "far"
+FEWEST_OBJECTS = 10
+"""A class with fewer objects in a set of photos keeps the threshold of the other one."""
+
+
+@dataclass(frozen=True)
+class BuildPlan:
+    """What a build works on.
+
+    Attributes:
+        data: folder with `train.json`, `train/`, `val.json`, `val/`, and, for photos of other
+            places, `far.json` and `far/`.
+        annotations: annotation file of the training photos (with pseudo-labels, if there are).
+        checkpoint: of the float network.
+        work: folder for intermediate files.
+        out: the bundle.
+        name, version, description: of the bundle.
+        recipe: how to quantize.
+        qat: folder that quantization-aware training wrote, or None.
+        golden: folder of golden pictures beside the demonstration's, or None.
+    """
+
+    data: Path
+    annotations: Path
+    checkpoint: Path
+    work: Path
+    out: Path
+    name: str
+    version: str
+    description: str
+    recipe: Recipe
+    qat: Path | None = None
+    golden: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Split:
+    """Photos that a build measures on: annotations of the network's classes alone."""
+
+    annotations: Path
+    images: Path
+
+    def measure(self, results: Sequence[Mapping]) -> Metrics:
+        return measure(self.annotations, list(results))
+
+
+def build_bundle(plan: BuildPlan) -> dict[str, dict[str, Metrics]]:
+    """Export, quantize, measure, and write the bundle of the best INT8 file.
+
+    The best one is that of the photos of other places (`far.json`), where there are some.
+
+    Returns:
+        By set of photos, figures of the float file and of each INT8 file, the shipped one last.
+
+    Raises:
+        GateError: the best INT8 file fails the gate; no bundle is written.
+    """
+    network = load_network(plan.checkpoint)
+    classes = labels(plan.checkpoint)
+    train = load_coco(plan.annotations, plan.data / "train", classes)
+    splits = _splits(plan, classes)
+    files = {FLOAT: plan.work / "float32.tflite", PTQ: plan.work / "int8.tflite"}
+    export_float(network, files[FLOAT])
+    inputs = calibration_inputs(train.photos, network.spec.input_size, plan.recipe.calibration)
+    quantize(files[FLOAT], plan.recipe, inputs, files[PTQ])
+    if plan.qat:
+        files[QAT] = plan.qat / "int8.tflite"
+    info = BundleInfo(
+        plan.name, plan.version, plan.description, network.spec, train.categories,
+        training=provenance(train, plan.annotations),
+    )  # fmt: skip
+    results = {
+        name: {kind: _detect(plan, info, kind, file, split) for kind, file in files.items()}
+        for name, split in splits.items()
+    }
+    metrics = {
+        name: {kind: splits[name].measure(rows) for kind, rows in found.items()}
+        for name, found in results.items()
+    }
+    judge = metrics[FAR if FAR in metrics else VAL]
+    best = max((kind for kind in files if kind != FLOAT), key=lambda kind: judge[kind].ap50)
+    for figures in metrics.values():
+        figures[best] = figures.pop(best)
+    checkpoint = plan.qat / "last.pt" if best == QAT and plan.qat else plan.checkpoint
+    info = replace(
+        info,
+        scores=_thresholds(metrics, best),
+        figures=_headline(metrics, best),
+        training={**info.training, "lineage": lineage(checkpoint)},
+    )
+    golden = record(_trial(plan, FLOAT), plan.golden, plan.work / "golden", info.scores)
+    for figures in metrics.values():
+        check_accuracy(figures[FLOAT], figures[best])
+    check_integers(files[best])
+    check_golden(_trial(plan, best), golden, plan.work / "golden", info.scores)
+    points = {
+        name: OperatingPoint.measured(split.annotations, results[name][best], info.scores)
+        for name, split in splits.items()
+    }
+    sizes = {kind: files[kind].stat().st_size for kind in judge}
+    _publish(plan, files[best], Card(info, metrics, sizes, points), golden)
+    return metrics
+
+
+def _splits(plan: BuildPlan, classes: Sequence[str]) -> dict[str, _Split]:
+    splits = {}
+    for name in (VAL, FAR):
+        annotations = plan.data / f"{name}.json"
+        if name == VAL or annotations.exists():
+            known = narrow(annotations, classes, plan.work / f"{name}.json")
+            splits[name] = _Split(known, plan.data / name)
+    return splits
+
+
+def _thresholds(metrics: Mapping[str, Mapping[str, Metrics]], kind: str) -> dict[str, float]:
+    """By class, the threshold to ship: of photos of other places, where the class is there."""
+    scores: dict[str, float] = {}
+    for name in (VAL, FAR):
+        if name in metrics:
+            known = metrics[name][kind].classes.items()
+            scores |= {label: c.score for label, c in known if c.objects >= FEWEST_OBJECTS}
+    return scores
+
+
+def _trial(plan: BuildPlan, kind: str) -> ModelSettings:
+    return ModelSettings(path=str(plan.work / f"bundle-{kind}"))
+
+
+def _detect(plan: BuildPlan, info: BundleInfo, kind: str, file: Path, split: _Split) -> list[dict]:
+    """Detections on the photos of a split, as COCO results."""
+    trial = _trial(plan, kind)
+    write_bundle(file, info, Path(trial.path))
+    return detect_photos(trial, split.annotations, split.images)
+
+
+def _publish(plan: BuildPlan, model: Path, card: Card, golden: Mapping[str, Found]) -> None:
+    figures = {
+        name: {kind: m.tables() for kind, m in kinds.items()}
+        for name, kinds in card.metrics.items()
+    }
+    with staged_bundle(plan.out) as folder:
+        write_bundle(model, card.info, folder)
+        (folder / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+        (folder / "golden.json").write_text(_lines(golden), "utf-8")
+        for picture in (name for name in golden if not name.startswith("demo:")):
+            (folder / "golden").mkdir(exist_ok=True)
+            content = (plan.work / "golden" / picture).read_bytes()
+            (folder / "golden" / picture).write_bytes(content)
+        (folder / "README.md").write_text(card.text(), "utf-8")
+
+
+def _lines(golden: Mapping[str, Found]) -> str:
+    """JSON, a line a picture."""
+    rows = (f" {json.dumps(name)}: {json.dumps(found)}" for name, found in golden.items())
+    return "{\n" + ",\n".join(rows) + "\n}\n"
+
+
+def _headline(metrics: Mapping[str, Mapping[str, Metrics]], shipped: str) -> dict[str, object]:
+    return {
+        "data": "COCO AP at IoU 0.50 and at 0.50 to 0.95, mean over classes, by set of photos",
+        "shipped": shipped,
+        **{
+            name: {
+                **{f"ap50_{kind}": round(m.ap50, 4) for kind, m in kinds.items()},
+                **{f"ap_{kind}": round(m.ap, 4) for kind, m in kinds.items()},
+            }
+            for name, kinds in metrics.items()
+        },
+    }
