@@ -20,7 +20,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     quantize.add_argument("--model", type=Path, required=True, metavar="TFLITE",
                           help="float32 file, as `build` exports it")  # fmt: skip
     quantize.add_argument("--recipe", required=True, metavar="NAME|FILE",
-                          help="recipe of deploy/quantization/recipes, or a .toml file")  # fmt: skip
+                          help="name of a recipe, or a .toml file")  # fmt: skip
     _add_photos(quantize, required=False)
     quantize.add_argument("--photos", type=_count, metavar="N",
                           help="calibration photos instead of the recipe's number")  # fmt: skip

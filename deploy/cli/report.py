@@ -44,7 +44,7 @@ def _register_report(add: AddCommand) -> None:
     command.add_argument("--out", type=Path, required=True, metavar="DIR",
                          help="folder of report.html, report.md and report.json")  # fmt: skip
     command.add_argument("--recipes", nargs="+", default=(), metavar="RECIPE",
-                         help="names, or TOML files (default: all of deploy/quantization/recipes)")  # fmt: skip
+                         help="names, or TOML files (default: all)")  # fmt: skip
     command.add_argument("--reference", action="append", default=[], metavar="MODEL[:LABELS]",
                          help="another detector to show beside; may be repeated")  # fmt: skip
     command.add_argument("--extra", action="append", default=[], type=_named_file,

@@ -3,8 +3,8 @@
 The converter names a tensor after all modules that took part in it, up to 600 characters, and gives
 two modules of the same class and index the same path. ``name_layers`` renames what a layer writes
 to where the layer lies in ``deploy.training.network.SSDLite``: ``backbone.blocks.3.filter``,
-``lateral.1``, ``fuse.0.add``, ``classify.2.predict``. Inputs and outputs of the model keep their names: bundles
-name them.
+``lateral.1``, ``fuse.0.add``, ``classify.2.predict``. Inputs and outputs of the model keep their
+names: bundles name them.
 """
 
 from __future__ import annotations
