@@ -16,7 +16,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run install deb test lint format pytest test-tflite test-deploy model model-small fuzz \
+.PHONY: help run install deb test lint format pytest test-tflite test-deploy models model model-small model-coco fuzz \
 	test-system test-v4l2 test-uvc test-picamera2 test-vm test-service test-rtsp test-mqtt test-metrics test-web test-fleet \
 	soak kill-test bench clean
 
@@ -63,41 +63,49 @@ test-tflite: $(TFLITE_VENV)/.dev  ## the tests beside tflite-runtime (Python 3.1
 test-deploy: $(DEPLOY_VENV)/.dev  ## tests of training and packaging; installs 2.3 GB
 	$(DEPLOY_VENV)/bin/python -m pytest tests/deploy $(ARGS)
 
-# DATA has train.json, train/, val.json, val/. WARM_START is the bundle to fine-tune, or a quantized
-# ImageNet MobileNetV2 to begin from. TEACHERS (MODEL or MODEL:LABELS) are detectors that fill
-# classes which nobody annotated in a photo. RUN keeps what is made on the way; an interrupted
-# training goes on where it stopped. TRAIN_ARGS and REPORT_ARGS are further options.
-WARM_START ?= models/street
-TEACHERS ?= models/street
-RUN ?= runs/$@
-TRAIN_ARGS ?=
-REPORT_ARGS ?=
+# DATA has train.json, train/, val.json, val/, far.json, far/. COCO is the archive of the network to
+# start from, DETECTIONS what other detectors see in the training photos. RUN keeps what is made on
+# the way; an interrupted training continues where it stopped.
+RUN ?= runs/models
+TRAIN_ARGS ?= --bfloat16
 DEPLOY = $(DEPLOY_VENV)/bin/python -m deploy
 TRAINED_ON = --data $(DATA) --annotations $(RUN)/train.json
-STREET_ABOUT = Persons, bicycles, cars, motorcycles, buses and trucks in the street
+STREET = person,bicycle,car,motorcycle,bus,truck,bird,cat,dog,horse
+COCO_CLASSES = $(shell $(DEPLOY_VENV)/bin/python -c 'from deploy.data.coco_classes import COCO_IDS; print(",".join(COCO_IDS))')
 
-# The phases of training, and the bundle's name, version and description.
-define train-and-build
-@test -n "$(DATA)" || { echo "say where the photos are: make $@ DATA=DIR" >&2; exit 1; }
-test -f $(RUN)/train.json || $(DEPLOY) pseudo-label --data $(DATA) \
-	$(foreach teacher,$(TEACHERS),--teacher $(teacher)) --out $(RUN)/train.json
-$(DEPLOY) train $(TRAINED_ON) --warm-start $(WARM_START) --phases $(1) --out $(RUN) $(TRAIN_ARGS)
-$(DEPLOY) qat $(TRAINED_ON) --checkpoint $(RUN)/last.pt --out $(RUN)/qat
-$(DEPLOY) build $(TRAINED_ON) --checkpoint $(RUN)/last.pt --qat $(RUN)/qat --work $(RUN)/build \
+$(RUN)/train.json: $(DEPLOY_VENV)/.dev
+	@test -n "$(DATA)" || { echo "say where the photos are: make models DATA=DIR" >&2; exit 1; }
+	$(DEPLOY) pseudo-label --data $(DATA) --detections $(DETECTIONS) --coco-classes --out $@
+
+# What all three share: first what is new learns beside the rest, then all of it, near COCO's weights.
+$(RUN)/world.pt: $(RUN)/train.json
+	$(DEPLOY) train $(TRAINED_ON) --classes "$(COCO_CLASSES)" --warm-start $(COCO) --teacher $(COCO) \
+		--learning-rate 4e-4 --phases 256x3 --out $(RUN)/first $(TRAIN_ARGS)
+	$(DEPLOY) derive $(RUN)/first/last.pt --mean-with $(COCO) --share 0.4 --input-size 288 \
+		--out $(RUN)/mean.pt
+	$(DEPLOY) train $(TRAINED_ON) --classes "$(COCO_CLASSES)" --warm-start $(RUN)/mean.pt \
+		--teacher $(COCO) --pull 4 --learning-rate 2e-4 --phases 288x7 --out $(RUN)/second $(TRAIN_ARGS)
+	$(DEPLOY) derive $(RUN)/second/last.pt --mean-with $(COCO) --share 0.3 --out $@
+
+# usage: $(call bundle,CHECKPOINT,NAME,VERSION,DESCRIPTION)
+define bundle
+$(DEPLOY) qat $(TRAINED_ON) --checkpoint $(1) --out $(RUN)/qat-$(2) $(TRAIN_ARGS)
+$(DEPLOY) build $(TRAINED_ON) --checkpoint $(1) --qat $(RUN)/qat-$(2) --work $(RUN)/build-$(2) \
 	--name $(2) --version $(3) --description "$(4)" --out models/$(2)
 endef
 
-model: PHASES ?= 224x6,300x9
-model: $(DEPLOY_VENV)/.dev  ## build the default model from photos; an hour or more, and 2.3 GB
-	$(call train-and-build,$(PHASES),street,1.1.0,$(STREET_ABOUT))
-	$(DEPLOY) report --data $(DATA) --float $(RUN)/build/float32.tflite \
-		--extra qat=$(RUN)/qat/int8.tflite --no-photos $(REPORT_ARGS) --out $(RUN)/report
-	mkdir -p models/report
-	cp $(RUN)/report/report.* $(RUN)/report/report-*.svg models/report/
+models: model model-small model-coco  ## build all models from photos; hours, and 2.3 GB
 
-model-small: PHASES ?= 224x14
-model-small: $(DEPLOY_VENV)/.dev  ## build the model for small processors
-	$(call train-and-build,$(PHASES),street-small,1.0.0,$(STREET_ABOUT) (for small processors))
+model: $(RUN)/world.pt  ## build the default model
+	$(DEPLOY) derive $< --classes $(STREET) --out $(RUN)/street.pt
+	$(call bundle,$(RUN)/street.pt,street,2.0.0,People and vehicles and animals in the street)
+
+model-small: $(RUN)/world.pt  ## build the model for small processors
+	$(DEPLOY) derive $< --classes $(STREET) --input-size 224 --out $(RUN)/small.pt
+	$(call bundle,$(RUN)/small.pt,street-small,2.0.0,The same for small processors)
+
+model-coco: $(RUN)/world.pt  ## build the model of all eighty classes of COCO
+	$(call bundle,$<,coco,1.0.0,The eighty classes of COCO)
 
 # FUZZ_SECONDS is for each target; FUZZ_TARGETS are some of those that tests/fuzz/fuzz.py names.
 FUZZ_SECONDS ?= 60
