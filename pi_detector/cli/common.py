@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import logging
 import os
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO, TypeAlias
 
 from pi_detector.errors import SinkError
+from pi_detector.util.text import one_line, several_lines
+from pi_detector.util.uri import redact_within
 
 if TYPE_CHECKING:
     from pi_detector.config.settings import Settings
@@ -25,12 +28,20 @@ Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 MODEL_HELP = "name of an installed bundle, a bundle folder or a .tflite file"
 
 
+class SafeText(io.TextIOWrapper):
+    """Standard output for text: names of files, zones and labels do nothing to a terminal."""
+
+    def write(self, text: str, /) -> int:
+        """Write text, with what speaks to a terminal as escapes."""
+        return super().write(several_lines(text))
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose mistakes are one line on standard error and exit with ``EX_USAGE``."""
 
     def error(self, message: str) -> NoReturn:
         """End the program: ``message``, and where to read more."""
-        self.exit(os.EX_USAGE, f"{PROGRAM}: error: {message}; see '{self.prog} --help'\n")
+        self.exit(os.EX_USAGE, f"{PROGRAM}: error: {_fit(message)}; see '{self.prog} --help'\n")
 
 
 def add_global_options(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
@@ -179,10 +190,31 @@ def print_error(message: str) -> None:
 
 
 class _Formatter(logging.Formatter):
+    """The place where log messages are made fit to be read: escaped, and without secrets of URIs.
+
+    Args:
+        prefix: begin with the program's name and the level, for where nothing else tells them.
+    """
+
+    def __init__(self, *, prefix: bool) -> None:
+        super().__init__()
+        self._prefix = prefix
+
     def format(self, record: logging.LogRecord) -> str:
-        # What a library calls an error is told as ours where it is one.
-        kind = record.levelname.lower() if _is_ours(record) else record.name
-        return f"{PROGRAM}: {kind}: {super().format(record)}"
+        """The message on one line; a traceback follows it, on indented lines."""
+        line = _fit(record.getMessage())
+        if self._prefix:
+            # What a library calls an error is told as ours where it is one.
+            kind = record.levelname.lower() if _is_ours(record) else record.name
+            line = f"{PROGRAM}: {kind}: {line}"
+        trace = record.exc_text or (
+            self.formatException(record.exc_info) if record.exc_info else ""
+        )
+        return "\n".join([line, *(f"  {_fit(each)}" for each in trace.splitlines())])
+
+
+def _fit(text: str) -> str:
+    return one_line(redact_within(text))
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
@@ -211,7 +243,7 @@ def _handler() -> logging.Handler:
 
 def _lines_or_journal() -> logging.Handler:
     lines = logging.StreamHandler()
-    lines.setFormatter(_Formatter("%(message)s"))
+    lines.setFormatter(_Formatter(prefix=True))
     if not _stderr_is_journal():
         return lines
     try:
@@ -219,7 +251,7 @@ def _lines_or_journal() -> logging.Handler:
     except ImportError:
         return lines  # they arrive in the journal all the same, but without fields
     journal: logging.Handler = JournalHandler(SYSLOG_IDENTIFIER=PROGRAM)
-    journal.setFormatter(logging.Formatter("%(message)s"))
+    journal.setFormatter(_Formatter(prefix=False))
     return journal
 
 

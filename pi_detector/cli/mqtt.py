@@ -7,6 +7,7 @@ import os
 
 from pi_detector.cli.common import Subparsers, add_command, settings_of
 from pi_detector.errors import ConfigError
+from pi_detector.util.text import one_line
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -50,5 +51,5 @@ def remove_retained(args: argparse.Namespace) -> int:
     if not settings.mqtt.host:
         raise ConfigError("mqtt.host: is empty; set the broker, as in --set mqtt.host=localhost")
     for topic in removal.remove_retained(settings.mqtt, force=args.force):
-        print(topic)
+        print(one_line(topic))
     return os.EX_OK
