@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -305,6 +306,44 @@ j = 2
         ("nothing",): 1,
     }
     assert {path: line_of(index, path) for path in lines} == lines
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "[ # ]\n1,\n[2],\n]",
+        """'# [' # '""",
+        r'''"\"[" # "''',
+        '""" [\n\\""" ]\n"""""',
+        "'''\n[ \\'''''",
+        '{ a = "}", b = [\n1,\n] }',
+        '""',
+        "''",
+    ],
+)
+def test_the_line_behind_any_value(value: str) -> None:
+    text = f"a = {value}\nb = 1\n[c]\r\nd = 1"
+    first = value.count("\n") + 2
+    assert tomllib.loads(text)["b"] == 1
+    index = line_index(text)
+    assert [index[path] for path in (("a",), ("b",), ("c",), ("c", "d"))] == [
+        1,
+        first,
+        first + 1,
+        first + 2,
+    ]
+
+
+def test_a_long_value_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work grows with the text, not with its square."""
+    read = []
+    real = tomllib.loads
+    monkeypatch.setattr(tomllib, "loads", lambda text: read.append(len(text)) or real(text))
+    points = "".join(f"  [0.{number}, 0.5],\n" for number in range(2000))
+    text = f"[zones.a]\npolygon = [\n{points}]\nlabels = []\n"
+    index = line_index(text)
+    assert index["zones", "a", "labels"] == 2004
+    assert sum(read) <= 2 * len(text)
 
 
 SECTIONS = ["source", "model", "detection", "output", "log", "sauce"]
