@@ -325,9 +325,10 @@ def test_a_secret_is_used_and_never_shown(tmp_path: Path) -> None:
     assert "p%40ss" not in done.stderr + done.stdout
 
     environ.pop("CREDENTIALS_DIRECTORY")
+    environ["HOME"] = str(tmp_path)
     done = subprocess.run(
         [*COMMAND, "--config", str(config)],
         env=environ, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert done.returncode == os.EX_CONFIG
-    assert "source.uri: ${secret:camera}: no secrets here" in done.stderr
+    assert f"source.uri: ${{secret:camera}}: no such secret in {tmp_path}/.config/" in done.stderr

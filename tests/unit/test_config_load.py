@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pi_detector.config import load
-from pi_detector.config.lines import line_index, line_of
 from pi_detector.config.load import find_config, load_settings
 from pi_detector.config.settings import Settings
 from pi_detector.errors import ConfigError
@@ -282,70 +280,6 @@ def test_the_first_file_that_exists_is_found(tmp_path: Path) -> None:
     assert find_config({**environ, "PI_DETECTOR_CONFIG": str(named)}) == named
 
 
-def test_lines_of_nested_tables_and_strings_that_look_like_settings() -> None:
-    text = '''
-x = """
-[a]
-b = 1
-"""
-[ a . "b c" ]
-d = {e = 1, f = {g = 2}}
-[[h]]
-i = 1
-[[h]]
-j = 2
-'''
-    index = line_index(text)
-    lines = {
-        ("x",): 2,
-        ("a", "b c"): 6,
-        ("a", "b c", "d", "f"): 7,
-        ("h", "i"): 9,
-        ("h", "j"): 11,
-        ("a", "b c", "nothing", "here"): 6,
-        ("nothing",): 1,
-    }
-    assert {path: line_of(index, path) for path in lines} == lines
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "[ # ]\n1,\n[2],\n]",
-        """'# [' # '""",
-        r'''"\"[" # "''',
-        '""" [\n\\""" ]\n"""""',
-        "'''\n[ \\'''''",
-        '{ a = "}", b = [\n1,\n] }',
-        '""',
-        "''",
-    ],
-)
-def test_the_line_behind_any_value(value: str) -> None:
-    text = f"a = {value}\nb = 1\n[c]\r\nd = 1"
-    first = value.count("\n") + 2
-    assert tomllib.loads(text)["b"] == 1
-    index = line_index(text)
-    assert [index[path] for path in (("a",), ("b",), ("c",), ("c", "d"))] == [
-        1,
-        first,
-        first + 1,
-        first + 2,
-    ]
-
-
-def test_a_long_value_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The work grows with the text, not with its square."""
-    read = []
-    real = tomllib.loads
-    monkeypatch.setattr(tomllib, "loads", lambda text: read.append(len(text)) or real(text))
-    points = "".join(f"  [0.{number}, 0.5],\n" for number in range(2000))
-    text = f"[zones.a]\npolygon = [\n{points}]\nlabels = []\n"
-    index = line_index(text)
-    assert index["zones", "a", "labels"] == 2004
-    assert sum(read) <= 2 * len(text)
-
-
 SECTIONS = ["source", "model", "detection", "output", "log", "sauce"]
 SETTINGS = ["uri", "width", "fps", "loop", "min_score", "min_scores", "labels", "runtime", "level"]
 names = st.sampled_from(SECTIONS + SETTINGS) | st.text(max_size=4)
@@ -426,33 +360,3 @@ def test_control_characters_of_a_value_do_not_reach_the_terminal() -> None:
 def test_a_textfile_that_would_not_be_read(file: Path) -> None:
     file.write_text('[metrics]\ntextfile = "/run/pi-detector.txt"\n')
     assert refused(file) == f"{file}:2: metrics.textfile: must end in .prom to be read"
-
-
-@pytest.mark.parametrize("table", ["zones", "lines", "motion.masks"])
-@pytest.mark.parametrize(
-    ("name", "fault"),
-    [
-        ("", "the name is empty; give it one"),
-        ("  ", "the name is empty; give it one"),
-        ("a\0", "the name has control characters; write it without them"),
-        ("a\x1b[31m\nb", "the name has control characters; write it without them"),
-        ("a\u202eb", "the name has control characters; write it without them"),
-        ("a\x9b", "the name has control characters; write it without them"),
-        ("a" * 101, "the name has 101 characters; 100 are the most"),
-    ],
-)
-def test_names_that_do_not_fit_into_a_log(file: Path, table: str, name: str, fault: str) -> None:
-    points = [[0, 0], [1, 0], [0.5, 1]]
-    value = {"zones": {"polygon": points}, "lines": {"points": points}}.get(table, points)
-    outer, _, inner = table.partition(".")
-    named = {name: value}
-    file.write_text(tomli_w.dumps({outer: {inner: named} if inner else named}))
-    message = refused(file)
-    assert message.endswith(fault)
-    assert message.isprintable()
-
-
-@pytest.mark.parametrize("name", ["Zufahrt", "entr\u00e9e\u00a0!", "\u05d2\u05df", "\U0001f3e0"])
-def test_names_in_any_language(file: Path, name: str) -> None:
-    file.write_text(tomli_w.dumps({"zones": {name: {"polygon": [[0, 0], [1, 0], [0.5, 1]]}}}))
-    assert list(load_settings(file, {}, []).zones) == [name]

@@ -71,7 +71,7 @@ def test_a_line_has_two_different_points() -> None:
 grid = st.integers(0, 4).map(lambda step: step / 4)
 
 
-@settings(max_examples=300)
+@settings(unhurried, max_examples=300)
 @given(st.lists(st.tuples(grid, grid), min_size=3, max_size=7))
 def test_the_first_two_sides_that_meet_are_named(points: list[tuple[float, float]]) -> None:
     """As by comparing each with each, in their order."""
