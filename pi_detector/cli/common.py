@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pi_detector.config.settings import Settings
 
 PROGRAM = "pi-detector"
+_PRIVATE_UMASK = 0o027
 
 logger = logging.getLogger(__name__)
 
@@ -163,6 +164,14 @@ def model_overrides(args: argparse.Namespace) -> dict[str, object]:
         "model.labels": args.labels,
         "detection.min_score": args.min_score,
     }
+
+
+def keep_files_private() -> None:
+    """Have new files of this process be for its user and group, as those of the service are.
+
+    They show who came and went. What is for others says so itself, such as the file of metrics.
+    """
+    os.umask(os.umask(_PRIVATE_UMASK) | _PRIVATE_UMASK)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pi_detector.cli.common import Subparsers, add_command, positive_int, settings_of
+from pi_detector.cli.common import (
+    Subparsers,
+    add_command,
+    keep_files_private,
+    positive_int,
+    settings_of,
+)
 from pi_detector.core.clock import utc_now
 from pi_detector.errors import RecordingInUseError, RecordingNotFoundError, UsageError
 
@@ -239,6 +245,8 @@ def recordings_of(args: argparse.Namespace) -> Path:
 def _index(folder: Path, *, write: bool = False) -> Iterator[Index]:
     from pi_detector.sinks.recordings.index import Index
 
+    if write:
+        keep_files_private()
     index = Index(folder, write=write, create=False)
     try:
         yield index

@@ -12,6 +12,7 @@ from pi_detector.cli.common import (
     Subparsers,
     add_command,
     add_model_options,
+    keep_files_private,
     model_overrides,
     positive_int,
     print_error,
@@ -71,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
         BrokenPipeError: the reader of standard output is gone.
     """
     signals = Signals(reloads=True)
+    keep_files_private()
     options = {
         "source.uri": args.source,
         "output.snapshots": args.snapshots,
