@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO, TypeAlias
 
 from pi_detector.errors import SinkError
+from pi_detector.util.status_line import StatusLine
 from pi_detector.util.text import one_line, several_lines
 from pi_detector.util.uri import redact_within
 
@@ -222,6 +223,18 @@ class _Formatter(logging.Formatter):
         return "\n".join([line, *(f"  {_fit(each)}" for each in trace.splitlines())])
 
 
+class _LinesHandler(logging.StreamHandler[TextIO]):
+    """Writes messages to standard error, above the status line where a terminal shows one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a message; one that cannot be written is dropped, as by any handler."""
+        try:
+            with StatusLine.set_aside():
+                super().emit(record)
+        except OSError:
+            self.handleError(record)
+
+
 def _fit(text: str) -> str:
     return one_line(redact_within(text))
 
@@ -251,7 +264,7 @@ def _handler() -> logging.Handler:
 
 
 def _lines_or_journal() -> logging.Handler:
-    lines = logging.StreamHandler()
+    lines = _LinesHandler()
     lines.setFormatter(_Formatter(prefix=True))
     if not _stderr_is_journal():
         return lines
