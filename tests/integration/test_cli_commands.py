@@ -120,6 +120,29 @@ def test_bash_reads_the_completion(tmp_path: Path) -> None:
     subprocess.run(["bash", "-n", script], check=True, timeout=10)
 
 
+@pytest.mark.parametrize(
+    "words", [("run", "--source"), ("run", "--model"), ("detect", "--model"), ("replay",)]
+)
+def test_bash_completes_names_of_files(tmp_path: Path, words: tuple[str, ...]) -> None:
+    script = tmp_path / "completion.bash"
+    script.write_text(output_of("completion", "bash"))
+    (tmp_path / "porch.mp4").touch()
+    line = ("pi-detector", *words, "por")
+    program = (
+        f"source {script}; COMP_WORDS=({' '.join(line)}); COMP_CWORD={len(line) - 1}; "
+        '_shtab_pi_detector; printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(
+        ["bash", "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=True,
+    )
+    assert done.stdout.splitlines() == ["porch.mp4"], done.stderr
+
+
 def test_settings_written_are_valid_and_are_the_defaults(tmp_path: Path) -> None:
     config = tmp_path / "settings.toml"
     output_of("config", "init", config)
