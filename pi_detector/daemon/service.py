@@ -111,6 +111,7 @@ class Service:
             stage=make_stage(settings, self._detector),
             gate=make_gate(settings),
             pace=pace,
+            tells_source=True,
         )
         self._liveness = Health(self._notifier)
 

@@ -305,3 +305,12 @@ def test_file_name_that_is_not_utf8(folder: Path) -> None:
         rows = valid.records(text) if kind == "jsonl" else json.loads(text)
         assert len(rows) > 1
     assert "udcff.png" in output_of("detect", folder, "--format", "table")
+
+
+def test_the_state_of_a_file_is_told_as_that_of_a_camera(folder: Path) -> None:
+    text = output_of("run", "--source", f"images:{folder}")
+    rows = [valid.record(line.encode() + b"\n") for line in text.splitlines()]
+    kinds = [row.get("state") if row.get("part") == "source" else row["type"] for row in rows]
+    told = [kind for kind in kinds if kind != "status"]
+    assert told == ["live", "detections", "detections", "stopped"]
+    assert {row["name"] for row in rows if row.get("part") == "source"} == {"images:pictures"}
