@@ -7,6 +7,7 @@ import contextlib
 import io
 import logging
 import os
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "pi-detector"
 _PRIVATE_UMASK = 0o027
+_JOURNAL = "/run/systemd/journal/stdout"
 
 logger = logging.getLogger(__name__)
 
@@ -279,11 +281,24 @@ def _lines_or_journal() -> logging.Handler:
 
 def _stderr_is_journal() -> bool:
     """Whether standard error is what ``JOURNAL_STREAM`` names. Source: systemd.exec(5)."""
-    stream = os.environ.get("JOURNAL_STREAM")
-    if not stream or sys.stderr is None:
+    if sys.stderr is None:
         return False
     try:
-        status = os.fstat(sys.stderr.fileno())
+        descriptor = sys.stderr.fileno()
+        status = os.fstat(descriptor)
     except (OSError, ValueError):
         return False
-    return stream == f"{status.st_dev}:{status.st_ino}"
+    if os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}":
+        return True
+    # systemd-cat(1) sets no variable.
+    return stat.S_ISSOCK(status.st_mode) and _peer(descriptor) == _JOURNAL
+
+
+def _peer(descriptor: int) -> object:
+    import socket
+
+    with socket.socket(fileno=os.dup(descriptor)) as connection:
+        try:
+            return connection.getpeername()
+        except OSError:  # not connected
+            return None
