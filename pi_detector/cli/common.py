@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO, TypeAlias
 from pi_detector.errors import SinkError
 from pi_detector.util.status_line import StatusLine
 from pi_detector.util.text import one_line, several_lines
-from pi_detector.util.uri import redact_within
+from pi_detector.util.uri import holds_secret, redact_within
 
 if TYPE_CHECKING:
     from pi_detector.config.settings import Settings
@@ -134,9 +134,22 @@ def settings_of(args: argparse.Namespace, options: Mapping[str, object] | None =
 
     settings = read_settings(args, options)
     set_up_logging(settings.log.level)
+    if _shows_secret(args, options or {}):
+        logger.warning(
+            "all users of this machine see command lines: put source.uri into a settings file, and "
+            "its password into ${secret:NAME}"
+        )
     if drawn := drawn_in_force(os.environ):
         logger.info("%s", drawn)
     return settings
+
+
+def _shows_secret(args: argparse.Namespace, options: Mapping[str, object]) -> bool:
+    from pi_detector.config.secrets import without_references
+
+    given = dict(override.split("=", 1) for override in (*args.set_before, *args.set_after))
+    uri = options.get("source.uri") or given.get("source.uri") or ""
+    return holds_secret(without_references(str(uri)))
 
 
 def read_settings(
@@ -195,9 +208,14 @@ def open_output(name: str | None) -> Iterator[TextIO]:
         yield file
 
 
-def print_error(message: str) -> None:
-    """Say what went wrong; settings may have several problems, one a line."""
-    for line in message.splitlines():
+def print_error(message: str, *, lines: bool = False) -> None:
+    """Say what went wrong.
+
+    Args:
+        message: in words.
+        lines: it has a problem per line, as that of settings; else a line break is part of a name.
+    """
+    for line in message.split("\n") if lines else [message]:
         logger.error("%s", line)
 
 

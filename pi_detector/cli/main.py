@@ -33,7 +33,7 @@ from pi_detector.cli.common import (
     print_error,
     set_up_logging,
 )
-from pi_detector.errors import PiDetectorError
+from pi_detector.errors import ConfigError, PiDetectorError
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _EXIT_SIGINT
     except PiDetectorError as error:
-        return _fail(str(error), error.exit_code)
+        return _fail(str(error), error.exit_code, lines=isinstance(error, ConfigError))
     except OSError as error:
         return _fail(str(error), os.EX_IOERR)
     return code
@@ -126,9 +126,9 @@ def _parse_and_run(argv: Sequence[str] | None) -> int:
     return int(args.command(args))
 
 
-def _fail(message: str, exit_code: int) -> int:
+def _fail(message: str, exit_code: int, *, lines: bool = False) -> int:
     logger.debug("traceback of the error below", exc_info=True)
-    print_error(message)
+    print_error(message, lines=lines)
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -39,7 +39,7 @@ _EXAMPLES = """
 pi-detector run
 pi-detector run --source v4l2:/dev/video0 --min-score 0.6
 pi-detector run --source picamera:0 --snapshots /var/lib/pi-detector/snapshots --quiet
-pi-detector run --source rtsp://user:secret@camera/stream | jq -c '.detections[]?'
+pi-detector run --source rtsp://camera/stream | jq -c '.detections[]?'
 pi-detector run --source demo: --frames 10
 """
 

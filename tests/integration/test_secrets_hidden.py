@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,15 @@ uris = st.builds(
     st.sampled_from(PLACES),
     passwords,
 )
+
+
+@pytest.fixture(autouse=True)
+def umask_of_the_tests() -> Iterator[None]:
+    """``run`` sets that of its process."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
 
 
 def assert_hidden(text: str, uri: str) -> None:
@@ -135,3 +145,25 @@ def test_outputs_of_commands(
     assert_hidden(printed.out + printed.err, uri)
     for file in filter(Path.is_file, folder.rglob("*")):
         assert_hidden(file.read_text(), uri)
+
+
+@pytest.mark.parametrize(
+    ("options", "warned"),
+    [
+        (["--source", "rtsp://a:pw@127.0.0.1:9/"], True),
+        (["--set", "source.uri=rtsp://a:pw@127.0.0.1:9/"], True),
+        (["--source", "rtsp://127.0.0.1:9/live"], False),
+        (["--set", "source.uri=rtsp://a:${secret:x}@127.0.0.1:9/"], False),
+    ],
+)
+def test_a_password_on_the_command_line_is_warned_of(
+    options: list[str], warned: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = "run" if options[0] == "--source" else "detect"
+    arguments = [command, *options, *(["/nowhere"] if command == "detect" else [])]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pi_detector.cli.run.Signals", SignalsOfTheTest)
+        patch.setattr("pi_detector.cli.detect.Signals", SignalsOfTheTest)
+        patch.setenv("PI_DETECTOR__SOURCE__ISOLATION", "off")
+        main(arguments)
+    assert ("see command lines" in capsys.readouterr().err) is warned

@@ -70,6 +70,12 @@ def test_a_command_line_with_such_a_word() -> None:
     assert TAME in done.stderr
 
 
+def test_a_file_with_such_a_name_is_one_error(tmp_path: Path) -> None:
+    done = pi_detector("detect", tmp_path / "a\npi-detector: error: b")
+    assert done.returncode == os.EX_NOINPUT
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_text_on_standard_output() -> None:
     buffer = io.BytesIO()
     with SafeText(buffer, "utf-8") as out:
