@@ -132,9 +132,9 @@ def network_uri_problem(uri: str) -> str | None:
     if split_uri(uri)[0] not in _NETWORK or parse_network_uri(uri) is not None:
         return None
     return (
-        f"source.uri {redact(uri)}: no host and port can be read from it; write "
-        "SCHEME://USER:PASSWORD@HOST:PORT/PATH, with special characters of the password as %XX "
-        "('@' as %40, '/' as %2F, '#' as %23, '?' as %3F, ' ' as %20), also an '@' of the path"
+        f"source.uri {redact(uri)}: no host and port can be read from it; write special characters "
+        "of user, password and path as %XX ('@' as %40, '/' as %2F, '#' as %23, '?' as %3F, ' ' as "
+        "%20)"
     )
 
 

@@ -222,7 +222,14 @@ def test_whether_a_uri_holds_a_secret(uri: str, holds: bool) -> None:
     "uri", ["rtsp://admin:2024#X@cam/s", "http://cam/live@2", "rtsp://a:b@cam/x?y=@", "rtsp://a b/"]
 )
 def test_an_at_behind_the_host_is_refused_with_the_fix(uri: str) -> None:
-    with pytest.raises(ConfigError, match="as %XX"):
+    with pytest.raises(ConfigError, match="as %XX") as error:
         make_source(SourceSettings(uri=uri))
+    assert redact_within(str(error.value)) == str(error.value), "log messages say it as it is"
     with pytest.raises(ConfigError, match="as %XX"):
         load_settings(None, {}, [f"source.uri={uri}"])
+
+
+def test_the_kinds_that_an_error_names_survive_the_log() -> None:
+    with pytest.raises(UnknownSchemeError) as error:
+        make_source(SourceSettings(uri="gopher://cam"))
+    assert redact_within(str(error.value)) == str(error.value)
