@@ -23,7 +23,7 @@ ARGS ?=
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-run: $(VENV)/.run  ## detect on the first camera found, else on a demo: JSON on standard output
+run: $(VENV)/.run  ## detect on the first camera found, else on a demo: a status line, or JSON to a pipe
 	@$(VENV)/bin/pi-detector run $(ARGS)
 
 SUDO = $(if $(filter-out 0,$(shell id -u)),sudo)

@@ -75,6 +75,12 @@ class SourceBusyError(PiDetectorError, BlockingIOError):
     exit_code = os.EX_TEMPFAIL
 
 
+class NoPermissionError(PiDetectorError, PermissionError):
+    """A secret or a recording that this user may not read."""
+
+    exit_code = os.EX_NOPERM
+
+
 class SourcePermissionError(PiDetectorError, PermissionError):
     """A camera or file that this user may not open."""
 

@@ -12,6 +12,7 @@ from pi_detector import __version__
 from pi_detector.cli.common import MODEL_HELP, Subparsers, add_command, positive_int, settings_of
 from pi_detector.cli.measuring import measure
 from pi_detector.errors import SinkError, SourceNotFoundError, UsageError
+from pi_detector.util.uri import redact
 
 if TYPE_CHECKING:
     from pi_detector.bench.frames import Size
@@ -118,7 +119,7 @@ def _measure(args: argparse.Namespace, settings: Settings) -> Report:
         machine=machine_of(done.before, done.after),
         rounds=args.rounds,
         frames_a_round=args.frames,
-        source=args.source or "demo",
+        source=redact(args.source) or "demo",
         warnings=done.warnings,
         cases=[subject.case() for subject in done.subjects],
     )

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import logging
 import os
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO, TypeAlias
 
 from pi_detector.errors import SinkError
+from pi_detector.util.status_line import StatusLine
+from pi_detector.util.text import one_line, several_lines
+from pi_detector.util.uri import holds_secret, redact_within
 
 if TYPE_CHECKING:
     from pi_detector.config.settings import Settings
 
 PROGRAM = "pi-detector"
+_PRIVATE_UMASK = 0o027
+_JOURNAL = "/run/systemd/journal/stdout"
 
 logger = logging.getLogger(__name__)
 
@@ -25,12 +32,20 @@ Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 MODEL_HELP = "name of an installed bundle, a bundle folder or a .tflite file"
 
 
+class SafeText(io.TextIOWrapper):
+    """Standard output for text: names of files, zones and labels do nothing to a terminal."""
+
+    def write(self, text: str, /) -> int:
+        """Write text, with what speaks to a terminal as escapes."""
+        return super().write(several_lines(text))
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose mistakes are one line on standard error and exit with ``EX_USAGE``."""
 
     def error(self, message: str) -> NoReturn:
         """End the program: ``message``, and where to read more."""
-        self.exit(os.EX_USAGE, f"{PROGRAM}: error: {message}; see '{self.prog} --help'\n")
+        self.exit(os.EX_USAGE, f"{PROGRAM}: error: {_fit(message)}; see '{self.prog} --help'\n")
 
 
 def add_global_options(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
@@ -119,9 +134,22 @@ def settings_of(args: argparse.Namespace, options: Mapping[str, object] | None =
 
     settings = read_settings(args, options)
     set_up_logging(settings.log.level)
+    if _shows_secret(args, options or {}):
+        logger.warning(
+            "all users of this machine see command lines: put source.uri into a settings file, and "
+            "its password into ${secret:NAME}"
+        )
     if drawn := drawn_in_force(os.environ):
         logger.info("%s", drawn)
     return settings
+
+
+def _shows_secret(args: argparse.Namespace, options: Mapping[str, object]) -> bool:
+    from pi_detector.config.secrets import without_references
+
+    given = dict(override.split("=", 1) for override in (*args.set_before, *args.set_after))
+    uri = options.get("source.uri") or given.get("source.uri") or ""
+    return holds_secret(without_references(str(uri)))
 
 
 def read_settings(
@@ -154,6 +182,14 @@ def model_overrides(args: argparse.Namespace) -> dict[str, object]:
     }
 
 
+def keep_files_private() -> None:
+    """Have new files of this process be for its user and group, as those of the service are.
+
+    They show who came and went. What is for others says so itself, such as the file of metrics.
+    """
+    os.umask(os.umask(_PRIVATE_UMASK) | _PRIVATE_UMASK)
+
+
 @contextlib.contextmanager
 def open_output(name: str | None) -> Iterator[TextIO]:
     """The file of ``--output``, or standard output. Raises SinkError."""
@@ -172,17 +208,55 @@ def open_output(name: str | None) -> Iterator[TextIO]:
         yield file
 
 
-def print_error(message: str) -> None:
-    """Say what went wrong; settings may have several problems, one a line."""
-    for line in message.splitlines():
+def print_error(message: str, *, lines: bool = False) -> None:
+    """Say what went wrong.
+
+    Args:
+        message: in words.
+        lines: it has a problem per line, as that of settings; else a line break is part of a name.
+    """
+    for line in message.split("\n") if lines else [message]:
         logger.error("%s", line)
 
 
 class _Formatter(logging.Formatter):
+    """The place where log messages are made fit to be read: escaped, and without secrets of URIs.
+
+    Args:
+        prefix: begin with the program's name and the level, for where nothing else tells them.
+    """
+
+    def __init__(self, *, prefix: bool) -> None:
+        super().__init__()
+        self._prefix = prefix
+
     def format(self, record: logging.LogRecord) -> str:
-        # What a library calls an error is told as ours where it is one.
-        kind = record.levelname.lower() if _is_ours(record) else record.name
-        return f"{PROGRAM}: {kind}: {super().format(record)}"
+        """The message on one line; a traceback follows it, on indented lines."""
+        line = _fit(record.getMessage())
+        if self._prefix:
+            # What a library calls an error is told as ours where it is one.
+            kind = record.levelname.lower() if _is_ours(record) else record.name
+            line = f"{PROGRAM}: {kind}: {line}"
+        trace = record.exc_text or (
+            self.formatException(record.exc_info) if record.exc_info else ""
+        )
+        return "\n".join([line, *(f"  {_fit(each)}" for each in trace.splitlines())])
+
+
+class _LinesHandler(logging.StreamHandler[TextIO]):
+    """Writes messages to standard error, above the status line where a terminal shows one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a message; one that cannot be written is dropped, as by any handler."""
+        try:
+            with StatusLine.set_aside():
+                super().emit(record)
+        except OSError:
+            self.handleError(record)
+
+
+def _fit(text: str) -> str:
+    return one_line(redact_within(text))
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
@@ -210,8 +284,8 @@ def _handler() -> logging.Handler:
 
 
 def _lines_or_journal() -> logging.Handler:
-    lines = logging.StreamHandler()
-    lines.setFormatter(_Formatter("%(message)s"))
+    lines = _LinesHandler()
+    lines.setFormatter(_Formatter(prefix=True))
     if not _stderr_is_journal():
         return lines
     try:
@@ -219,17 +293,30 @@ def _lines_or_journal() -> logging.Handler:
     except ImportError:
         return lines  # they arrive in the journal all the same, but without fields
     journal: logging.Handler = JournalHandler(SYSLOG_IDENTIFIER=PROGRAM)
-    journal.setFormatter(logging.Formatter("%(message)s"))
+    journal.setFormatter(_Formatter(prefix=False))
     return journal
 
 
 def _stderr_is_journal() -> bool:
     """Whether standard error is what ``JOURNAL_STREAM`` names. Source: systemd.exec(5)."""
-    stream = os.environ.get("JOURNAL_STREAM")
-    if not stream or sys.stderr is None:
+    if sys.stderr is None:
         return False
     try:
-        status = os.fstat(sys.stderr.fileno())
+        descriptor = sys.stderr.fileno()
+        status = os.fstat(descriptor)
     except (OSError, ValueError):
         return False
-    return stream == f"{status.st_dev}:{status.st_ino}"
+    if os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}":
+        return True
+    # systemd-cat(1) sets no variable.
+    return stat.S_ISSOCK(status.st_mode) and _peer(descriptor) == _JOURNAL
+
+
+def _peer(descriptor: int) -> object:
+    import socket
+
+    with socket.socket(fileno=os.dup(descriptor)) as connection:
+        try:
+            return connection.getpeername()
+        except OSError:  # not connected
+            return None

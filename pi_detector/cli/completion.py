@@ -45,13 +45,14 @@ def run(args: argparse.Namespace) -> int:
     from pi_detector.cli.main import make_parser
 
     parser = make_parser()
-    _complete_paths(parser, {"FILE": shtab.FILE, "PATH": shtab.FILE, "DIR": shtab.DIRECTORY})
+    files = dict.fromkeys(("FILE", "PATH", "VIDEO", "MODEL", "URI"), shtab.FILE)
+    _complete_paths(parser, {**files, "DIR": shtab.DIRECTORY})
     print(shtab.complete(parser, args.shell))
     return os.EX_OK
 
 
 def _complete_paths(parser: argparse.ArgumentParser, by_metavar: dict[str, Any]) -> None:
-    """Give each option or argument that names a path the completion of its metavar."""
+    """Give each option or argument that names a path, or may, the completion of its metavar."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for command in action.choices.values():

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import grp
 import os
+import stat
 from pathlib import Path
 
-from pi_detector.cli.common import Subparsers, add_command, settings_of
+from pi_detector.cli.common import PROGRAM, Subparsers, add_command, settings_of
 from pi_detector.errors import SinkError, UsageError
 
 _DEFAULT_PATH = "pi-detector.toml"
+_PRIVATE = 0o600
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -63,7 +67,7 @@ def write_example(args: argparse.Namespace) -> int:
         return os.EX_OK
     path = Path(args.path)
     try:
-        with path.open("w" if args.force else "x", encoding="utf-8") as file:
+        with os.fdopen(_open_private(path, replace=args.force), "w", encoding="utf-8") as file:
             file.write(commented_example())
     except FileExistsError as error:
         raise UsageError(f"{path}: exists; add --force to overwrite it") from error
@@ -71,6 +75,22 @@ def write_example(args: argparse.Namespace) -> int:
         raise SinkError(f"{path}: {error.strerror}; name a file that you may write") from error
     print(f"{path} written")
     return os.EX_OK
+
+
+def _open_private(path: Path, *, replace: bool) -> int:
+    """Open a file that, where it is new, is for its owner: passwords are written into it later.
+
+    In the folder of the service, the service's group may read it too.
+    """
+    from pi_detector.config.load import SYSTEM_CONFIG
+
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if replace else os.O_EXCL)
+    descriptor = os.open(path, flags, _PRIVATE)
+    if os.geteuid() == 0 and path.resolve().parent == SYSTEM_CONFIG.parent:
+        with contextlib.suppress(KeyError):  # the service is not installed
+            os.fchown(descriptor, -1, grp.getgrnam(PROGRAM).gr_gid)
+            os.fchmod(descriptor, _PRIVATE | stat.S_IRGRP)
+    return descriptor
 
 
 def check_settings(args: argparse.Namespace) -> int:

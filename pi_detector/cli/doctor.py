@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pi_detector.cli.common import (
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from pi_detector.cli.findings import Finding
 
 _DESCRIPTION = """\
-Check this machine: packages, runtime, settings, model, cameras, power, temperature, clock,
-disk. Each line is 'ok', 'warn' or 'fail', what was checked, what was found and what to do.
+Check this machine: packages, runtime, settings, secrets, model, cameras, power, temperature,
+clock, disk. Each line is 'ok', 'warn' or 'fail', what was checked, what was found and what to do.
 The exit code is 0 without a 'fail', else 69."""
 
 
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
 def examine(args: argparse.Namespace) -> Iterator[Finding]:
     """All checks, cheap ones first."""
-    from pi_detector.cli import doctor_host, doctor_software
+    from pi_detector.cli import doctor_host, doctor_private, doctor_software
     from pi_detector.cli.findings import Finding, Level
 
     yield from doctor_host.host_findings()
@@ -77,7 +78,9 @@ def examine(args: argparse.Namespace) -> Iterator[Finding]:
 
     try:
         settings = settings_of(args, model_overrides(args))
-        yield doctor_software.settings_file(args.config or find_config(os.environ))
+        file = args.config or find_config(os.environ)
+        yield doctor_software.settings_file(file)
+        yield from doctor_private.private_findings(settings, file and Path(file), os.environ)
     except ConfigError as error:
         settings = Settings()
         for line in str(error).splitlines():

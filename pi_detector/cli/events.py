@@ -11,9 +11,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pi_detector.cli.common import Subparsers, add_command, positive_int, settings_of
+from pi_detector.cli.common import (
+    Subparsers,
+    add_command,
+    keep_files_private,
+    positive_int,
+    settings_of,
+)
 from pi_detector.core.clock import utc_now
-from pi_detector.errors import RecordingInUseError, RecordingNotFoundError, UsageError
+from pi_detector.errors import (
+    NoPermissionError,
+    RecordingInUseError,
+    RecordingNotFoundError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from pi_detector.sinks.recordings.filters import Filter
@@ -127,6 +138,7 @@ def list_events(args: argparse.Namespace) -> int:
     """Print a line an event.
 
     Raises:
+        NoPermissionError: this user may not read the recordings.
         PiDetectorError: there are no recordings, or they cannot be read.
     """
     from pi_detector.cli.events_text import json_line, table
@@ -230,20 +242,44 @@ def recordings_of(args: argparse.Namespace) -> Path:
 
     settings = settings_of(args)
     path = args.folder or settings.recording.path
-    if not path and not os.environ.get("STATE_DIRECTORY") and os.path.lexists(_SERVICE_FOLDER):
-        return _SERVICE_FOLDER
-    return recordings_folder(path, os.environ)
+    folder = recordings_folder(path, os.environ)
+    if path or os.environ.get("STATE_DIRECTORY"):
+        return folder
+    try:
+        os.lstat(_SERVICE_FOLDER)
+    except PermissionError:  # the service may have recordings there; own ones need no rights
+        return folder if folder.exists() else _SERVICE_FOLDER
+    except OSError:
+        return folder
+    return _SERVICE_FOLDER
 
 
 @contextmanager
 def _index(folder: Path, *, write: bool = False) -> Iterator[Index]:
     from pi_detector.sinks.recordings.index import Index
 
+    _check_permission(folder)
+    if write:
+        keep_files_private()
     index = Index(folder, write=write, create=False)
     try:
         yield index
     finally:
         index.close()
+
+
+def _check_permission(folder: Path) -> None:
+    from pi_detector.sinks.recordings.layout import INDEX_NAME
+
+    try:
+        (folder / INDEX_NAME).open("rb").close()
+    except PermissionError as error:
+        raise NoPermissionError(
+            f"{folder}: this user may not read the recordings there; for those of the service: "
+            "sudo usermod -aG pi-detector $USER, then log in again, or run the command with sudo"
+        ) from error
+    except OSError:
+        return  # opening the index says what is wrong
 
 
 def _filter(args: argparse.Namespace) -> Filter:

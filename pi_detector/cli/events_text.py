@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from pi_detector.sinks.recordings.index import Row
+from pi_detector.util.text import one_line
 
 HEADER = ("event", "started", "lasted", "label", "score", "zones", "clips", "MB", "state")
 _RIGHT = ("lasted", "score", "clips", "MB")
@@ -16,7 +17,7 @@ _RIGHT = ("lasted", "score", "clips", "MB")
 
 def table(rows: Sequence[Row]) -> Iterator[str]:
     """Lines of a table, its header first; times are local."""
-    cells = [HEADER, *(tuple(map(printable, _cells(row))) for row in rows)]
+    cells = [HEADER, *(tuple(map(one_line, _cells(row))) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:
         padded = (
@@ -43,10 +44,10 @@ def facts(folder: Path, row: Row) -> Iterator[str]:
         "size": f"{row.size / 1e6:.1f} MB",
     }
     for name, value in known.items():
-        yield f"{name:<9}  {printable(value)}".rstrip()
+        yield f"{name:<9}  {one_line(value)}".rstrip()
     for media in row.entry.files:
         seconds = "" if media.duration_s is None else f"  {media.duration_s:.1f} s"
-        yield f"{media.kind:<9}  {folder / media.path}{seconds}"
+        yield one_line(f"{media.kind:<9}  {folder / media.path}{seconds}")
 
 
 def json_line(folder: Path, row: Row) -> str:
@@ -78,11 +79,6 @@ def state(row: Row) -> str:
     else:
         word = "complete"
     return f"{word}, kept" if row.keep else word
-
-
-def printable(text: str) -> str:
-    """A text that does nothing to a terminal: labels and zones may hold anything."""
-    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 def _cells(row: Row) -> tuple[str, ...]:

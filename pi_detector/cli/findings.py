@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from pi_detector.util.text import one_line
+
 
 class Level(enum.StrEnum):
     """How bad a finding is."""
@@ -32,7 +34,7 @@ class Finding:
 
     def __str__(self) -> str:
         line = f"{self.level:<4}  {self.what}: {self.finding}"
-        return f"{line} - {self.fix}" if self.fix else line
+        return one_line(f"{line} - {self.fix}" if self.fix else line)
 
 
 def ok(what: str, finding: str) -> Finding:

@@ -11,6 +11,7 @@ from typing import TextIO
 from pi_detector.cli.inputs import is_video
 from pi_detector.core.records import Publication, Result
 from pi_detector.errors import BadImageError, BadLabelsError, SourceNotFoundError
+from pi_detector.util.text import one_line
 
 
 class CocoResults:
@@ -114,7 +115,7 @@ def _block(result: Result, labels: list[str]) -> str:
     for label, score, box in zip(labels, found.score.tolist(), found.xyxy.tolist(), strict=True):
         corners = " ".join(f"{value:6.0f}" for value in box)
         lines.append(f"  {label:<{width}}  {score:.2f}  {corners}")
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(one_line, lines)) + "\n"
 
 
 def _plural(count: int, noun: str) -> str:

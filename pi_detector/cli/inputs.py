@@ -14,6 +14,7 @@ from pi_detector.errors import (
     SourceNotFoundError,
     SourceStalledError,
 )
+from pi_detector.util.uri import redact
 
 if TYPE_CHECKING:
     from pi_detector.config.settings import SourceSettings
@@ -50,11 +51,13 @@ def find_inputs(paths: Sequence[str]) -> list[Path]:
             found.append(path)
         else:
             raise SourceNotFoundError(
-                f"{text}: no such file or folder; for a camera or stream use 'pi-detector run "
-                "--source URI'"
+                f"{redact(text)}: no such file or folder; for a camera or stream use "
+                "'pi-detector run --source URI'"
             )
     if not found:
-        raise SourceNotFoundError(f"{', '.join(paths)}: no pictures or videos in there")
+        raise SourceNotFoundError(
+            f"{', '.join(map(redact, paths))}: no pictures or videos in there"
+        )
     return list(dict.fromkeys(found))
 
 

@@ -25,8 +25,15 @@ from pi_detector.cli import (
     schema,
     tune,
 )
-from pi_detector.cli.common import PROGRAM, Parser, add_global_options, print_error, set_up_logging
-from pi_detector.errors import PiDetectorError
+from pi_detector.cli.common import (
+    PROGRAM,
+    Parser,
+    SafeText,
+    add_global_options,
+    print_error,
+    set_up_logging,
+)
+from pi_detector.errors import ConfigError, PiDetectorError
 
 logger = logging.getLogger(__name__)
 
@@ -87,9 +94,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code, of sysexits.h.
     """
     set_up_logging("info")
-    if isinstance(sys.stdout, io.TextIOWrapper):
+    if type(sys.stdout) is io.TextIOWrapper:  # not what a test put in its place
+        buffering = sys.stdout.line_buffering
         # JSON is UTF-8 in any locale; a file name that is not becomes an escape, also in JSON.
-        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+        sys.stdout = SafeText(
+            sys.stdout.detach(), "utf-8", "backslashreplace", line_buffering=buffering
+        )
     try:
         code = _parse_and_run(argv)
         if sys.stdout is not None:
@@ -100,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _EXIT_SIGINT
     except PiDetectorError as error:
-        return _fail(str(error), error.exit_code)
+        return _fail(str(error), error.exit_code, lines=isinstance(error, ConfigError))
     except OSError as error:
         return _fail(str(error), os.EX_IOERR)
     return code
@@ -116,9 +126,9 @@ def _parse_and_run(argv: Sequence[str] | None) -> int:
     return int(args.command(args))
 
 
-def _fail(message: str, exit_code: int) -> int:
+def _fail(message: str, exit_code: int, *, lines: bool = False) -> int:
     logger.debug("traceback of the error below", exc_info=True)
-    print_error(message)
+    print_error(message, lines=lines)
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

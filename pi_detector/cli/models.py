@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pi_detector.cli.common import MODEL_HELP, Subparsers, add_command, print_error
 from pi_detector.errors import ModelNotFoundError, PiDetectorError
+from pi_detector.util.text import one_line
 
 if TYPE_CHECKING:
     from pi_detector.detector.bundle import Bundle
@@ -64,10 +65,11 @@ def list_models(args: argparse.Namespace) -> int:  # noqa: ARG001
         try:
             bundle = load_bundle(path)
         except PiDetectorError as error:
-            print(f"{path.name}  damaged: {error}")
+            print(one_line(f"{path.name}  damaged: {error}"))
             continue
         version = f"{bundle.manifest.model.version}  " if bundle.manifest else ""
-        print(f"{bundle.name}  {version}{', '.join(x.name for x in bundle.labels)}  {path}")
+        labels = ", ".join(label.name for label in bundle.labels)
+        print(one_line(f"{bundle.name}  {version}{labels}  {path}"))
     return os.EX_OK
 
 
@@ -81,7 +83,7 @@ def show_model(args: argparse.Namespace) -> int:
     facts = list(_facts(bundle))
     width = max(len(name) for name, _ in facts)
     for name, value in facts:
-        print(f"{name:<{width}}  {value}")
+        print(one_line(f"{name:<{width}}  {value}"))
     return os.EX_OK
 
 

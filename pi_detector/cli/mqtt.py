@@ -7,6 +7,7 @@ import os
 
 from pi_detector.cli.common import Subparsers, add_command, settings_of
 from pi_detector.errors import ConfigError
+from pi_detector.util.text import one_line
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -41,14 +42,16 @@ def remove_retained(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: no broker is set.
         SinkError: the broker is not there, or refuses.
+        NoPermissionError: this user may not read the broker's password.
         UsageError: the detector is connected.
     """
     from pi_detector.config.secrets import with_secrets
     from pi_detector.sinks.mqtt import removal
 
-    settings = with_secrets(settings_of(args), os.environ)
+    settings = settings_of(args)
     if not settings.mqtt.host:
         raise ConfigError("mqtt.host: is empty; set the broker, as in --set mqtt.host=localhost")
+    settings = with_secrets(settings, os.environ, section="mqtt")
     for topic in removal.remove_retained(settings.mqtt, force=args.force):
-        print(topic)
+        print(one_line(topic))
     return os.EX_OK

@@ -12,6 +12,7 @@ from pi_detector.cli.common import (
     Subparsers,
     add_command,
     add_model_options,
+    keep_files_private,
     model_overrides,
     positive_int,
     print_error,
@@ -28,15 +29,17 @@ logger = logging.getLogger(__name__)
 
 _DESCRIPTION = """\
 Detect objects in the frames of a camera, stream or file until it ends or SIGINT or SIGTERM
-arrives. A record a frame goes to standard output, as JSON, one a line. SIGHUP has the settings
-read again: thresholds, model, outputs and log level change without losing a frame. A camera or
-stream that fails is opened again until it works (setting recovery.mode)."""
+arrives. Records go to standard output as JSON, one per line: a detections record per frame, and
+others between them. A terminal shows one status line instead, which is refreshed in place
+(setting output.stdout). SIGHUP has the settings read again: thresholds, model, outputs and log
+level change without losing a frame. A camera or stream that fails is opened again until it works
+(setting recovery.mode)."""
 
 _EXAMPLES = """
 pi-detector run
 pi-detector run --source v4l2:/dev/video0 --min-score 0.6
 pi-detector run --source picamera:0 --snapshots /var/lib/pi-detector/snapshots --quiet
-pi-detector run --source rtsp://user:secret@camera/stream | jq -c '.detections[]'
+pi-detector run --source rtsp://camera/stream | jq -c '.detections[]?'
 pi-detector run --source demo: --frames 10
 """
 
@@ -71,17 +74,21 @@ def run(args: argparse.Namespace) -> int:
         BrokenPipeError: the reader of standard output is gone.
     """
     signals = Signals(reloads=True)
+    keep_files_private()
     options = {
         "source.uri": args.source,
         "output.snapshots": args.snapshots,
         "output.stdout": "none" if args.quiet else None,
         **model_overrides(args),
     }
-    settings_of(args, options)
+    settings = settings_of(args, options)
 
     from pi_detector.config.secrets import with_secrets
     from pi_detector.daemon.service import Service
+    from pi_detector.sinks.terminal import is_terminal
 
+    if settings.output.stdout == "auto" and is_terminal(sys.stdout):
+        logger.info("a status line replaces the records; --set output.stdout=jsonl shows them")
     service = Service(
         lambda: with_secrets(read_settings(args, options), os.environ),
         os.environ,

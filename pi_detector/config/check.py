@@ -16,6 +16,8 @@ from msgspec import inspect
 
 from pi_detector.config.outputs import MqttSettings, WebSettings
 from pi_detector.config.settings import CONFIDENTIAL, Point, Settings
+from pi_detector.util.text import has_controls, one_line
+from pi_detector.util.uri import network_uri_problem, redact
 
 Path = tuple[str, ...]
 Problem = tuple[Path, str]
@@ -27,6 +29,8 @@ _LONGEST = 40  # characters of a value that a message quotes
 _UNFIT_TOPIC = re.compile(r"[+#\x00-\x1f\x7f-\x9f\ud800-\udfff]|^\$|^/|//|/$")
 _LONGEST_TOPIC = 200
 _SHORTEST_TOKEN = 12
+_NAMED_BY_THE_USER = {("zones",), ("lines",), ("motion", "masks")}
+_LONGEST_NAME = 100
 
 
 def problems(tree: object) -> Iterator[Problem]:
@@ -39,6 +43,8 @@ def problems(tree: object) -> Iterator[Problem]:
 
 def conflicts(settings: Settings) -> Iterator[Problem]:
     """What is wrong between settings that are each valid."""
+    if problem := network_uri_problem(settings.source.uri):
+        yield ("source", "uri"), problem
     events = settings.events
     if events.min_hits > events.window:
         yield (
@@ -180,6 +186,8 @@ def _check(kind: Any, value: Any, path: Path) -> Iterator[Problem]:
                 yield (*path, name), _unknown((*path, name), list(types))
     elif origin is dict and isinstance(value, dict):
         for name, item in value.items():
+            if path in _NAMED_BY_THE_USER and (fault := _name_fault(name)):
+                yield (*path, name), f"{dotted((*path, name))}: {fault}"
             yield from _check(get_args(kind)[1], item, (*path, name))
     elif origin is tuple and isinstance(value, list):
         for item in value:
@@ -195,6 +203,17 @@ def _check(kind: Any, value: Any, path: Path) -> Iterator[Problem]:
             name = dotted(path) or "settings"
             got = "another, which is not shown" if path in CONFIDENTIAL else _quote(value)
             yield path, f"{name}: expected {expected}, got {got}"
+
+
+def _name_fault(name: str) -> str | None:
+    """What keeps a name from being one: logs, pages and topics show it."""
+    if not name.strip():
+        return "the name is empty; give it one"
+    if len(name) > _LONGEST_NAME:
+        return f"the name has {len(name)} characters; {_LONGEST_NAME} are the most"
+    if has_controls(name):
+        return "the name has control characters; write it without them"
+    return None
 
 
 def _check_outline(kind: Any, value: Any, path: Path) -> Iterator[Problem]:
@@ -246,7 +265,7 @@ def _quote(value: Any) -> str:
         case date() | time():
             return value.isoformat()
         case _:
-            text = json.dumps(value, ensure_ascii=False)
-            cut = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+            shown = redact(value) if isinstance(value, str) and "://" in value else value
+            text = json.dumps(shown, ensure_ascii=False)
             # What is left of control characters would speak to the terminal.
-            return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)
+            return one_line(text if len(text) <= _LONGEST else text[:_LONGEST] + "...")

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Iterator
 from typing import Any
 
 Path = tuple[str, ...]
 
 _DEEPEST = 4  # settings nest less deeply; what lies below is found by its parent's line
+# What decides where a statement ends: strings and comments, which may hold anything, brackets, and
+# line breaks. Up to two quotes before the three that close a text of several lines belong to it.
+_TOKEN = re.compile(
+    r'''"""(?:[^\\]|\\.)*?"{3,5}|\'{3}.*?\'{3,5}|"(?:[^"\\]|\\.)*"|\'[^\']*\'|\#[^\n]*|[][{}\n]''',
+    re.DOTALL,
+)
 
 
 def line_index(text: str) -> dict[Path, int]:
     """The line of the first mention of each table and key of a valid TOML text.
 
     Each statement of TOML (a header, or a key and its value) starts on a line of its own and is a
-    TOML text by itself; one that is not finished never is. So the text is cut into statements
-    with ``tomllib`` alone. What stands in an inline table is found at the line where its
-    statement starts.
+    TOML text by itself, which ``tomllib`` reads once. What stands in an inline table is found at
+    the line where its statement starts.
 
     Args:
         text: TOML that ``tomllib`` accepts.
@@ -26,24 +33,28 @@ def line_index(text: str) -> dict[Path, int]:
     """
     index: dict[Path, int] = {}
     table: Path = ()
-    statement, start = "", 1
-    for number, line in enumerate(text.split("\n"), 1):
-        if not statement:
-            start = number
-        statement += line + "\n"
-        try:
-            tree = tomllib.loads(statement)
-        except ValueError:  # goes on in the next line
-            continue
+    for number, statement in _statements(text):
+        tree = tomllib.loads(statement)
         if statement.lstrip().startswith("["):
             table = _header(tree)
             for depth in range(1, len(table) + 1):
-                index.setdefault(table[:depth], start)
+                index.setdefault(table[:depth], number)
         else:
             for path in _paths(tree):
-                index.setdefault(table + path, start)
-        statement = ""
+                index.setdefault(table + path, number)
     return index
+
+
+def _statements(text: str) -> Iterator[tuple[int, str]]:
+    """The statements of a valid TOML text, each with the number of its first line."""
+    number, start, depth = 1, 0, 0
+    for token in _TOKEN.finditer(text):
+        if token[0] == "\n" and depth == 0:
+            yield number, text[start : token.end()]
+            number += text.count("\n", start, token.end())
+            start = token.end()
+        depth += (token[0] in ("[", "{")) - (token[0] in ("]", "}"))
+    yield number, text[start:]
 
 
 def line_of(index: dict[Path, int], path: Path) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 _Point = Sequence[float]
+# Each object is compared with each side at each frame, and each side with others at each reload.
+_MOST_POINTS = 500
 
 
 def polygon_problem(points: Sequence[_Point]) -> str | None:
@@ -16,19 +18,41 @@ def polygon_problem(points: Sequence[_Point]) -> str | None:
     """
     if len(points) < 3:
         return f"a polygon has 3 points or more, this one has {len(points)}"
+    if len(points) > _MOST_POINTS:
+        return _too_many("polygon", len(points))
     sides = [(points[i], points[(i + 1) % len(points)]) for i in range(len(points))]
     for number, (start, end) in enumerate(sides, 1):
         if tuple(start) == tuple(end):
             return f"points {number} and {number % len(points) + 1} are the same; remove one"
-    for i in range(len(sides)):
-        for j in range(i + 1, len(sides)):
+    met = min(_meetings(sides), default=None)
+    if met is not None:
+        return (
+            f"side {met[0] + 1} meets side {met[1] + 1}; give the corners in their order around "
+            "the area"
+        )
+    return None
+
+
+def _too_many(kind: str, count: int) -> str:
+    return f"a {kind} has {_MOST_POINTS} points at most, this one has {count}; leave some out"
+
+
+def _meetings(sides: Sequence[tuple[_Point, _Point]]) -> Iterator[tuple[int, int]]:
+    """Pairs of sides, by their numbers, that have more in common than the corner they share.
+
+    From left to right, so that a side is only compared with those beside it.
+    """
+    lefts = [min(a[0], b[0]) for a, b in sides]
+    rights = [max(a[0], b[0]) for a, b in sides]
+    in_order = sorted(range(len(sides)), key=lefts.__getitem__)
+    for at, first in enumerate(in_order):
+        for second in in_order[at + 1 :]:
+            if lefts[second] > rights[first]:
+                break
+            i, j = sorted((first, second))
             neighbours = j == i + 1 or (i == 0 and j == len(sides) - 1)
             if _fold(sides, i, j) if neighbours else _meet(*sides[i], *sides[j]):
-                return (
-                    f"side {i + 1} meets side {j + 1}; give the corners in their order around "
-                    "the area"
-                )
-    return None
+                yield i, j
 
 
 def polyline_problem(points: Sequence[_Point]) -> str | None:
@@ -39,6 +63,8 @@ def polyline_problem(points: Sequence[_Point]) -> str | None:
     """
     if len(points) < 2:
         return f"a line has 2 points or more, this one has {len(points)}"
+    if len(points) > _MOST_POINTS:
+        return _too_many("line", len(points))
     for number in range(1, len(points)):
         if tuple(points[number - 1]) == tuple(points[number]):
             return f"points {number} and {number + 1} are the same; remove one"

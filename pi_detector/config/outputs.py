@@ -13,8 +13,9 @@ class OutputSettings(Section, frozen=True):
     """Where results go.
 
     Attributes:
-        stdout: `jsonl` writes a record a line to standard output; `vision_msgs` a message of ROS 2
-            for each frame instead; `none` writes nothing there.
+        stdout: `jsonl` writes a record per line to standard output; `vision_msgs` a message of
+            ROS 2 per frame instead; `status` shows one line about the run that is refreshed in
+            place; `none` writes nothing there. `auto` is `status` on a terminal, else `jsonl`.
         socket: Unix-domain socket at which programs of this machine read the records, such as
             `$RUNTIME_DIRECTORY/records.sock` of a service; empty for none.
         socket_format: of the lines there: `jsonl` or `vision_msgs`.
@@ -33,7 +34,7 @@ class OutputSettings(Section, frozen=True):
         log_compress: compress log files that are full, to `.jsonl.zst`.
     """
 
-    stdout: Literal["jsonl", "vision_msgs", "none"] = "jsonl"
+    stdout: Literal["auto", "jsonl", "vision_msgs", "status", "none"] = "auto"
     socket: str = ""
     socket_format: Literal["jsonl", "vision_msgs"] = "jsonl"
     empty_frames: bool = True

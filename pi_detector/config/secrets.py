@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from pi_detector.config.settings import Settings
-from pi_detector.errors import ConfigError
+from pi_detector.errors import ConfigError, NoPermissionError
 
 _REFERENCE = re.compile(r"\$\{secret:([^}]*)\}")
 IS_REFERENCE = re.compile(r"\$\{secret:[A-Za-z0-9_.-]{1,200}\}")
@@ -20,22 +21,68 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
 _MOST_BYTES = 64 * 1024
 # systemd names the files of a folder that LoadCredential= takes "secret_NAME".
 _PREFIXES = ("secret_", "")
+SYSTEM_SECRETS = Path("/etc/pi-detector/credentials")
+"""What systemd hands to the service; only root may enter."""
 
 
-def with_secrets(settings: Settings, environ: Mapping[str, str]) -> Settings:
+def with_secrets(
+    settings: Settings, environ: Mapping[str, str], *, section: str | None = None
+) -> Settings:
     """The settings with each ``${secret:NAME}`` replaced by the secret of that name.
 
-    A secret is a file in the folder that ``CREDENTIALS_DIRECTORY`` names, which systemd makes for
-    a service and shows to nobody else; a line break at its end does not count. In ``uri`` settings
-    it is percent-encoded, so that a password may hold any character.
+    A secret is a file in one of ``secret_folders``; a line break at its end does not count. In
+    ``uri`` settings it is percent-encoded, so that a password may hold any character. Secrets of
+    what is off, a broker without a host or a page that is not enabled, are not asked for.
 
-    Source: systemd.exec(5), LoadCredential=.
+    Args:
+        settings: with references.
+        environ: environment variables.
+        section: the only section whose secrets are wanted; None for all.
 
     Raises:
         ConfigError: there is no such secret, or it is not a line of UTF-8 text.
+        NoPermissionError: this user may not read it.
     """
+    unused = {name for name, used in _in_use(settings).items() if not used}
     tree = msgspec.to_builtins(settings)
-    return msgspec.convert(_replaced(tree, (), environ), Settings)
+    wanted = tree.keys() - unused if section is None else {section}
+    for name in wanted:
+        tree[name] = _replaced(tree[name], (name,), environ)
+    return msgspec.convert(tree, Settings)
+
+
+def secret_folders(environ: Mapping[str, str]) -> list[Path]:
+    """Where secrets are looked up, the first that has one counts.
+
+    A service has the folder of its credentials alone, which systemd makes for it and shows to
+    nobody else (``CREDENTIALS_DIRECTORY``, systemd.exec(5)). By hand it is the user's own folder,
+    then the one that the service's are handed over from.
+    """
+    if given := environ.get("CREDENTIALS_DIRECTORY"):
+        return [Path(given)]
+    home = environ.get("HOME")
+    base = environ.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else None)
+    own = [Path(base, "pi-detector", "credentials")] if base else []
+    return [*own, SYSTEM_SECRETS]
+
+
+def references(settings: Settings) -> set[str]:
+    """Names of the sections that refer to secrets which a run with these settings asks for."""
+    used = _in_use(settings)
+    return {
+        name
+        for name, value in msgspec.to_builtins(settings).items()
+        if used.get(name, True) and _REFERENCE.search(str(value))
+    }
+
+
+def without_references(text: str) -> str:
+    """A setting without what it refers to: what of it stands in the settings file itself."""
+    return _REFERENCE.sub("", text)
+
+
+def _in_use(settings: Settings) -> dict[str, bool]:
+    return {"mqtt": bool(settings.mqtt.host), "web": settings.web.enabled}
 
 
 def _replaced(value: Any, path: tuple[str, ...], environ: Mapping[str, str]) -> Any:
@@ -52,25 +99,28 @@ def _replaced(value: Any, path: tuple[str, ...], environ: Mapping[str, str]) -> 
 
 def _secret(name: str, path: tuple[str, ...], environ: Mapping[str, str]) -> str:
     place = f"{'.'.join(path)}: ${{secret:{name}}}"
-    folder = environ.get("CREDENTIALS_DIRECTORY")
     if not _NAME.fullmatch(name):
         raise ConfigError(f"{place}: a secret's name has letters, digits, '_', '.' and '-' only")
-    if not folder:
-        raise ConfigError(
-            f"{place}: no secrets here, CREDENTIALS_DIRECTORY is not set: start pi-detector by "
-            "systemd, or set the variable to a folder with a file of that name"
-        )
-    for prefix in _PREFIXES:
+    folders = secret_folders(environ)
+    for folder, prefix in itertools.product(folders, _PREFIXES):
         try:
             with Path(folder, prefix + name).open("rb") as file:
                 data = file.read(_MOST_BYTES)
         except FileNotFoundError:
             continue
+        except PermissionError as error:
+            raise NoPermissionError(
+                f"{place}: this user may not read secrets in {folder}; run the command with sudo, "
+                f"or put a copy that only you can read into {folders[0]}"
+            ) from error
         except OSError as error:
             raise ConfigError(f"{place}: cannot read the secret: {error.strerror}") from error
         return _decoded(data, place, in_uri=path[-1] == "uri")
+    if environ.get("CREDENTIALS_DIRECTORY"):
+        raise ConfigError(f"{place}: no such secret; write it to {SYSTEM_SECRETS / name}, restart")
     raise ConfigError(
-        f"{place}: no such secret; write it to /etc/pi-detector/credentials/{name} and restart"
+        f"{place}: no such secret in {' or '.join(map(str, folders))}; write it to a file {name} "
+        "there that only its owner can read"
     )
 
 

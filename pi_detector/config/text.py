@@ -15,7 +15,7 @@ from msgspec.structs import FieldInfo
 from pi_detector.config.check import describe
 from pi_detector.config.secrets import IS_REFERENCE
 from pi_detector.config.settings import CONFIDENTIAL, Settings
-from pi_detector.util.uri import redact
+from pi_detector.util.uri import redact, redact_within
 
 _HEADER = """\
 # Settings of pi-detector.
@@ -119,14 +119,14 @@ def _hidden(value: str) -> str:
     return value if not value or IS_REFERENCE.fullmatch(value) else "***"
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, name: str = "") -> Any:
     """A tree that TOML can hold: no unset values, no passwords."""
     match value:
         case dict():
-            return {name: _plain(item) for name, item in value.items() if item is not None}
+            return {key: _plain(item, key) for key, item in value.items() if item is not None}
         case list() | tuple():
             return [_plain(item) for item in value]
         case str():
-            return redact(value)
+            return redact(value) if name == "uri" else redact_within(value)
         case _:
             return value

@@ -25,6 +25,7 @@ from pi_detector.core.readings import (
     ProcessReadings,
     StageLatencies,
 )
+from pi_detector.util.uri import redact_within
 
 SCHEMA_VERSION = 1
 
@@ -339,7 +340,7 @@ def status_record(
         time=utc_now(),
         clock_synchronized=clock_synchronized(),
         monotonic_ns=time.monotonic_ns(),
-        reason=None if reason is None else _text(reason),
+        reason=None if reason is None else _text(redact_within(reason)),
         retry_s=None if retry_s is None else round(retry_s, 3),
         lost=lost,
     )

@@ -30,10 +30,13 @@ class Health:
 
     Attributes:
         trouble: a reload that was refused, in words; empty for none.
+        waiting: settings that the next restart applies, in words; empty for none.
     """
 
     def __init__(self, notifier: Notifier) -> None:
-        self.trouble = ""
+        self.trouble = self.waiting = ""
+        self._told = ("", "")
+        self._rate = 0.0
         self._notifier = notifier
         self._ready = False
         self._fed_s = 0.0
@@ -52,7 +55,14 @@ class Health:
             self._fed_s = pipeline.progressed_s
             self._notifier.alive()
         now_s = time.monotonic()
-        if now_s - self._mark.at_s >= STATUS_INTERVAL_S:
+        is_due = now_s - self._mark.at_s >= STATUS_INTERVAL_S
+        if is_due:
+            processed = pipeline.counters.processed
+            self._rate = (processed - self._mark.processed) / (now_s - self._mark.at_s)
+            self._mark = _Mark(now_s, processed)
+        # Who reloads looks at once.
+        if is_due or (self.trouble, self.waiting) != self._told:
+            self._told = (self.trouble, self.waiting)
             self._notifier.status(self._words(pipeline, now_s))
 
     def reloading(self) -> None:
@@ -65,10 +75,7 @@ class Health:
             self._notifier.ready()
 
     def _words(self, pipeline: Pipeline, now_s: float) -> str:
-        processed = pipeline.counters.processed
-        rate = (processed - self._mark.processed) / (now_s - self._mark.at_s)
-        self._mark = _Mark(now_s, processed)
-        words = f"{pipeline.source_name} {pipeline.source_state}, {rate:.1f} frames/s"
+        words = f"{pipeline.source_name} {pipeline.source_state}, {self._rate:.1f} frames/s"
         if pipeline.paused:
             words += ", detection is paused"
         elif pipeline.last_found is None:
@@ -76,4 +83,4 @@ class Health:
         else:
             label, at_s = pipeline.last_found
             words += f", last detection {label} {now_s - at_s:.0f} s ago"
-        return f"{words}; {self.trouble}" if self.trouble else words
+        return "; ".join(filter(None, (words, self.trouble, self.waiting)))

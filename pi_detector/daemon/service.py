@@ -13,7 +13,7 @@ import msgspec
 from pi_detector.config.changes import differ, differences
 from pi_detector.config.drawn import drawn_in_force
 from pi_detector.config.settings import Settings
-from pi_detector.core.records import PerformanceRecord, StatusRecord, status_record
+from pi_detector.core.records import PerformanceRecord, State, StatusRecord, status_record
 from pi_detector.daemon.health import Health
 from pi_detector.daemon.systemd import Notifier
 from pi_detector.detector.bundle import Bundle, load_model
@@ -111,6 +111,7 @@ class Service:
             stage=make_stage(settings, self._detector),
             gate=make_gate(settings),
             pace=pace,
+            tells_source=True,
         )
         self._liveness = Health(self._notifier)
 
@@ -266,14 +267,20 @@ class Service:
         is_new_model, self._bundle, self._detector = bundle != self._bundle, bundle, detector
         if is_new_model:
             self._tell_model(bundle)
-        waiting = differences(old, new, _AT_START_ONLY)
-        log.info(
-            "settings read again%s",
-            f"; at the next restart: {', '.join(waiting)}" if waiting else "",
-            extra={"DETECTOR_EVENT": "reloaded"},
-        )
+        self._tell_reloaded(differences(old, new, _AT_START_ONLY))
         if drawn := drawn_in_force(self._environ):
             log.info("%s", drawn)
+
+    def _tell_reloaded(self, waiting: list[str]) -> None:
+        words = f"at the next restart: {', '.join(waiting)}" if waiting else ""
+        log.info(
+            "settings read again%s",
+            f"; {words}" if words else "",
+            extra={"DETECTOR_EVENT": "reloaded"},
+        )
+        self._liveness.waiting = words
+        state: State = "limited" if waiting else "live"
+        self._publish(status_record("settings", "reload", state, reason=words or None))
 
     def _govern(self) -> None:
         """Bring threads and model of the governor's level into force."""

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Mapping
 
 from pi_detector.errors import DependencyMissingError
+from pi_detector.util.text import one_line
+from pi_detector.util.uri import redact_within
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ class Notifier:
 
     def status(self, words: str) -> None:
         """How the service is, in a line for humans (``systemctl status`` shows it)."""
+        words = one_line(redact_within(words))  # a line break would begin another message
         if words != self._status:
             self._status = words
             self._tell(f"STATUS={words}")

@@ -91,6 +91,8 @@ class Pipeline:
         stage: makes events of detections; None publishes detections alone.
         gate: says which frames are worth detection; None takes all.
         pace: limits the rate of inference; None does not.
+        tells_source: have status records tell the state of a source that is not supervised; that
+            of one that is they always do.
 
     Attributes:
         counters: what this run did so far.
@@ -111,6 +113,7 @@ class Pipeline:
         stage: EventStage | None = None,
         gate: MotionGate | None = None,
         pace: RateLimit | None = None,
+        tells_source: bool = False,
     ) -> None:
         self.counters = Counters()
         self.unstopped: list[str] = []
@@ -120,6 +123,7 @@ class Pipeline:
         self._supervision = supervision if source.live else None
         self._supervisor = self._supervised(source)
         self._source = self._supervisor or source
+        self._tells_source = tells_source and self._supervisor is None
         self._detector = detector
         self._gate = gate
         self._pace = pace
@@ -245,6 +249,8 @@ class Pipeline:
     def _capture(self) -> None:
         try:
             self._source.open(self._detector.input_size)
+            if self._tells_source:
+                self.publish(status_record("source", self._source.name, "live"))
             while (frame := self._source.read()) is not None:
                 self.counters.captured += 1
                 detector = self._detector
@@ -276,6 +282,8 @@ class Pipeline:
             elif self._frames.ended:
                 if self._feed is not None:
                     self._feed.end_reason = "source_ended"
+                if self._tells_source:  # behind its last frame
+                    self._seen.put(status_record("source", self._source.name, "stopped"))
                 return
             elif self._supervisor is None:
                 continue

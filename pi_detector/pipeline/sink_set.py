@@ -20,6 +20,7 @@ from pi_detector.sinks.registry import (
     make_socket_sink,
     make_textfile_sinks,
     make_web_sink,
+    page_address,
 )
 from pi_detector.telemetry.monitor import RunState
 
@@ -123,7 +124,7 @@ class SinkSet:
         if self._web is None or not settings.web.enabled:
             self._web = self._make_web(settings, labels)
         wanted: list[Sink | None] = [
-            *make_sinks(settings.output),
+            *make_sinks(settings.output, page_address(settings.web)),
             *self._recordings,
             self._metrics,
             *self._textfiles,

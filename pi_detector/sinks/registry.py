@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import socket
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pi_detector.config.drawn import drawn_file, state_home
-from pi_detector.config.outputs import MetricsSettings, OutputSettings, RecordingSettings
+from pi_detector.config.outputs import (
+    MetricsSettings,
+    OutputSettings,
+    RecordingSettings,
+    WebSettings,
+)
 from pi_detector.config.settings import Settings
 from pi_detector.core.records import StatusRecord
 from pi_detector.errors import DependencyMissingError
@@ -19,6 +26,7 @@ from pi_detector.sinks.recordings.sink import RecordingSink
 from pi_detector.sinks.snapshots import SnapshotSink
 from pi_detector.sinks.socket_lines import SocketSink
 from pi_detector.sinks.stdout import JsonLinesSink
+from pi_detector.sinks.terminal import TerminalSink, is_terminal
 from pi_detector.sinks.textfile import TextfileSink
 from pi_detector.sinks.video import VideoSink
 
@@ -30,15 +38,24 @@ if TYPE_CHECKING:
 _MIB = 1024 * 1024
 
 
-def make_sinks(settings: OutputSettings) -> list[Sink]:
+def make_sinks(settings: OutputSettings, page: str = "") -> list[Sink]:
     """The sinks of a run, none of them started.
+
+    Args:
+        settings: of the outputs.
+        page: address of the page, for a person at a terminal; empty for none.
 
     Raises:
         SinkError: a path that makes no sense.
     """
     sinks: list[Sink] = []
-    if settings.stdout != "none":
-        sinks.append(JsonLinesSink(line_format=settings.stdout, empty_frames=settings.empty_frames))
+    stdout = settings.stdout
+    if stdout == "auto":
+        stdout = "status" if is_terminal(sys.stdout) else "jsonl"
+    if stdout == "status":
+        sinks.append(TerminalSink(page))
+    elif stdout != "none":
+        sinks.append(JsonLinesSink(line_format=stdout, empty_frames=settings.empty_frames))
     if settings.snapshots:
         sinks.append(
             SnapshotSink(
@@ -61,6 +78,16 @@ def make_sinks(settings: OutputSettings) -> list[Sink]:
     if settings.video:
         sinks.append(VideoSink(output_path(settings.video)))
     return sinks
+
+
+def page_address(settings: WebSettings) -> str:
+    """Where the page is looked at; empty where there is none."""
+    if not settings.enabled:
+        return ""
+    host = settings.host
+    if host in {"0.0.0.0", "::"}:
+        host = socket.gethostname()
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}/"
 
 
 def make_socket_sink(settings: OutputSettings) -> SocketSink | None:

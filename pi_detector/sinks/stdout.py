@@ -9,6 +9,7 @@ from typing import BinaryIO
 from pi_detector.core.records import Publication
 from pi_detector.errors import SinkError
 from pi_detector.sinks.lines import LineFormat, line_of
+from pi_detector.util.text import several_lines
 
 
 class JsonLinesSink:
@@ -33,6 +34,7 @@ class JsonLinesSink:
         self._stream = stream
         self._line_format: LineFormat = line_format
         self._empty_frames = empty_frames
+        self._to_terminal = False
 
     def start(self) -> None:
         """Find standard output. Raises SinkError where the process has none."""
@@ -42,6 +44,7 @@ class JsonLinesSink:
                     "standard output is closed; redirect it to a file, or set output.stdout to none"
                 )
             self._stream = sys.stdout.buffer
+        self._to_terminal = self._stream.isatty()
 
     def handle(self, item: Publication) -> None:
         """Write one record.
@@ -54,6 +57,8 @@ class JsonLinesSink:
         if line is None:
             return
         assert self._stream is not None, "start() comes first"
+        if self._to_terminal and not line.isascii():  # JSON escapes those of ASCII by itself
+            line = several_lines(line.decode()).encode()
         try:
             self._stream.write(line)
             self._stream.flush()

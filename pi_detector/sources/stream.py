@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from urllib.parse import urlsplit
 
 from pi_detector.config.settings import SourceSettings
 from pi_detector.core.frame import Frame
 from pi_detector.errors import ConfigError, SourceLostError, SourceNotFoundError, SourceStalledError
 from pi_detector.sources.capture import LiveCapture
 from pi_detector.sources.framing import FrameMaker
-from pi_detector.util.uri import is_unicode, redact
+from pi_detector.util.uri import network_uri_problem, parse_network_uri, redact
 
 log = logging.getLogger(__name__)
 
@@ -94,18 +93,10 @@ class StreamSource:
             self._capture = None
 
     def _address(self) -> tuple[str, int]:
-        try:
-            parts = urlsplit(self._uri)
-            host, port = parts.hostname, parts.port or _PORTS[parts.scheme.lower()]
-        except ValueError:
-            host, port = None, 0
-        if not host or not is_unicode(self._uri):
-            raise ConfigError(
-                f"source.uri {self.name}: no host and port can be read from it; write "
-                "SCHEME://USER:PASSWORD@HOST:PORT/PATH, with special characters of the password "
-                "as %XX"
-            )
-        return host, port
+        parsed = parse_network_uri(self._uri)
+        if parsed is None:
+            raise ConfigError(network_uri_problem(self._uri))
+        return parsed.host, parsed.port or _PORTS[parsed.scheme]
 
     def _diagnosed(self, elapsed_s: float) -> Exception:
         """Why the stream did not open: FFmpeg only says that it did not."""

@@ -120,6 +120,29 @@ def test_bash_reads_the_completion(tmp_path: Path) -> None:
     subprocess.run(["bash", "-n", script], check=True, timeout=10)
 
 
+@pytest.mark.parametrize(
+    "words", [("run", "--source"), ("run", "--model"), ("detect", "--model"), ("replay",)]
+)
+def test_bash_completes_names_of_files(tmp_path: Path, words: tuple[str, ...]) -> None:
+    script = tmp_path / "completion.bash"
+    script.write_text(output_of("completion", "bash"))
+    (tmp_path / "porch.mp4").touch()
+    line = ("pi-detector", *words, "por")
+    program = (
+        f"source {script}; COMP_WORDS=({' '.join(line)}); COMP_CWORD={len(line) - 1}; "
+        '_shtab_pi_detector; printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(
+        ["bash", "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=True,
+    )
+    assert done.stdout.splitlines() == ["porch.mp4"], done.stderr
+
+
 def test_settings_written_are_valid_and_are_the_defaults(tmp_path: Path) -> None:
     config = tmp_path / "settings.toml"
     output_of("config", "init", config)
@@ -282,3 +305,12 @@ def test_file_name_that_is_not_utf8(folder: Path) -> None:
         rows = valid.records(text) if kind == "jsonl" else json.loads(text)
         assert len(rows) > 1
     assert "udcff.png" in output_of("detect", folder, "--format", "table")
+
+
+def test_the_state_of_a_file_is_told_as_that_of_a_camera(folder: Path) -> None:
+    text = output_of("run", "--source", f"images:{folder}")
+    rows = [valid.record(line.encode() + b"\n") for line in text.splitlines()]
+    kinds = [row.get("state") if row.get("part") == "source" else row["type"] for row in rows]
+    told = [kind for kind in kinds if kind != "status"]
+    assert told == ["live", "detections", "detections", "stopped"]
+    assert {row["name"] for row in rows if row.get("part") == "source"} == {"images:pictures"}

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from recorded import DAY, Camera, everything, rows, short_event, started_sink
 
+from pi_detector.cli.doctor_private import readable_by_all
+
 COMMAND = [sys.executable, "-m", "pi_detector", "events"]
 
 
@@ -74,7 +76,7 @@ def test_the_list_is_a_table_that_leaves_the_terminal_alone(folder: Path) -> Non
     ]  # fmt: skip
     assert [line.split()[0] for line in lines[1:]] == ["c-1", "b", "a"]
     assert "\x1b" not in "".join(lines)
-    assert "=cmd()?[2J" in lines[1]
+    assert r"=cmd()\x1b[2J" in lines[1]
     assert "2026-11-24 02:03:06" in lines[3]
     assert "door, yard" in lines[2]
     assert lines[3].endswith("complete")
@@ -253,3 +255,41 @@ def test_reading_as_another_user(recorder_runs: bool) -> None:
             os._exit(0 if found == ["a"] else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         sink.close()
+
+
+@pytest.fixture
+def outsider() -> list[str]:
+    """Has a command run by a user without rights."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    if not readable_by_all(Path(__file__)):
+        pytest.skip("another user cannot reach this checkout")
+    return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]
+
+
+@pytest.mark.parametrize("closed", [".", "index.sqlite"])
+@pytest.mark.parametrize("named", [True, False])
+def test_recordings_of_others_are_not_said_to_be_missing(
+    outsider: list[str], closed: str, named: bool
+) -> None:
+    """As for one who is not in the group of the service."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        state = Path(name, "state")
+        folder = state / "recordings"
+        started_sink(folder).close()
+        for path in (state, *state.rglob("*")):
+            path.chmod(path.stat().st_mode | 0o005)
+        (state if closed == "." else folder / closed).chmod(0o750)
+        # The folder of the service is a constant.
+        program = (
+            "import pathlib, sys; import pi_detector.cli.events as events, pi_detector.cli.main as "
+            f"main; events._SERVICE_FOLDER = pathlib.Path({str(folder)!r}); sys.exit(main.main())"
+        )
+        option = ["--folder", str(folder)] if named else []
+        done = subprocess.run(
+            [*outsider, sys.executable, "-c", program, "events", "list", *option],
+            env={"HOME": name}, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == os.EX_NOPERM, done.stderr
+    assert "usermod -aG pi-detector" in done.stderr

@@ -187,7 +187,16 @@ def test_what_needs_a_restart_is_said(daemon: Start) -> None:
     one.reload("[source]\nfps = 3\nwidth = 320\n[recovery]\nfirst_delay_s = 9\n")
     text = "at the next restart: source.width, source.fps, recovery.first_delay_s"
     one.wait_for(lambda: text in one.log.read_text())
+    one.wait_for(lambda: reloads(one)[-1:] == [("limited", text)])
     one.detections_go_on()
+    one.reload("")
+    one.wait_for(lambda: reloads(one)[-1:] == [("live", None)])
+
+
+def reloads(one: Daemon) -> list[tuple[object, object]]:
+    """State and reason of each reload."""
+    told = one.records("status")
+    return [(row["state"], row.get("reason")) for row in told if row["part"] == "settings"]
 
 
 @pytest.mark.parametrize(
@@ -325,9 +334,10 @@ def test_a_secret_is_used_and_never_shown(tmp_path: Path) -> None:
     assert "p%40ss" not in done.stderr + done.stdout
 
     environ.pop("CREDENTIALS_DIRECTORY")
+    environ["HOME"] = str(tmp_path)
     done = subprocess.run(
         [*COMMAND, "--config", str(config)],
         env=environ, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert done.returncode == os.EX_CONFIG
-    assert "source.uri: ${secret:camera}: no secrets here" in done.stderr
+    assert f"source.uri: ${{secret:camera}}: no such secret in {tmp_path}/.config/" in done.stderr

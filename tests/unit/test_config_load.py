@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pi_detector.config import load
-from pi_detector.config.lines import line_index, line_of
 from pi_detector.config.load import find_config, load_settings
 from pi_detector.config.settings import Settings
 from pi_detector.errors import ConfigError
@@ -281,32 +280,6 @@ def test_the_first_file_that_exists_is_found(tmp_path: Path) -> None:
     assert find_config({**environ, "PI_DETECTOR_CONFIG": str(named)}) == named
 
 
-def test_lines_of_nested_tables_and_strings_that_look_like_settings() -> None:
-    text = '''
-x = """
-[a]
-b = 1
-"""
-[ a . "b c" ]
-d = {e = 1, f = {g = 2}}
-[[h]]
-i = 1
-[[h]]
-j = 2
-'''
-    index = line_index(text)
-    lines = {
-        ("x",): 2,
-        ("a", "b c"): 6,
-        ("a", "b c", "d", "f"): 7,
-        ("h", "i"): 9,
-        ("h", "j"): 11,
-        ("a", "b c", "nothing", "here"): 6,
-        ("nothing",): 1,
-    }
-    assert {path: line_of(index, path) for path in lines} == lines
-
-
 SECTIONS = ["source", "model", "detection", "output", "log", "sauce"]
 SETTINGS = ["uri", "width", "fps", "loop", "min_score", "min_scores", "labels", "runtime", "level"]
 names = st.sampled_from(SECTIONS + SETTINGS) | st.text(max_size=4)
@@ -381,7 +354,7 @@ def test_a_value_that_is_no_utf8_is_a_mistake_like_others() -> None:
 def test_control_characters_of_a_value_do_not_reach_the_terminal() -> None:
     message = refused(None, "log.level=\x7f\x9b2J\u202e")
     assert message.isprintable()
-    assert r"\x7f\x9b2J\u202e" in message
+    assert r"\u007f\u009b2J\u202e" in message
 
 
 def test_a_textfile_that_would_not_be_read(file: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pi_detector.config import outline
 from pi_detector.config.outline import polygon_problem, polyline_problem
 
 # A loaded machine is no failure.
@@ -65,3 +66,46 @@ def test_a_line_has_two_different_points() -> None:
     assert polyline_problem([(0, 0), (1, 1), (0, 0)]) is None
     assert "2 points" in str(polyline_problem([(0, 0)]))
     assert "the same" in str(polyline_problem([(0, 0), (0, 0)]))
+
+
+grid = st.integers(0, 4).map(lambda step: step / 4)
+
+
+@settings(unhurried, max_examples=300)
+@given(st.lists(st.tuples(grid, grid), min_size=3, max_size=7))
+def test_the_first_two_sides_that_meet_are_named(points: list[tuple[float, float]]) -> None:
+    """As by comparing each with each, in their order."""
+    sides = [(points[i], points[(i + 1) % len(points)]) for i in range(len(points))]
+    if any(start == end for start, end in sides):
+        return
+    last = len(sides) - 1
+    found = next(
+        (
+            f"side {i + 1} meets side {j + 1};"
+            for i in range(len(sides))
+            for j in range(i + 1, len(sides))
+            if (
+                outline._fold(sides, i, j)
+                if j == i + 1 or (i, j) == (0, last)
+                else outline._meet(*sides[i], *sides[j])
+            )
+        ),
+        "None",
+    )
+    assert str(polygon_problem(points)).startswith(found)
+
+
+def test_a_side_is_compared_with_those_beside_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+    real = outline._meet
+    monkeypatch.setattr(outline, "_meet", lambda *ends: compared.append(ends) or real(*ends))
+    angles = [2 * math.pi * number / 500 for number in range(500)]
+    circle = [(0.5 + 0.4 * math.cos(angle), 0.5 + 0.4 * math.sin(angle)) for angle in angles]
+    assert polygon_problem(circle) is None
+    assert len(compared) < 10 * len(circle)
+
+
+def test_too_many_points_are_refused_at_once() -> None:
+    points = [(0.5, 0.5)] * 501
+    assert "500 points at most, this one has 501" in str(polygon_problem(points))
+    assert "500 points at most, this one has 501" in str(polyline_problem(points))

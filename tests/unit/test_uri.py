@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pi_detector.config.load import load_settings
 from pi_detector.config.settings import SourceSettings
 from pi_detector.errors import ConfigError, SourceNotFoundError, UnknownSchemeError
 from pi_detector.sources.registry import make_source
-from pi_detector.util.uri import is_unicode, redact, split_uri
+from pi_detector.util.uri import holds_secret, is_unicode, redact, redact_within, split_uri
 
 
 @pytest.mark.parametrize(
@@ -19,20 +20,34 @@ from pi_detector.util.uri import is_unicode, redact, split_uri
     [
         ("rtsp://admin:secret@cam:554/live", "rtsp://cam:554/live"),
         ("rtsp://admin:se@cret@cam/live", "rtsp://cam/live"),
-        ("rtsp://admin:se/cret@cam/live", "rtsp://cam/live"),
-        ("rtsp://admin:se#cret@cam/live", "rtsp://cam/live"),
-        ("rtsp://admin:se?cret@cam/live", "rtsp://cam/live"),
+        ("rtsp://admin:se/cret@cam/live", "rtsp://***"),
+        ("rtsp://admin:20#cret@cam/live", "rtsp://***"),
+        ("rtsp://admin:se?cret@cam/live", "rtsp://***"),
+        ("rtsp://admin:se cret@cam/live", "rtsp://***"),
+        ("rtsp://admin:secret", "rtsp://***"),
         ("rtsp://admin:secret@[fe80::1]:554/a", "rtsp://[fe80::1]:554/a"),
         ("http://cam/mjpg?channel=1&pwd=secret", "http://cam/mjpg?channel=1&pwd=***"),
-        ("http://cam:80/a@2x.jpg?keyframe=1", "http://cam:80/a@2x.jpg?keyframe=***"),
-        ("http://cam/mjpg?USER=secret&b=2", "http://cam/mjpg?USER=***&b=2"),
-        ("http://cam:8080/live@2", "http://cam:8080/live@2"),
+        ("http://cam:80/a%402x.jpg?keyframe=1", "http://cam:80/***?***"),
+        ("http://cam/mjpg?USER=secret&b=2&&c=3", "http://cam/mjpg?USER=***&***"),
+        ("http://cam/mjpg?channel=secret", "http://cam/mjpg?channel=***"),
+        ("http://cam/mjpg?secret", "http://cam/mjpg?***"),
+        ("http://cam/mjpg#secret", "http://cam/mjpg#***"),
+        ("http://cam:8080/live@2", "http://***"),
+        ("rtsp://cam/user=admin_password=secret_channel=1", "rtsp://cam/***"),
+        ("rtsp://cam/user=a&password=se/cret&channel=1", "rtsp://cam/***"),
+        ("rtsp://cam/0/admin:hunter2/main", "rtsp://cam/0/***"),
+        ("rtsp://cam/0/admin%3Ahunter2/main", "rtsp://cam/0/***"),
+        ("rtsps://cam:7441/5nPr7RCmueGTKMP7?enableSrtp", "rtsps://cam:7441/***?enableSrtp"),
+        ("rtsp://cam/h264Preview_01_main", "rtsp://cam/h264Preview_01_main"),
+        ("rtsp://cam/Streaming/Channels/101", "rtsp://cam/Streaming/Channels/101"),
+        ("http://cam/cgi?resolution=640x480&fps=5", "http://cam/cgi?resolution=640x480&fps=5"),
         ("v4l2:/dev/video0", "v4l2:/dev/video0"),
         ("clip.mp4", "clip.mp4"),
     ],
 )
 def test_redact(uri: str, shown: str) -> None:
     assert redact(uri) == shown
+    assert redact(shown) == shown
 
 
 @given(
@@ -141,14 +156,18 @@ def test_a_stream_whose_uri_is_no_utf8() -> None:
 @pytest.mark.parametrize(
     ("uri", "shown"),
     [
-        ("rtsp:/admin:secret@cam/live", "rtsp:/cam/live"),
-        ("http:admin:secret@cam/live", "http:cam/live"),
+        ("rtsp:/admin:secret@cam/live", "rtsp:***"),
+        ("http:admin:secret@cam/live", "http:***"),
         (" rtsp://admin:secret@cam/live", " rtsp://cam/live"),
-        ("rtsp://CORP/admin:secret@cam/live", "rtsp://cam/live"),
-        ("rtsp//admin:secret@cam/live", "***@cam/live"),
-        ("admin:secret@cam/live", "admin:cam/live"),
+        ("rtsp://CORP/admin:secret@cam/live", "rtsp://***"),
+        ("rtsp//admin:secret@cam/live", "***"),
+        ("//admin:secret@cam/live", "***"),
+        ("admin:secret@cam/live", "admin:***"),
+        ("cam/live?password=secret", "cam/live?password=***"),
+        ("file:rtsp://admin:secret@cam/live", "file:***"),
         ("/data/front:1@2x.mp4", "/data/front:1@2x.mp4"),
         ("file:front@2x.mp4", "file:front@2x.mp4"),
+        ("front@2x.mp4", "front@2x.mp4"),
     ],
 )
 def test_redact_what_is_nearly_a_uri(uri: str, shown: str) -> None:
@@ -166,3 +185,51 @@ def test_the_path_of_nothing_hides_the_password(uri: str) -> None:
 def test_redact_of_a_long_text_ends(piece: str) -> None:
     """In a time that grows with its length; with its cube, this would take days."""
     assert redact("http://a/?" + piece * 200_000).startswith("http://")
+
+
+@pytest.mark.parametrize("piece", ["a", "a.", "http:", "a://", "x@"])
+def test_redact_within_a_long_text_ends(piece: str) -> None:
+    assert redact_within(piece * 200_000)
+
+
+def test_redact_within_the_error_of_a_library() -> None:
+    text = "[http @ 0x5] cannot open 'http://bob:secret@cam/x.ts?k=secret': 404; https://x.org/a."
+    shown = "[http @ 0x5] cannot open 'http://cam/x.ts?***': 404; https://x.org/a."
+    assert redact_within(text) == shown
+    assert redact_within("cannot read rtsp:/admin:secret@cam/live (no such file)") == (
+        "cannot read rtsp:*** (no such file)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("uri", "holds"),
+    [
+        ("rtsp://admin:secret@cam/live", True),
+        ("rtsp://admin@cam/live", False),
+        ("rtsp://admin:@cam/live", False),
+        ("rtsp://cam/live?channel=1", False),
+        ("http://cam/live?pwd=secret", True),
+        ("http://cam/live?pwd=", False),
+        ("rtsp://cam/user=admin_password=secret", True),
+        ("clip.mp4", False),
+    ],
+)
+def test_whether_a_uri_holds_a_secret(uri: str, holds: bool) -> None:
+    assert holds_secret(uri) is holds
+
+
+@pytest.mark.parametrize(
+    "uri", ["rtsp://admin:2024#X@cam/s", "http://cam/live@2", "rtsp://a:b@cam/x?y=@", "rtsp://a b/"]
+)
+def test_an_at_behind_the_host_is_refused_with_the_fix(uri: str) -> None:
+    with pytest.raises(ConfigError, match="as %XX") as error:
+        make_source(SourceSettings(uri=uri))
+    assert redact_within(str(error.value)) == str(error.value), "log messages say it as it is"
+    with pytest.raises(ConfigError, match="as %XX"):
+        load_settings(None, {}, [f"source.uri={uri}"])
+
+
+def test_the_kinds_that_an_error_names_survive_the_log() -> None:
+    with pytest.raises(UnknownSchemeError) as error:
+        make_source(SourceSettings(uri="gopher://cam"))
+    assert redact_within(str(error.value)) == str(error.value)

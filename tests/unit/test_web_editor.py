@@ -93,13 +93,22 @@ def test_what_is_saved_survives(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     tree = {
         "version": desk.editor.version,
-        "zones": {"a\nb": {"polygon": SQUARE, "cooldown_s": None}},
+        "zones": {"a \u00e9": {"polygon": SQUARE, "cooldown_s": None}},
     }
 
     desk.save(json.dumps(tree).encode())
 
-    assert set(desk.load().zones) == {"a\nb"}
+    assert set(desk.load().zones) == {"a \u00e9"}
     assert desk.reloads == 1
+
+
+@pytest.mark.parametrize("name", ["", "\0", "a\nb", "a\x1b[31m"])
+def test_names_are_checked_as_those_of_the_settings(tmp_path: Path, name: str) -> None:
+    desk = Desk(tmp_path)
+    tree = {"version": desk.editor.version, "zones": {name: {"polygon": SQUARE}}}
+    with pytest.raises(RefusedError, match="the name "):
+        desk.editor.save(json.dumps(tree).encode())
+    assert not desk.reloads
 
 
 def test_without_a_place_to_save_it_says_so(tmp_path: Path) -> None:

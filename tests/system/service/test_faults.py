@@ -195,7 +195,7 @@ def test_a_model_that_was_damaged_between_restarts(machine: Machine) -> None:
 def test_settings_broken_at_a_reload_leave_the_old_ones_in_force(machine: Machine) -> None:
     pid = machine.main_pid(UNIT)
     machine.write(SETTINGS, f"{BASE}[detection]\nmin_scorre = 0.9\n")
-    machine.run(f"kill -HUP {pid}")  # past the check that systemctl reload makes first
+    machine.run(f"kill -HUP {pid}")  # past the check that systemctl reload makes
     wait_until(lambda: bool(events(machine, "reload_refused")), PATIENCE_S)
     wait_until(lambda: "min_scorre" in machine.show(UNIT, "StatusText"), PATIENCE_S)
     assert state(machine) == "active"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from machine import Machine, drop_in, wait_until
 
 UNIT = "pi-detector.service"
 SETTINGS = "/etc/pi-detector/config.toml"
+BY_HAND = "/tmp/${secret:folder}"  # a setting that needs a secret
 
 
 SHIPPED = (Path(__file__).parents[3] / "systemd/config.toml").read_text()
@@ -88,8 +90,28 @@ def test_a_reload_with_a_broken_file_fails_and_says_why(machine: Machine) -> Non
     assert reload.returncode != 0
     assert f"{SETTINGS}:2" in machine.messages(UNIT)
     assert "min_score" in machine.messages(UNIT)
-    assert "reload refused" not in machine.messages(UNIT), "the daemon was not even signalled"
+    # Where whoever reads "Job failed" is sent to.
+    wait_until(lambda: "reload refused" in machine.show(UNIT, "StatusText"), 20)
+    assert "min_scorre" in machine.out(f"systemctl status --no-pager {UNIT}")
     assert (machine.main_pid(UNIT), machine.show(UNIT, "ActiveState")) == (pid, "active")
+
+
+def test_by_hand_secrets_are_for_root_and_for_who_runs_as_the_service(machine: Machine) -> None:
+    machine.write("/etc/pi-detector/credentials/folder", "by-hand", mode=0o600)
+    machine.write(SETTINGS, DEMO.replace("[output]\n", f"[output]\nsnapshots = '{BY_HAND}'\n"))
+    command = "pi-detector run --frames 3 --set output.stdout=jsonl"
+    assert '"type":"detections"' in machine.out(command)
+    machine.run("rm -r /tmp/by-hand")
+
+    refused = machine.run(command, user="nobody", check=False)
+    assert refused.returncode == os.EX_NOPERM
+    assert "run the command with sudo" in refused.stderr
+
+    # As docs/install.md has it: the user of the service, without the rights of root.
+    folder = "LoadCredential=secret:/etc/pi-detector/credentials"
+    text = machine.out(f"systemd-run --quiet --pipe --uid=pi-detector -p {folder} {command}")
+    assert '"type":"detections"' in text
+    assert machine.out("stat --format=%U /tmp/by-hand") == "pi-detector"
 
 
 def test_a_reload_brings_settings_into_force(machine: Machine) -> None:

@@ -1,0 +1,123 @@
+"""Checks of what is for nobody else: secrets, and the files that a run keeps."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pi_detector.cli.findings import Finding, Level, fail, ok, warn
+from pi_detector.errors import NoPermissionError, PiDetectorError
+
+if TYPE_CHECKING:
+    from pi_detector.config.settings import Settings
+
+_MOST_FILES = 1000  # of a folder; one that is open to all is hardly the last
+
+
+def private_findings(
+    settings: Settings, file: Path | None, environ: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Whether secrets are there, and whether others can read them or what a run wrote.
+
+    Args:
+        settings: that a run would have, with references to secrets.
+        file: that they come from; None where there is none.
+        environ: environment variables.
+    """
+    if file is not None:
+        yield settings_file(file)
+    yield from secrets(settings, environ)
+    yield from open_folders(settings, environ)
+
+
+def settings_file(file: Path) -> Finding:
+    """Whether a settings file that all users can read holds a password."""
+    from pi_detector.config.load import load_settings
+
+    held = held_secrets(load_settings(file, {}, []))
+    if held and readable_by_all(file):
+        return warn(
+            "settings file",
+            f"all users of this machine can read {file}, which holds {', '.join(held)}",
+            f"chmod o= {file}, or write ${{secret:NAME}} and keep the secret in a file of its own",
+        )
+    return ok("settings file", "holds no secret" if not held else "for its owner and group only")
+
+
+def held_secrets(settings: Settings) -> list[str]:
+    """Names of the settings that hold a secret themselves, rather than its name."""
+    from pi_detector.config.secrets import without_references
+    from pi_detector.config.settings import CONFIDENTIAL
+    from pi_detector.util.uri import holds_secret
+
+    found = [
+        f"{section}.{name}"
+        for section, name in sorted(CONFIDENTIAL - {("mqtt", "username")})
+        if without_references(getattr(getattr(settings, section), name))
+    ]
+    if holds_secret(without_references(settings.source.uri)):
+        found.append("source.uri")
+    return found
+
+
+def secrets(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether each ``${secret:NAME}`` that a run needs is there, and nobody else can read it."""
+    from pi_detector.config.secrets import references, secret_folders, with_secrets
+
+    for section in sorted(references(settings)):
+        what = f"secrets of {section}"
+        try:
+            with_secrets(settings, environ, section=section)
+        except NoPermissionError as error:  # the service is handed them
+            yield Finding(Level.WARN, what, str(error))
+        except PiDetectorError as error:
+            yield Finding(Level.FAIL, what, str(error))
+        else:
+            yield ok(what, "found")
+    for folder in secret_folders(environ):
+        if (shown := _open_file(folder)) is not None:
+            yield fail(
+                "secrets", f"all users of this machine can read {shown}", f"chmod -R go= {folder}"
+            )
+
+
+def open_folders(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether all users can read what was drawn, what waits for the broker, and recordings."""
+    from pi_detector.sinks.recordings.layout import recordings_folder
+    from pi_detector.sinks.registry import state_folder
+
+    folders = {state_folder("", environ), recordings_folder(settings.recording.path, environ)}
+    if settings.mqtt.queue:
+        folders.add(state_folder(settings.mqtt.queue, environ))
+    for folder in sorted(folders):
+        if (shown := _open_file(folder)) is not None:
+            yield warn(
+                "state", f"all users of this machine can read {shown}", f"chmod -R o= {folder}"
+            )
+
+
+def readable_by_all(path: Path) -> bool:
+    """Whether any user of this machine can read a file, by its mode and those of its folders."""
+    try:
+        resolved = path.resolve()
+        return bool(resolved.stat().st_mode & stat.S_IROTH) and all(
+            folder.stat().st_mode & stat.S_IXOTH for folder in resolved.parents
+        )
+    except OSError:
+        return False
+
+
+def _open_file(folder: Path) -> Path | None:
+    """A file in a folder that all users can read; None where there is none, or this user no way."""
+    try:
+        with os.scandir(folder) as entries:
+            files = [
+                Path(entry) for entry in itertools.islice(entries, _MOST_FILES) if entry.is_file()
+            ]
+    except OSError:
+        return None
+    return next(filter(readable_by_all, sorted(files)), None)
