@@ -277,9 +277,11 @@ def _selected(index: Index, args: argparse.Namespace) -> list[Row]:
 
 def _deletable(found: list[Row], *, named: bool) -> list[Row]:
     """Those that may be deleted; of those that were named, all must."""
+    from pi_detector.cli.events_text import printable
+
     spared = [row for row in found if row.keep or not row.entry.complete]
     if named and spared:
-        entry = spared[0].entry
+        named_id = printable(spared[0].entry.event.id)
         why = "is kept" if spared[0].keep else "still goes on"
-        raise RecordingInUseError(f"{entry.event.id}: {why}; add --force to delete it all the same")
+        raise RecordingInUseError(f"{named_id}: {why}; add --force to delete it all the same")
     return [row for row in found if row not in spared]

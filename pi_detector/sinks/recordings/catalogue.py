@@ -5,11 +5,11 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-from contextlib import suppress
 from pathlib import Path
 
 from pi_detector.errors import RecordingInUseError
 from pi_detector.sinks.files import prepare_folder, unwritable
+from pi_detector.sinks.recordings import confined
 from pi_detector.sinks.recordings.index import Index, IndexDamagedError, IndexFullError
 from pi_detector.sinks.recordings.layout import (
     INDEX_NAME,
@@ -24,6 +24,7 @@ from pi_detector.sinks.recordings.layout import (
 log = logging.getLogger(__name__)
 
 _LOCK_NAME = ".lock"
+_LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _DAMAGED_NAME = "index.damaged.sqlite"
 
 
@@ -60,10 +61,8 @@ class Catalogue:
 
     def add(self, entry: Entry, keep: bool | None = None) -> None:
         """Write the row of an event whose sidecar is in place. Raises SinkError."""
-        sizes = {}
-        for media in entry.files:
-            with suppress(FileNotFoundError):
-                sizes[media.path] = (self.root / media.path).stat().st_size
+        found = {media.path: confined.size_of(self.root, media.path) for media in entry.files}
+        sizes = {path: size for path, size in found.items() if size is not None}
         self.index.put(entry, sizes, keep)
 
     def delete(self, path: str) -> None:
@@ -103,25 +102,25 @@ def delete_event(root: Path, index: Index, path: str) -> None:
         paths += [f"{path}{KEEP}", f"{path}{SIDECAR}"]  # the sidecar last: it knows the others
     _unlink(root, paths)
     for folder in {parent(name) for name in paths}:
-        _remove_empty(root, folder)
+        confined.remove_empty(root, folder)
 
 
 def keep_event(root: Path, index: Index, path: str, keep: bool) -> None:
     """Protect an event from being deleted by itself, or no longer. Raises SinkError."""
-    marker = root / f"{path}{KEEP}"
+    marker = f"{path}{KEEP}"
     try:
         if keep:
-            marker.touch()
+            confined.touch(root, marker)
         else:
-            marker.unlink(missing_ok=True)
+            confined.unlink(root, marker)
     except OSError as error:
-        raise unwritable(marker.parent, error) from error
+        raise unwritable((root / marker).parent, error) from error
     index.keep(path, keep)
 
 
 def _locked(root: Path) -> int:
     try:
-        handle = os.open(root / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        handle = os.open(root / _LOCK_NAME, _LOCK_FLAGS, 0o640)
     except OSError as error:
         raise unwritable(root, error) from error
     try:
@@ -137,16 +136,6 @@ def _locked(root: Path) -> int:
 def _unlink(root: Path, paths: list[str]) -> None:
     try:
         for path in paths:
-            (root / path).unlink(missing_ok=True)
+            confined.unlink(root, path)
     except OSError as error:
         raise unwritable(root, error) from error
-
-
-def _remove_empty(root: Path, folder: str) -> None:
-    """Remove a day's folder and those above it where nothing is left in them."""
-    while folder != ".":
-        try:
-            (root / folder).rmdir()
-        except OSError:  # something is in it
-            return
-        folder = parent(folder)

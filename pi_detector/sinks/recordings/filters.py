@@ -42,7 +42,8 @@ def conditions(wanted: Filter) -> tuple[list[str], list[object]]:
         values += wanted.labels
     if wanted.zones:
         where.append(
-            f"EXISTS (SELECT 1 FROM json_each(zones) WHERE value IN ({_marks(wanted.zones)}))"
+            "CASE WHEN typeof(zones) = 'text' AND json_valid(zones) THEN EXISTS (SELECT 1 FROM"
+            f" json_each(zones) WHERE value IN ({_marks(wanted.zones)})) END"
         )
         values += wanted.zones
     if wanted.keys:

@@ -10,6 +10,7 @@ Source: https://www.sqlite.org/wal.html
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -22,41 +23,22 @@ import msgspec
 
 from pi_detector.errors import RecordingNotFoundError, SinkError
 from pi_detector.sinks.recordings.filters import Filter, conditions, milliseconds
-from pi_detector.sinks.recordings.layout import ENTRIES, INDEX_NAME, Entry, parent
+from pi_detector.sinks.recordings.layout import INDEX_NAME, Entry, parent, trusted_entry
+from pi_detector.sinks.recordings.schema import (
+    ENTRY,
+    SCHEMA,
+    SCHEMA_VERSION,
+    harden,
+    strange_row,
+    strange_schema,
+)
 
-SCHEMA_VERSION = 1
+log = logging.getLogger(__name__)
 
 _BUSY_TIMEOUT_S = 5.0
 _WAL_PAGES = 256  # of 4 KiB: SQLite's default of 1000 is much beside a small index
 # "No such table" is SQLITE_ERROR: another program's database.
 _DAMAGES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
-_SCHEMA = """
-CREATE TABLE events (
-    number INTEGER PRIMARY KEY,
-    path TEXT NOT NULL UNIQUE,
-    folder TEXT NOT NULL,
-    id TEXT NOT NULL,
-    label TEXT NOT NULL,
-    zones TEXT NOT NULL,
-    started_ms INTEGER NOT NULL,
-    ended_ms INTEGER NOT NULL,
-    aged_ms INTEGER NOT NULL,
-    synchronized INTEGER NOT NULL,
-    complete INTEGER NOT NULL,
-    keep INTEGER NOT NULL,
-    entry BLOB NOT NULL
-);
-CREATE INDEX events_by_id ON events (id);
-CREATE INDEX events_by_folder ON events (folder);
-CREATE INDEX events_by_start ON events (started_ms);
-CREATE INDEX events_by_label ON events (label, keep, number);
-CREATE INDEX events_undated ON events (number) WHERE synchronized = 0;
-CREATE TABLE files (path TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE event_files (
-    number INTEGER NOT NULL, path TEXT NOT NULL, PRIMARY KEY (number, path)
-) WITHOUT ROWID;
-CREATE INDEX event_files_by_path ON event_files (path);
-"""
 _BYTES_BESIDE = 4096  # a sidecar occupies a block
 
 
@@ -99,6 +81,8 @@ class Index:
 
     def __init__(self, root: Path, *, write: bool = False, create: bool = False) -> None:
         self.path = root / INDEX_NAME
+        if self.path.is_symlink():
+            raise SinkError(f"{self.path}: is a symbolic link; put the file itself in its place")
         if not create and not _exists(self.path):
             raise RecordingNotFoundError(
                 f"{root}: no recordings here; set recording.path, or name the folder with --folder"
@@ -137,11 +121,12 @@ class Index:
             raise
 
     def _open(self, write: bool, create: bool) -> None:
+        harden(self._database)
         version = self._one("PRAGMA user_version")
         if create and version == 0 and not self._one("SELECT count(*) FROM sqlite_master"):
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.executescript(
-                f"BEGIN; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
+                f"BEGIN; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
             )
         elif version != SCHEMA_VERSION:
             raise self._damaged(f"version {version}, not {SCHEMA_VERSION}")
@@ -150,6 +135,11 @@ class Index:
             self._database.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
         if create and (found := self._one("PRAGMA quick_check(1)")) != "ok":
             raise self._damaged(found)
+        strange = strange_schema(self._database)
+        if strange is None and create:
+            strange = strange_row(self._database)
+        if strange is not None:
+            raise self._damaged(strange)
 
     def close(self) -> None:
         """Close the database."""
@@ -279,21 +269,33 @@ class Index:
         )
 
     def select(self, wanted: Filter) -> Iterator[Row]:
-        """The events that a filter lets through, the latest start first."""
+        """The events that a filter lets through, the latest start first.
+
+        Rows that no sidecar would be trusted for are left out: the index may be anybody's.
+        """
         where, values = conditions(wanted)
         query = (
-            "SELECT entry, keep, (SELECT json_group_array(path) FROM event_files"
-            " WHERE event_files.number = events.number), (SELECT coalesce(sum(bytes), 0) FROM"
-            " event_files JOIN files USING (path) WHERE event_files.number = events.number)"
+            f"SELECT path, {ENTRY}, keep, (SELECT json_group_array(path) FROM event_files WHERE"
+            " event_files.number = events.number AND typeof(path) = 'text'), (SELECT total(CASE"
+            " WHEN typeof(bytes) = 'integer' THEN bytes END) FROM event_files JOIN files"
+            " USING (path) WHERE event_files.number = events.number)"
             f" FROM events WHERE {' AND '.join(where)} ORDER BY started_ms DESC, number DESC"
         )
         if wanted.limit is not None:
             query += f" LIMIT {int(wanted.limit)}"
-        for encoded, keep, paths, size in self.rows(query, values):
-            entry = ENTRIES.decode(encoded)
+        for path, encoded, keep, paths, size in self.rows(query, values):
+            entry = trusted_entry(encoded, path)
+            if entry is None:
+                log.warning("%s: a row that is not to be trusted is left out", self.path)
+                continue
             there = set(json.loads(paths))
             files = tuple(media for media in entry.files if media.path in there)
-            yield Row(msgspec.structs.replace(entry, files=files), bool(keep), size)
+            yield Row(msgspec.structs.replace(entry, files=files), bool(keep), int(size))
+
+    def labels(self) -> list[str]:
+        """The labels that occur, in order."""
+        query = "SELECT DISTINCT label FROM events WHERE typeof(label) = 'text' ORDER BY label"
+        return [label for (label,) in self.rows(query)]
 
     def rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """The rows of a query. Raises SinkError or IndexDamagedError."""

@@ -12,6 +12,7 @@ from pi_detector.config.outputs import RecordingSettings
 from pi_detector.core.clock import clock_synchronized, utc_now
 from pi_detector.errors import SinkError
 from pi_detector.sinks.files import unwritable
+from pi_detector.sinks.recordings import confined
 from pi_detector.sinks.recordings.catalogue import Catalogue
 from pi_detector.sinks.recordings.filters import milliseconds
 from pi_detector.sinks.recordings.layout import KEEP
@@ -105,7 +106,7 @@ class Retention:
 
     def _delete(self, path: str) -> bool:
         """Delete an event, unless somebody has protected it by hand."""
-        if (self._catalogue.root / f"{path}{KEEP}").exists():
+        if confined.is_file(self._catalogue.root, f"{path}{KEEP}"):
             self._catalogue.index.keep(path, True)
             return False
         self._catalogue.delete(path)
@@ -113,7 +114,7 @@ class Retention:
 
     def _labels(self) -> Iterator[tuple[str, float]]:
         """The labels that occur, and for how many days each is kept; 0 for ever."""
-        for (label,) in self._catalogue.index.rows("SELECT DISTINCT label FROM events"):
+        for label in self._catalogue.index.labels():
             yield label, self._days.get(label, self._default_days)
 
     def _next_to_go(self, now_ms: int) -> str | None:

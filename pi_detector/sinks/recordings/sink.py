@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from functools import partial
 from pathlib import Path
@@ -231,7 +232,7 @@ class RecordingSink:
             event.named += 1
             number = f".{event.named}" if event.named > 1 else ""
             path = f"{event.path}{number}{CLIP}"
-            if not (self._folder / path).exists():
+            if not os.path.lexists(self._folder / path):
                 return path
 
     def _free_path(self, record: EventRecord) -> str:
@@ -239,7 +240,7 @@ class RecordingSink:
         wanted = f"{day_folder(record.started)}/{safe_stem(record.id)}"
         path, number = wanted, 1
         while path in self._events or any(
-            (self._folder / f"{path}{end}").exists() for end in _SUFFIXES
+            os.path.lexists(self._folder / f"{path}{end}") for end in _SUFFIXES
         ):
             number += 1
             path = f"{wanted}-{number}"

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from pi_detector.config.outputs import RecordingSettings
 from pi_detector.sinks.files import unwritable, write_whole
+from pi_detector.sinks.recordings import confined
 from pi_detector.sinks.recordings.catalogue import Catalogue
-from pi_detector.sinks.recordings.layout import Entry, write_sidecar
+from pi_detector.sinks.recordings.layout import Entry, parent, write_sidecar
 from pi_detector.sinks.recordings.reconcile import reconcile
 from pi_detector.sinks.recordings.retention import Retention
 from pi_detector.sinks.recordings.views import Picture, drawn
@@ -56,11 +57,11 @@ class Storage:
     def note(self, entry: Entry) -> None:
         """Write an event's sidecar, before there is anything else of it. Raises SinkError."""
         self._retention.make_room()
-        folder = (self._root / entry.path).parent
+        folder = parent(entry.path)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            confined.make_folder(self._root, folder)
         except OSError as error:
-            raise unwritable(folder, error) from error
+            raise unwritable(self._root / folder, error) from error
         write_sidecar(self._root, entry)
 
     def store(self, entry: Entry, picture: Picture | None) -> None:

@@ -150,7 +150,7 @@ def recorded_page(root: Path, query: Query) -> Page:
     try:
         with closing(Index(root)) as index:
             rows = list(index.select(wanted))
-            labels = [row[0] for row in index.rows("SELECT DISTINCT label FROM events ORDER BY 1")]
+            labels = index.labels()
     except RecordingNotFoundError:
         return Page(recorded=True, events=[], labels=[])
     further = None
