@@ -8,6 +8,9 @@ import msgspec
 
 from pi_detector.config.section import Section
 
+_BYTES_OF_KILOBIT = 125
+_PICTURES_BYTES = 2_000_000  # of an event: its best view twice, and small
+
 
 class OutputSettings(Section, frozen=True):
     """Where results go.
@@ -142,6 +145,12 @@ class RecordingSettings(Section, frozen=True):
     keep_days: dict[str, Annotated[float, msgspec.Meta(gt=0, le=36500)]] = {}
     max_gb: Annotated[float, msgspec.Meta(ge=0, le=100000)] = 8.0
     min_free_mb: Annotated[int, msgspec.Meta(ge=0, le=10000000)] = 1000
+
+    @property
+    def largest_event_bytes(self) -> int:
+        """What an event takes at most: its clips at their longest and largest, and its pictures."""
+        filmed_s = self.pre_s + self.longest_event_s + self.post_s if self.clips else 0.0
+        return round(filmed_s * self.max_kbps * _BYTES_OF_KILOBIT) + _PICTURES_BYTES
 
 
 class WebSettings(Section, frozen=True):

@@ -160,14 +160,14 @@ class Index:
             kept = database.execute("SELECT keep FROM events WHERE number = ?", [number]).fetchone()
             if keep is None:
                 keep = bool(kept and kept[0])
+            aged_ms, synchronized = self._age(number, entry)
             if event.clock_synchronized:
-                # What was recorded before the clock was set is not older than that allows.
+                # What was recorded before the clock was set is at least as old as this.
                 database.execute(
                     "UPDATE events SET aged_ms = ?, synchronized = 1"
-                    " WHERE synchronized = 0 AND number < ? AND aged_ms < ?",
-                    [started_ms, number, started_ms],
+                    " WHERE synchronized = 0 AND number < ?",
+                    [aged_ms, number],
                 )
-            aged_ms, synchronized = self._age(number, started_ms, event.clock_synchronized)
             database.execute(
                 "INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
@@ -188,14 +188,21 @@ class Index:
             )
             self._link(number, sizes)
 
-    def _age(self, number: int, started_ms: int, synchronized: bool) -> tuple[int, bool]:
-        """What counts as the start of an event for its age; a later clock may have told it."""
+    def _age(self, number: int, entry: Entry) -> tuple[int, bool]:
+        """When an event began as far as its age is concerned, and whether that can be trusted.
+
+        A clock that was set while the event went on tells the end of it, not its beginning: that
+        is its duration earlier. An event that was told without such a clock is at least as old as
+        the next one that was told with one.
+        """
+        event = entry.event
+        if event.clock_synchronized:
+            return milliseconds(event.time) - round(event.duration_s * 1000), True
         row = self._database.execute(
-            "SELECT aged_ms, synchronized FROM events WHERE number = ?", [number]
+            "SELECT aged_ms FROM events WHERE number >= ? AND synchronized ORDER BY number LIMIT 1",
+            [number],
         ).fetchone()
-        if row is not None and row[1] and not synchronized:
-            return int(row[0]), True
-        return started_ms, synchronized
+        return (milliseconds(event.started), False) if row is None else (int(row[0]), True)
 
     def _number_of(self, entry: Entry) -> int:
         """The number of an event: the one that it has, else the one it wants where it is free."""
@@ -267,6 +274,18 @@ class Index:
         return int(self._one("SELECT coalesce(sum(bytes), 0) FROM files")) + _BYTES_BESIDE * int(
             self._one("SELECT count(*) FROM events")
         )
+
+    def held_bytes(self) -> int:
+        """What those occupy that are not to be deleted: events that are kept, or go on."""
+        held = "SELECT number FROM events WHERE keep OR NOT complete"
+        files = f"SELECT path FROM event_files WHERE number IN ({held})"
+        return int(
+            self._one(f"SELECT coalesce(sum(bytes), 0) FROM files WHERE path IN ({files})")
+        ) + _BYTES_BESIDE * int(self._one(f"SELECT count(*) FROM ({held})"))
+
+    def has(self, path: str) -> bool:
+        """Whether an event is in the index."""
+        return bool(self.rows("SELECT 1 FROM events WHERE path = ?", [path]))
 
     def select(self, wanted: Filter) -> Iterator[Row]:
         """The events that a filter lets through, the latest start first.

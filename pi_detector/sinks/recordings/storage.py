@@ -47,8 +47,9 @@ class Storage:
         return self._catalogue.index.next_number()
 
     def make_room(self) -> None:
-        """See that something can be written. Raises SinkError."""
+        """See that a clip can be written. Raises SinkError."""
         self._retention.make_room()
+        self._retention.check_size()
 
     def tidy(self) -> None:
         """Delete what the limits ask for. Raises SinkError."""
@@ -57,6 +58,9 @@ class Storage:
     def note(self, entry: Entry) -> None:
         """Write an event's sidecar, before there is anything else of it. Raises SinkError."""
         self._retention.make_room()
+        # The end of an event that is in the index is what may make room.
+        if self._retention.overfull and not self._catalogue.index.has(entry.path):
+            self._retention.check_size()
         folder = parent(entry.path)
         try:
             confined.make_folder(self._root, folder)
@@ -87,7 +91,7 @@ class Storage:
     def recover(self) -> None:
         """Go on after an error. Raises SinkError where that is still not possible."""
         self._catalogue.reopen()
-        self._retention.make_room()
+        self.make_room()
         self._reconcile()
 
     def close(self) -> None:
