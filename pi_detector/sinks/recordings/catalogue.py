@@ -7,7 +7,7 @@ import logging
 import os
 from pathlib import Path
 
-from pi_detector.errors import RecordingInUseError
+from pi_detector.errors import RecordingInUseError, SinkError
 from pi_detector.sinks.files import prepare_folder, unwritable
 from pi_detector.sinks.recordings import confined
 from pi_detector.sinks.recordings.index import Index, IndexDamagedError, IndexFullError
@@ -41,23 +41,54 @@ class Catalogue:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        prepare_folder(root)
-        self._lock = _locked(root)
+        self._lock: int | None = None
+        self._open()
+
+    def _open(self) -> None:
+        prepare_folder(self.root)
+        self._lock = _locked(self.root)
         try:
+            self._place = _place_of(self.root)
             self.index = self._opened()
         except BaseException:
-            os.close(self._lock)
+            self._unlock()
             raise
 
     def reopen(self) -> None:
-        """Open the index again; one that is damaged is set aside. Raises SinkError."""
-        self.index.close()
-        self.index = self._opened()
+        """Take the folder that is there now, and open its index; a damaged one is set aside.
+
+        Raises:
+            RecordingInUseError: another process records there.
+            SinkError: it cannot be written.
+        """
+        self.close()
+        self._open()
 
     def close(self) -> None:
         """Close the index, and let another process record."""
         self.index.close()
-        os.close(self._lock)
+        self._unlock()
+
+    def check_place(self) -> None:
+        """See that the folder is the one that was opened.
+
+        Raises:
+            SinkError: another has taken its place, or it is gone.
+        """
+        if _place_of(self.root) != self._place:
+            raise SinkError(
+                f"{self.root}: another folder has taken its place; what follows is recorded there, "
+                "with an index of its own: see that the right disk is mounted"
+            )
+
+    def check(self) -> None:
+        """See that folder and index are those that were opened, and undamaged.
+
+        Raises:
+            SinkError: they are not.
+        """
+        self.check_place()
+        self.index.check()
 
     def add(self, entry: Entry, keep: bool | None = None) -> None:
         """Write the row of an event whose sidecar is in place. Raises SinkError."""
@@ -68,6 +99,11 @@ class Catalogue:
     def delete(self, path: str) -> None:
         """Delete an event and its files. Raises SinkError."""
         delete_event(self.root, self.index, path)
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def _opened(self) -> Index:
         try:
@@ -116,6 +152,15 @@ def keep_event(root: Path, index: Index, path: str, keep: bool) -> None:
     except OSError as error:
         raise unwritable((root / marker).parent, error) from error
     index.keep(path, keep)
+
+
+def _place_of(root: Path) -> tuple[int, int]:
+    """Which folder a path leads to: its device and its number there. Raises SinkError."""
+    try:
+        found = root.stat()
+    except OSError as error:
+        raise unwritable(root, error) from error
+    return found.st_dev, found.st_ino
 
 
 def _locked(root: Path) -> int:

@@ -32,6 +32,7 @@ from pi_detector.sinks.recordings.schema import (
     strange_row,
     strange_schema,
 )
+from pi_detector.sinks.recordings.watched import WatchedFile
 
 log = logging.getLogger(__name__)
 
@@ -140,10 +141,26 @@ class Index:
             strange = strange_row(self._database)
         if strange is not None:
             raise self._damaged(strange)
+        self._file = WatchedFile(self.path)
 
     def close(self) -> None:
         """Close the database."""
         self._database.close()
+
+    def check(self) -> None:
+        """See that the file is still the database that was opened. Cheap while nothing changed.
+
+        SQLite would not notice: it has in memory what it read.
+
+        Raises:
+            IndexDamagedError: it was replaced, cut off or overwritten.
+        """
+        try:
+            fault = self._file.fault()
+        except sqlite3.Error as error:
+            raise self._told(error) from error
+        if fault is not None:
+            raise self._damaged(fault)
 
     def put(self, entry: Entry, sizes: dict[str, int], keep: bool | None = None) -> None:
         """Add an event, or change it.

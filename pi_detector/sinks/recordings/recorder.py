@@ -257,7 +257,8 @@ class Recorder:
             try:
                 self._make_room()
             except SinkError:
-                file.give_up()
+                with suppress(SinkError):  # the error that led here is the one to tell
+                    file.give_up()
                 raise
             file.write(data)
 

@@ -34,6 +34,7 @@ MOST_OPEN = 32
 """Events at a time; of more, the one that was silent for longest is taken to have ended."""
 CLOSE_S = 4.0
 RETRY_S = 2.0
+CHECK_S = 10.0
 TIDY_S = 3600.0
 
 _SUFFIXES = (SIDECAR, CLIP, SNAPSHOT, CLEAN, THUMBNAIL)
@@ -78,6 +79,7 @@ class RecordingSink:
         self._broken: str | None = None
         self._recovered = False
         self._retry_s = 0.0
+        self._check_s = time.monotonic() + CHECK_S
         self._tidy_s = time.monotonic() + TIDY_S
         self._started = True
 
@@ -93,9 +95,7 @@ class RecordingSink:
             self._hear(item)
         elif isinstance(item, StatusRecord):
             self._notice(item)
-        if time.monotonic() >= self._tidy_s:
-            self._tidy_s = time.monotonic() + TIDY_S
-            self._disk.submit(self._storage.tidy)
+        self._do_regularly(time.monotonic())
         self._check_disk()
 
     def close(self) -> None:
@@ -116,6 +116,14 @@ class RecordingSink:
         error = self._disk.take_error()
         if error is not None:
             raise _told(error) from error
+
+    def _do_regularly(self, now_s: float) -> None:
+        if now_s >= self._check_s:
+            self._check_s = now_s + CHECK_S
+            self._disk.submit(self._storage.check)
+        if now_s >= self._tidy_s:
+            self._tidy_s = now_s + TIDY_S
+            self._disk.submit(self._storage.tidy)
 
     def _make_recorder(self) -> Recorder:
         return Recorder(

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 from pi_detector.config.outputs import RecordingSettings
+from pi_detector.errors import SinkError
 from pi_detector.sinks.files import unwritable, write_whole
 from pi_detector.sinks.recordings import confined
 from pi_detector.sinks.recordings.catalogue import Catalogue
@@ -48,6 +49,7 @@ class Storage:
 
     def make_room(self) -> None:
         """See that a clip can be written. Raises SinkError."""
+        self._catalogue.check_place()
         self._retention.make_room()
         self._retention.check_size()
 
@@ -78,6 +80,7 @@ class Storage:
         Raises:
             SinkError: they cannot be written.
         """
+        trouble = self._put_right()
         self.note(entry)
         if picture is not None:
             annotated, thumbnail = drawn(picture, entry.event)
@@ -87,12 +90,36 @@ class Storage:
                     write_whole(self._root / media.path, data[media.kind], durable=True)
         self._catalogue.add(entry)
         self._retention.tidy()
+        if trouble is not None:
+            raise trouble
+
+    def check(self) -> None:
+        """See that folder and index are those that were opened, and whole.
+
+        Raises:
+            SinkError: they were not, or could not be opened again.
+        """
+        if (trouble := self._put_right()) is not None:
+            raise trouble
 
     def recover(self) -> None:
         """Go on after an error. Raises SinkError where that is still not possible."""
         self._catalogue.reopen()
         self.make_room()
         self._reconcile()
+
+    def _put_right(self) -> SinkError | None:
+        """Open folder and index again where they were replaced. Returns what was the matter.
+
+        The events that wait to be stored are not lost to the error, which is told all the same.
+        """
+        try:
+            self._catalogue.check()
+        except SinkError as trouble:
+            self._catalogue.reopen()
+            self._reconcile()
+            return trouble
+        return None
 
     def close(self) -> None:
         """Let another process record in the folder."""
