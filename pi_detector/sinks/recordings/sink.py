@@ -159,12 +159,13 @@ class RecordingSink:
             self._let_go(silent)
             self._end(silent, interrupted=True)
         path = self._free_path(record)
-        event = TrackedEvent(record, self._number, path, self._first_picture(record))
+        started_ns = record.monotonic_ns - round(record.duration_s * 1e9)
+        event = TrackedEvent(record, self._number, started_ns, path, self._first_picture(record))
         self._number += 1
         self._events[event.path] = self._open[record.id] = event
         if self._recorder is not None:
             settings = self._settings
-            begin_ns = record.monotonic_ns - round((record.duration_s + settings.pre_s) * 1e9)
+            begin_ns = started_ns - round(settings.pre_s * 1e9)
             until_ns = record.monotonic_ns + round(settings.longest_event_s * 1e9)
             self._recorder.hold(event.path, begin_ns, until_ns)
         return event

@@ -259,6 +259,7 @@ def _query(request: Request) -> Query:
             at, _, number = text.rpartition(",")
             before = (_moment(at), msgspec.convert(int(number), _Number))
         return Query(
+            id=given.get("id"),
             label=given.get("label"),
             zone=given.get("zone"),
             since=_moment(given["since"]) if "since" in given else None,
