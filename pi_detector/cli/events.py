@@ -226,10 +226,18 @@ def recordings_of(args: argparse.Namespace) -> Path:
     Raises:
         ConfigError: the settings are not valid.
     """
+    settings = settings_of(args)
+    return folder_of(args.folder or settings.recording.path)
+
+
+def folder_of(path: str) -> Path:
+    """The folder of the recordings that ``recording.path`` means to a command by hand.
+
+    Raises:
+        SinkError: it names a home folder that does not exist.
+    """
     from pi_detector.sinks.recordings.layout import recordings_folder
 
-    settings = settings_of(args)
-    path = args.folder or settings.recording.path
     if not path and not os.environ.get("STATE_DIRECTORY") and os.path.lexists(_SERVICE_FOLDER):
         return _SERVICE_FOLDER
     return recordings_folder(path, os.environ)

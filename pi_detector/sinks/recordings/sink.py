@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from pi_detector.config.outputs import RecordingSettings
-from pi_detector.core.records import EventRecord, Publication, Result, StatusRecord
+from pi_detector.core.records import EventRecord, Publication, Result, StatusRecord, status_record
 from pi_detector.errors import SinkError
 from pi_detector.sinks.recordings.disk import DiskThread
-from pi_detector.sinks.recordings.encoder import load_av
+from pi_detector.sinks.recordings.encoder import lacking
 from pi_detector.sinks.recordings.layout import (
     CLEAN,
     CLIP,
@@ -46,17 +47,26 @@ class RecordingSink:
     What waits for the disk is done in a thread of its own. While the disk is full or fails,
     nothing is recorded and ``handle`` raises; it looks every two seconds whether that is over.
 
+    Without PyAV events are recorded all the same, with pictures but without clips.
+
     Args:
         folder: of the recordings; made where it does not exist.
         settings: of the recordings.
+        report: takes a status record where clips cannot be recorded.
     """
 
     name = "recordings"
     lossless = False
 
-    def __init__(self, folder: Path, settings: RecordingSettings) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: RecordingSettings,
+        report: Callable[[StatusRecord], None] | None = None,
+    ) -> None:
         self._folder = folder
         self._settings = settings
+        self._report = report
         self._started = False
 
     def start(self) -> None:
@@ -65,14 +75,11 @@ class RecordingSink:
         Raises:
             SinkError: the folder cannot be written.
             RecordingInUseError: another process records there.
-            DependencyMissingError: clips are asked for, and PyAV is not installed.
         """
-        if self._settings.clips:
-            load_av()
         self._storage = Storage(self._folder, self._settings)
         self._number = self._storage.next_number()
         self._disk = DiskThread()
-        self._recorder = self._make_recorder() if self._settings.clips else None
+        self._recorder = self._make_recorder()
         self._events: dict[str, TrackedEvent] = {}  # by path, also those whose clip goes on
         self._open: dict[str, TrackedEvent] = {}  # by id
         self._last: Result | None = None
@@ -125,7 +132,15 @@ class RecordingSink:
             self._tidy_s = now_s + TIDY_S
             self._disk.submit(self._storage.tidy)
 
-    def _make_recorder(self) -> Recorder:
+    def _make_recorder(self) -> Recorder | None:
+        """What films; None where no clips are wanted, or there is nothing to make them with."""
+        if not self._settings.clips:
+            return None
+        if (reason := lacking(self._settings)) is not None:
+            log.error("recordings: %s", reason, extra={"DETECTOR_EVENT": "sink_limited"})
+            if self._report is not None:
+                self._report(status_record("sink", self.name, "limited", reason=reason))
+            return None
         return Recorder(
             self._settings,
             self._folder,
