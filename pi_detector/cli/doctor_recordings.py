@@ -80,7 +80,7 @@ def _disk(folder: Path, settings: RecordingSettings) -> Iterator[Finding]:
     if settings.max_gb and held > settings.max_gb * 1e9:
         yield fail(
             _WHAT,
-            f"events that are kept or still go on take {_gb(held)}, more than recording.max_gb = "
+            f"kept and ongoing events take {_gb(held)}, more than recording.max_gb = "
             f"{settings.max_gb:g}: nothing further is recorded",
             "raise it, or end the protection of some with 'pi-detector events keep --off'",
         )

@@ -154,7 +154,9 @@ def test_finished_events_are_not_deleted_for_what_cannot_be(tmp_path: Path) -> N
     for name in ("e0", "e1", "e2"):
         keep_event(tmp_path, catalogue.index, f"{DAY}/{name}", True)
     assert retention.tidy(START) == 0
-    with pytest.raises(SinkError, match=r"kept or still go on take .* GB, more than .*keep --off"):
+    with pytest.raises(
+        SinkError, match=r"kept and ongoing events take .* GB, more than .*keep --off"
+    ):
         retention.check_size()
     keep_event(tmp_path, catalogue.index, f"{DAY}/e2", False)
     retention.check_size()

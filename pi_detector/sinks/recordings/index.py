@@ -360,9 +360,7 @@ class Index:
             raise self._told(error) from error
 
     def _damaged(self, why: object) -> IndexDamagedError:
-        return IndexDamagedError(
-            f"{self.path}: damaged: {why}; it is made anew when 'pi-detector run' starts to record"
-        )
+        return IndexDamagedError(f"{self.path}: damaged: {why}; 'pi-detector run' makes it again")
 
     def _told(self, error: sqlite3.Error) -> SinkError:
         if getattr(error, "sqlite_errorcode", None) in _DAMAGES:

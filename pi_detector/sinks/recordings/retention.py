@@ -102,7 +102,7 @@ class Retention:
         self.tidy()
         if self.overfull:
             raise SinkError(
-                f"{self._catalogue.root}: the events that are kept or still go on take "
+                f"{self._catalogue.root}: kept and ongoing events take "
                 f"{self._held() / 1e9:.2f} GB, more than recording.max_gb = "
                 f"{self._most_bytes / 1e9:g}: nothing further is recorded; raise recording.max_gb, "
                 "or end the protection of some with 'pi-detector events keep --off'"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from functools import cache
 
 from pi_detector.sinks.recordings.layout import MOST_ENTRY_BYTES, is_media_path, trusted_entry
 
@@ -72,11 +73,15 @@ def strange_schema(database: sqlite3.Connection) -> str | None:
     A view in the place of a table, or a trigger, would make of a query what it wants. Raises
     sqlite3.Error.
     """
+    differing = sorted(_as_made() ^ set(database.execute(_OBJECTS)))
+    return None if not differing else f"{differing[0][0]} {differing[0][1]!r} is not as it was made"
+
+
+@cache
+def _as_made() -> frozenset[tuple[str, str, str]]:
     with closing(sqlite3.connect(":memory:")) as model:
         model.executescript(SCHEMA)
-        wanted = set(model.execute(_OBJECTS))
-    differing = sorted(wanted ^ set(database.execute(_OBJECTS)))
-    return None if not differing else f"{differing[0][0]} {differing[0][1]!r} is not as it was made"
+        return frozenset(model.execute(_OBJECTS))
 
 
 def strange_row(database: sqlite3.Connection) -> str | None:
