@@ -14,7 +14,8 @@ checkout=$(dirname "$here")
 . "$here/venv.sh"
 
 lib=/usr/local/lib
-settings=/etc/pi-detector/config.toml
+folder=/etc/pi-detector
+settings=$folder/config.toml
 command=/usr/local/bin/pi-detector
 # kill, of ExecReload, is in procps.
 packages=(python3-venv python3-systemd python3-numpy procps)
@@ -49,10 +50,29 @@ check_machine() {
 	fi
 }
 
+# Whether one of the settings files records clips, which PyAV writes: FFmpeg comes along with it, so
+# it is not installed where nobody needs it.
+wants_clips() {
+	/usr/bin/python3 - "$@" <<-'END'
+		import sys, tomllib
+		def records(path):
+		    try:
+		        with open(path, "rb") as file:
+		            recording = tomllib.load(file).get("recording", {})
+		        return recording.get("enabled", False) and recording.get("clips", True)
+		    except (OSError, ValueError, AttributeError):  # whoever reads it next says what is wrong
+		        return False
+		sys.exit(not any(map(records, sys.argv[1:])))
+	END
+}
+
 need_packages() {
 	local package missing=()
 	if grep -qs '^Raspberry Pi' /proc/device-tree/model; then
 		packages+=(python3-picamera2)
+	fi
+	if wants_clips "$folder"/*.toml; then
+		packages+=(python3-av)
 	fi
 	for package in "${packages[@]}"; do
 		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
@@ -143,3 +163,6 @@ put_in_place
 start
 venv_tidy
 say "done: systemctl status pi-detector; settings are in $settings"
+if [[ " ${packages[*]} " != *" python3-av "* ]] && ! /usr/bin/python3 -c 'import av' 2>/dev/null; then
+	say "to record clips of events: sudo apt install python3-av, and recording.enabled = true"
+fi

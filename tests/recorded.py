@@ -185,7 +185,7 @@ def record_many(
     folder: Path, labels: list[str], wall: datetime = START, prefix: str = "e", **changes: object
 ) -> None:
     """Events without clips, an hour apart."""
-    sink = started_sink(folder, clips=False, snapshots=False, **changes)
+    sink = started_sink(folder, **{"clips": False, "snapshots": False, **changes})
     camera = Camera(sink)
     for number, label in enumerate(labels):
         camera.wall = wall + timedelta(hours=number)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import grp
+import logging
 import os
 import stat
 from pathlib import Path
 
 from pi_detector.cli.common import PROGRAM, Subparsers, add_command, settings_of
 from pi_detector.errors import SinkError, UsageError
+
+log = logging.getLogger(__name__)
 
 _DEFAULT_PATH = "pi-detector.toml"
 _PRIVATE = 0o600
@@ -94,19 +97,22 @@ def _open_private(path: Path, *, replace: bool) -> int:
 
 
 def check_settings(args: argparse.Namespace) -> int:
-    """Load the settings and say that they are valid.
+    """Load the settings and say that they are valid, and what this machine lacks for them.
 
     Raises:
         ConfigError: they are not.
     """
     from pi_detector.config.drawn import drawn_in_force
     from pi_detector.config.load import find_config
+    from pi_detector.sinks.recordings.encoder import lacking
 
     args.config = args.path or args.config or find_config(os.environ)
-    settings_of(args)
+    settings = settings_of(args)
     print(f"{args.config}: valid" if args.config else "no settings file: defaults are in force")
     if drawn := drawn_in_force(os.environ):
         print(drawn)
+    if lack := lacking(settings.recording):
+        log.warning("recording.clips: %s", lack)
     return os.EX_OK
 
 

@@ -25,6 +25,7 @@ from pi_detector.errors import (
     RecordingNotFoundError,
     UsageError,
 )
+from pi_detector.util.text import one_line
 
 if TYPE_CHECKING:
     from pi_detector.sinks.recordings.filters import Filter
@@ -238,10 +239,18 @@ def recordings_of(args: argparse.Namespace) -> Path:
     Raises:
         ConfigError: the settings are not valid.
     """
+    settings = settings_of(args)
+    return folder_of(args.folder or settings.recording.path)
+
+
+def folder_of(path: str) -> Path:
+    """The folder of the recordings that ``recording.path`` means to a command by hand.
+
+    Raises:
+        SinkError: it names a home folder that does not exist.
+    """
     from pi_detector.sinks.recordings.layout import recordings_folder
 
-    settings = settings_of(args)
-    path = args.folder or settings.recording.path
     folder = recordings_folder(path, os.environ)
     if path or os.environ.get("STATE_DIRECTORY"):
         return folder
@@ -315,7 +324,7 @@ def _deletable(found: list[Row], *, named: bool) -> list[Row]:
     """Those that may be deleted; of those that were named, all must."""
     spared = [row for row in found if row.keep or not row.entry.complete]
     if named and spared:
-        entry = spared[0].entry
+        named_id = one_line(spared[0].entry.event.id)
         why = "is kept" if spared[0].keep else "still goes on"
-        raise RecordingInUseError(f"{entry.event.id}: {why}; add --force to delete it all the same")
+        raise RecordingInUseError(f"{named_id}: {why}; add --force to delete it all the same")
     return [row for row in found if row not in spared]

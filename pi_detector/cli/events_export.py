@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
+import logging
+import os
 import shutil
 import tarfile
 import time
@@ -11,22 +14,27 @@ import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
 from pi_detector.cli.events_text import plain, state
 from pi_detector.errors import SinkError, UsageError
 from pi_detector.sinks.files import unfinished_path
+from pi_detector.sinks.recordings import confined
 from pi_detector.sinks.recordings.index import Row
+
+log = logging.getLogger(__name__)
 
 _COLUMNS = (
     "id", "label", "started", "duration_s", "score", "best_score", "source", "zones", "state",
     "files",
 )  # fmt: skip
+_ZIP_FIRST, _ZIP_LAST = (1980, 1, 1, 0, 0, 0), (2107, 12, 31, 23, 59, 58)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
-_Add = Callable[[str, Path | bytes], None]
-"""Adds a file of this name: a copy of a file, or these bytes."""
+_Add = Callable[[str, BinaryIO], None]
+"""Adds a file of this name, with what the other one holds."""
 
 
 def export(folder: Path, rows: Sequence[Row], target: Path) -> int:
@@ -48,7 +56,7 @@ def export(folder: Path, rows: Sequence[Row], target: Path) -> int:
         UsageError: ``target`` exists.
         SinkError: it cannot be written.
     """
-    if target.exists():
+    if os.path.lexists(target):
         raise UsageError(f"{target}: exists; name a file or folder that does not")
     writers = {".zip": _to_zip, ".tar": _to_tar}
     try:
@@ -60,26 +68,29 @@ def export(folder: Path, rows: Sequence[Row], target: Path) -> int:
 
 
 def _to_folder(folder: Path, rows: Sequence[Row], target: Path) -> int:
-    def add(name: str, content: Path | bytes) -> None:
+    target.mkdir(parents=True)
+
+    def add(name: str, content: BinaryIO) -> None:
         path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(content, bytes):
-            path.write_bytes(content)
-        else:
-            shutil.copyfile(content, path)
+        with path.open("xb") as file:
+            shutil.copyfileobj(content, file)
 
     return _add_all(folder, rows, add)
 
 
 def _to_zip(folder: Path, rows: Sequence[Row], target: Path) -> int:
-    def fill(path: Path) -> int:
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:  # video does not shrink
+    def fill(file: BinaryIO) -> int:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:  # video does not shrink
 
-            def add(name: str, content: Path | bytes) -> None:
-                if isinstance(content, bytes):
-                    archive.writestr(name, content)
-                else:
-                    archive.write(content, name)
+            def add(name: str, content: BinaryIO) -> None:
+                written = time.localtime(_modified_s(content))[:6]
+                # A camera without a clock may date a file as ZIP cannot.
+                info = zipfile.ZipInfo(name, min(max(written, _ZIP_FIRST), _ZIP_LAST))
+                info.external_attr = 0o644 << 16
+                info.file_size = _length(content)
+                with archive.open(info, "w") as entry:
+                    shutil.copyfileobj(content, entry)
 
             return _add_all(folder, rows, add)
 
@@ -87,26 +98,42 @@ def _to_zip(folder: Path, rows: Sequence[Row], target: Path) -> int:
 
 
 def _to_tar(folder: Path, rows: Sequence[Row], target: Path) -> int:
-    def fill(path: Path) -> int:
-        with tarfile.open(path, "w") as archive:
+    def fill(file: BinaryIO) -> int:
+        with tarfile.open(fileobj=file, mode="w") as archive:
 
-            def add(name: str, content: Path | bytes) -> None:
-                if isinstance(content, bytes):
-                    info = tarfile.TarInfo(name)
-                    info.size, info.mtime = len(content), round(time.time())
-                    archive.addfile(info, io.BytesIO(content))
-                else:
-                    archive.add(content, name)
+            def add(name: str, content: BinaryIO) -> None:
+                info = tarfile.TarInfo(name)
+                info.mtime = round(_modified_s(content))
+                info.size = _length(content)
+                archive.addfile(info, content)
 
             return _add_all(folder, rows, add)
 
     return _whole(target, fill)
 
 
-def _whole(target: Path, fill: Callable[[Path], int]) -> int:
+def _length(content: BinaryIO) -> int:
+    length = content.seek(0, os.SEEK_END)
+    content.seek(0)
+    return length
+
+
+def _modified_s(content: BinaryIO) -> float:
+    """When a file was written, in seconds since the epoch; now, for what is in memory."""
+    if isinstance(content, io.BytesIO):
+        return time.time()
+    return os.fstat(content.fileno()).st_mtime
+
+
+def _whole(target: Path, fill: Callable[[BinaryIO], int]) -> int:
+    """Make an archive that appears when it is whole, in the place of nothing."""
     aside = unfinished_path(target)
+    aside.unlink(missing_ok=True)  # of an export that was killed
     try:
-        copied = fill(aside)
+        with aside.open("xb") as file:
+            copied = fill(file)
+        if os.path.lexists(target):
+            raise UsageError(f"{target}: was made meanwhile, and is not overwritten")
         aside.rename(target)
     except BaseException:
         with suppress(OSError):  # the error that led here is the one to tell
@@ -118,11 +145,21 @@ def _whole(target: Path, fill: Callable[[Path], int]) -> int:
 def _add_all(folder: Path, rows: Sequence[Row], add: _Add) -> int:
     copied = 0
     for path in sorted({media.path for row in rows for media in row.entry.files}):
-        with suppress(FileNotFoundError):  # deleted since it was listed
-            add(path, folder / path)
-            copied += 1
-    add("events.json", msgspec.json.format(msgspec.json.encode(_listed(rows))) + b"\n")
-    add("events.csv", _csv(rows).encode())
+        try:
+            content = confined.open_file(folder, path)
+        except FileNotFoundError:  # deleted since it was listed
+            continue
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            log.warning("%s: left out: it is no regular file, or a link leads to it", folder / path)
+            continue
+        with content:
+            add(path, content)
+        copied += 1
+    listed = msgspec.json.format(msgspec.json.encode(_listed(rows))) + b"\n"
+    add("events.json", io.BytesIO(listed))
+    add("events.csv", io.BytesIO(_csv(rows).encode()))
     return copied
 
 

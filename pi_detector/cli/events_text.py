@@ -47,6 +47,8 @@ def facts(folder: Path, row: Row) -> Iterator[str]:
         yield f"{name:<9}  {one_line(value)}".rstrip()
     for media in row.entry.files:
         seconds = "" if media.duration_s is None else f"  {media.duration_s:.1f} s"
+        if media.offset_s:
+            seconds += f", the event begins at {media.offset_s:.1f} s"
         yield one_line(f"{media.kind:<9}  {folder / media.path}{seconds}")
 
 

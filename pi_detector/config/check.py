@@ -6,6 +6,7 @@ import difflib
 import functools
 import ipaddress
 import json
+import math
 import re
 from collections.abc import Iterator
 from datetime import date, time
@@ -14,7 +15,7 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 from msgspec import inspect
 
-from pi_detector.config.outputs import MqttSettings, WebSettings
+from pi_detector.config.outputs import MqttSettings, RecordingSettings, WebSettings
 from pi_detector.config.settings import CONFIDENTIAL, Point, Settings
 from pi_detector.util.text import has_controls, one_line
 from pi_detector.util.uri import network_uri_problem, redact
@@ -77,8 +78,34 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
             "governor.enabled: there is no target to hold; set governor.temperature_celsius or "
             "governor.latency_ms",
         )
+    yield from _recording_conflicts(settings.recording)
     yield from _mqtt_conflicts(settings.mqtt)
     yield from _web_conflicts(settings.web)
+
+
+def _recording_conflicts(recording: RecordingSettings) -> Iterator[Problem]:
+    if not (recording.enabled and recording.max_gb):
+        return
+    largest = recording.largest_event_bytes
+    if recording.max_gb * 1e9 >= largest:
+        return
+    needed = f"cannot hold one event, which takes up to {_gb_up(largest)} GB"
+    fix = f"set it to {_gb_up(largest)} or more"
+    if recording.clips:
+        needed += (
+            f" with longest_event_s = {recording.longest_event_s:g} and "
+            f"max_kbps = {recording.max_kbps}"
+        )
+        fix += ", or lower one of those"
+    yield (
+        ("recording", "max_gb"),
+        f"recording.max_gb: {recording.max_gb:g} GB {needed}; {fix}",
+    )
+
+
+def _gb_up(size: int) -> str:
+    """Bytes in GB, rounded up, so that as much is enough."""
+    return f"{math.ceil(size / 1e6) / 1e3:g}"
 
 
 def _mqtt_conflicts(mqtt: MqttSettings) -> Iterator[Problem]:

@@ -8,6 +8,9 @@ import msgspec
 
 from pi_detector.config.section import Section
 
+_BYTES_OF_KILOBIT = 125
+_PICTURES_BYTES = 2_000_000  # of an event: its best view twice, and small
+
 
 class OutputSettings(Section, frozen=True):
     """Where results go.
@@ -119,7 +122,8 @@ class RecordingSettings(Section, frozen=True):
         max_kbps: at most this many kilobits a second in a clip.
         width: clips are scaled down to this width in pixels; 0 keeps the frame's size.
         encoder: `auto` takes the hardware's (`h264_v4l2m2m`) where it works, else `libx264`.
-        longest_clip_s: a clip that gets longer goes on in a further file, without a gap.
+        longest_clip_s: a longer clip continues in a further file, without a gap. One that several
+            events share is cut earlier, some 20 s after one of them is over.
         longest_event_s: an event that lasts longer is no longer filmed.
         max_age_days: events older than this are deleted; 0 for never.
         keep_days: by label, overrides `max_age_days`.
@@ -137,12 +141,18 @@ class RecordingSettings(Section, frozen=True):
     max_kbps: Annotated[int, msgspec.Meta(ge=100, le=50000)] = 2000
     width: Annotated[int, msgspec.Meta(ge=0, le=8192)] = 0
     encoder: Literal["auto", "libx264", "h264_v4l2m2m"] = "auto"
-    longest_clip_s: Annotated[float, msgspec.Meta(ge=10, le=3600)] = 300.0
+    longest_clip_s: Annotated[float, msgspec.Meta(ge=10, le=3600)] = 120.0
     longest_event_s: Annotated[float, msgspec.Meta(ge=10, le=86400)] = 900.0
     max_age_days: Annotated[float, msgspec.Meta(ge=0, le=36500)] = 30.0
     keep_days: dict[str, Annotated[float, msgspec.Meta(gt=0, le=36500)]] = {}
     max_gb: Annotated[float, msgspec.Meta(ge=0, le=100000)] = 8.0
     min_free_mb: Annotated[int, msgspec.Meta(ge=0, le=10000000)] = 1000
+
+    @property
+    def largest_event_bytes(self) -> int:
+        """What an event takes at most: its clips at their longest and largest, and its pictures."""
+        filmed_s = self.pre_s + self.longest_event_s + self.post_s if self.clips else 0.0
+        return round(filmed_s * self.max_kbps * _BYTES_OF_KILOBIT) + _PICTURES_BYTES
 
 
 class WebSettings(Section, frozen=True):

@@ -23,6 +23,7 @@ from pi_detector.governor.control import ControlLoop, check_smaller_model, model
 from pi_detector.pipeline.build import make_detector, make_gate, make_stage
 from pi_detector.pipeline.pipeline import Counters, Pipeline, Supervision
 from pi_detector.pipeline.sink_set import Machine, SinkSet
+from pi_detector.sinks.recordings.encoder import lacking
 from pi_detector.sources.registry import make_source
 from pi_detector.telemetry.monitor import FlowTotals, PerformanceMonitor, RunState
 from pi_detector.telemetry.sensors import ROOT
@@ -270,6 +271,8 @@ class Service:
         self._tell_reloaded(differences(old, new, _AT_START_ONLY))
         if drawn := drawn_in_force(self._environ):
             log.info("%s", drawn)
+        if lack := lacking(new.recording):
+            log.warning("recordings: %s", lack)
 
     def _tell_reloaded(self, waiting: list[str]) -> None:
         words = f"at the next restart: {', '.join(waiting)}" if waiting else ""

@@ -94,7 +94,7 @@ def write_whole(path: Path, data: bytes, *, durable: bool = False, mode: int | N
     """
     aside = unfinished_path(path)
     try:
-        with aside.open("wb") as file:
+        with os.fdopen(_opened(aside), "wb") as file:
             file.write(data)
             if mode is not None:
                 os.fchmod(file.fileno(), mode)
@@ -106,6 +106,13 @@ def write_whole(path: Path, data: bytes, *, durable: bool = False, mode: int | N
         with suppress(OSError):  # the error above is the one to tell
             aside.unlink(missing_ok=True)
         raise unwritable(path.parent, error) from error
+
+
+def _opened(aside: Path) -> int:
+    """A file to write, in place of a link of that name: the folder may be somebody else's."""
+    aside.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(aside, flags, 0o666)
 
 
 def sync_folder(folder: Path) -> None:

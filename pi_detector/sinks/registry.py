@@ -105,19 +105,24 @@ def make_socket_sink(settings: OutputSettings) -> SocketSink | None:
     )
 
 
-def make_recording_sinks(settings: RecordingSettings, environ: Mapping[str, str]) -> list[Sink]:
+def make_recording_sinks(
+    settings: RecordingSettings,
+    environ: Mapping[str, str],
+    report: Callable[[StatusRecord], None],
+) -> list[Sink]:
     """The sink that records events, not started; none where the settings ask for none.
 
     Args:
         settings: of the recordings.
         environ: environment variables, which name the folder where the settings don't.
+        report: takes status records about what cannot be recorded.
 
     Raises:
         SinkError: a path that makes no sense.
     """
     if not settings.enabled:
         return []
-    return [RecordingSink(recordings_folder(settings.path, environ), settings)]
+    return [RecordingSink(recordings_folder(settings.path, environ), settings, report)]
 
 
 def make_textfile_sinks(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,13 +10,20 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from recorded import Camera, drawn, play, settings, short_event
+from recorded import Camera, drawn, play, rows, settings, short_event
 
 from pi_detector.core.frame import Frame
-from pi_detector.errors import DependencyMissingError, SinkError
+from pi_detector.core.records import StatusRecord
+from pi_detector.errors import SinkError
 from pi_detector.sinks.recordings import encoder as encoder_module
-from pi_detector.sinks.recordings.encoder import Encoder, has_hardware_encoder, make_encoder
+from pi_detector.sinks.recordings.encoder import (
+    Encoder,
+    has_hardware_encoder,
+    lacking,
+    make_encoder,
+)
 from pi_detector.sinks.recordings.sink import RecordingSink
+from pi_detector.sinks.registry import make_recording_sinks
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -75,17 +83,30 @@ def test_the_hardware_is_found_by_its_name(tmp_path: Path) -> None:
     assert has_hardware_encoder(tmp_path)
 
 
-def test_clips_without_pyav_are_an_error_that_names_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_without_pyav_events_are_recorded_without_clips_and_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    sink = RecordingSink(tmp_path, settings())
-    with pytest.raises(DependencyMissingError, match=r"PyAV.*python3-av.*recording\.clips"):
-        sink.start()
-    pictures = RecordingSink(tmp_path, settings(clips=False))
-    pictures.start()
-    short_event(Camera(pictures), "a")
-    pictures.close()
+    reports: list[StatusRecord] = []
+    (sink,) = make_recording_sinks(settings(path=str(tmp_path)), {}, reports.append)
+    sink.start()
+    short_event(Camera(sink), "a")  # type: ignore[arg-type]
+    sink.close()
+    (report,) = reports
+    assert (report.part, report.name, report.state) == ("sink", "recordings", "limited")
+    fixes = r"PyAV.*apt install python3-av.*recording\.clips to false.*without clips"
+    assert re.search(fixes, report.reason or "")
+    assert re.search(fixes, caplog.text)
+    (row,) = rows(tmp_path)
+    assert [media.kind for media in row.entry.files] == ["thumbnail", "snapshot", "clean"]
+
+
+def test_only_clips_that_are_wanted_are_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lacking(settings()) is None
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert lacking(settings())
+    assert lacking(settings(clips=False)) is None
+    assert lacking(settings(enabled=False)) is None
 
 
 def test_an_encoder_that_fails_is_told_and_replaced(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-from contextlib import suppress
 from pathlib import Path
 
-from pi_detector.errors import RecordingInUseError
+from pi_detector.errors import RecordingInUseError, SinkError
 from pi_detector.sinks.files import prepare_folder, unwritable
+from pi_detector.sinks.recordings import confined
 from pi_detector.sinks.recordings.index import Index, IndexDamagedError, IndexFullError
 from pi_detector.sinks.recordings.layout import (
     INDEX_NAME,
@@ -24,6 +24,7 @@ from pi_detector.sinks.recordings.layout import (
 log = logging.getLogger(__name__)
 
 _LOCK_NAME = ".lock"
+_LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _DAMAGED_NAME = "index.damaged.sqlite"
 
 
@@ -40,35 +41,69 @@ class Catalogue:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        prepare_folder(root)
-        self._lock = _locked(root)
+        self._lock: int | None = None
+        self._open()
+
+    def _open(self) -> None:
+        prepare_folder(self.root)
+        self._lock = _locked(self.root)
         try:
+            self._place = _place_of(self.root)
             self.index = self._opened()
         except BaseException:
-            os.close(self._lock)
+            self._unlock()
             raise
 
     def reopen(self) -> None:
-        """Open the index again; one that is damaged is set aside. Raises SinkError."""
-        self.index.close()
-        self.index = self._opened()
+        """Take the folder that is there now, and open its index; a damaged one is set aside.
+
+        Raises:
+            RecordingInUseError: another process records there.
+            SinkError: it cannot be written.
+        """
+        self.close()
+        self._open()
 
     def close(self) -> None:
         """Close the index, and let another process record."""
         self.index.close()
-        os.close(self._lock)
+        self._unlock()
+
+    def check_place(self) -> None:
+        """See that the folder is the one that was opened.
+
+        Raises:
+            SinkError: another has taken its place, or it is gone.
+        """
+        if _place_of(self.root) != self._place:
+            raise SinkError(
+                f"{self.root}: another folder has taken its place; what follows is recorded there, "
+                "with an index of its own: see that the right disk is mounted"
+            )
+
+    def check(self) -> None:
+        """See that folder and index are those that were opened, and undamaged.
+
+        Raises:
+            SinkError: they are not.
+        """
+        self.check_place()
+        self.index.check()
 
     def add(self, entry: Entry, keep: bool | None = None) -> None:
         """Write the row of an event whose sidecar is in place. Raises SinkError."""
-        sizes = {}
-        for media in entry.files:
-            with suppress(FileNotFoundError):
-                sizes[media.path] = (self.root / media.path).stat().st_size
+        found = {media.path: confined.size_of(self.root, media.path) for media in entry.files}
+        sizes = {path: size for path, size in found.items() if size is not None}
         self.index.put(entry, sizes, keep)
 
     def delete(self, path: str) -> None:
         """Delete an event and its files. Raises SinkError."""
         delete_event(self.root, self.index, path)
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def _opened(self) -> Index:
         try:
@@ -103,25 +138,34 @@ def delete_event(root: Path, index: Index, path: str) -> None:
         paths += [f"{path}{KEEP}", f"{path}{SIDECAR}"]  # the sidecar last: it knows the others
     _unlink(root, paths)
     for folder in {parent(name) for name in paths}:
-        _remove_empty(root, folder)
+        confined.remove_empty(root, folder)
 
 
 def keep_event(root: Path, index: Index, path: str, keep: bool) -> None:
     """Protect an event from being deleted by itself, or no longer. Raises SinkError."""
-    marker = root / f"{path}{KEEP}"
+    marker = f"{path}{KEEP}"
     try:
         if keep:
-            marker.touch()
+            confined.touch(root, marker)
         else:
-            marker.unlink(missing_ok=True)
+            confined.unlink(root, marker)
     except OSError as error:
-        raise unwritable(marker.parent, error) from error
+        raise unwritable((root / marker).parent, error) from error
     index.keep(path, keep)
+
+
+def _place_of(root: Path) -> tuple[int, int]:
+    """Which folder a path leads to: its device and its number there. Raises SinkError."""
+    try:
+        found = root.stat()
+    except OSError as error:
+        raise unwritable(root, error) from error
+    return found.st_dev, found.st_ino
 
 
 def _locked(root: Path) -> int:
     try:
-        handle = os.open(root / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        handle = os.open(root / _LOCK_NAME, _LOCK_FLAGS, 0o640)
     except OSError as error:
         raise unwritable(root, error) from error
     try:
@@ -137,16 +181,6 @@ def _locked(root: Path) -> int:
 def _unlink(root: Path, paths: list[str]) -> None:
     try:
         for path in paths:
-            (root / path).unlink(missing_ok=True)
+            confined.unlink(root, path)
     except OSError as error:
         raise unwritable(root, error) from error
-
-
-def _remove_empty(root: Path, folder: str) -> None:
-    """Remove a day's folder and those above it where nothing is left in them."""
-    while folder != ".":
-        try:
-            (root / folder).rmdir()
-        except OSError:  # something is in it
-            return
-        folder = parent(folder)

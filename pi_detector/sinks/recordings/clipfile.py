@@ -94,7 +94,7 @@ class ClipFile:
         try:
             os.close(self._handle)
             self._handle = -1
-            if self.path.exists():
+            if os.path.lexists(self.path):
                 raise SinkError(f"{self.path}: exists already, and is not overwritten")
             self._aside.rename(self.path)
             sync_folder(self.path.parent)

@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from pi_detector.config.outputs import RecordingSettings
 from pi_detector.core.frame import Frame, ImageArray
 from pi_detector.errors import DependencyMissingError, SinkError
 
@@ -27,6 +28,17 @@ _MOST_PENDING = 256
 _SOFTWARE, _HARDWARE = "libx264", "h264_v4l2m2m"
 _HARDWARE_DEVICE = "bcm2835-codec-encode"
 _VIDEO_DEVICES = Path("/sys/class/video4linux")
+
+
+def lacking(settings: RecordingSettings) -> str | None:
+    """What this machine lacks for the recordings that are asked for, and the fix; else None."""
+    if not (settings.enabled and settings.clips):
+        return None
+    try:
+        load_av()
+    except DependencyMissingError as error:
+        return f"{error}; until then events are recorded without clips"
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +68,8 @@ def load_av() -> Any:
         import av.video.frame
     except ImportError as error:
         raise DependencyMissingError(
-            f"clips need PyAV, which is not usable here: {error}; sudo apt install python3-av, or "
-            "pip install 'pi-detector[clips]', or set recording.clips to false"
+            f"clips need PyAV, which is not usable here: {error}; sudo apt install python3-av (in "
+            "an environment of its own: pip install av), or set recording.clips to false"
         ) from error
     # FFmpeg's messages are no news to anyone; and handing them to Python takes the GIL.
     av.logging.set_level(av.logging.PANIC)

@@ -8,7 +8,9 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which events. Each that is set must hold; ``keys`` are ids, or the starts of ids or paths.
+    """Which events. Each that is set must hold.
+
+    ``ids`` are whole; ``keys`` are ids, the starts of ids, or paths.
 
     ``before`` is the start and the number of an event: those that follow it in a list.
     """
@@ -17,6 +19,7 @@ class Filter:
     until: datetime | None = None
     labels: tuple[str, ...] = ()
     zones: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     kept: bool = False
     before: tuple[datetime, int] | None = None
@@ -42,9 +45,13 @@ def conditions(wanted: Filter) -> tuple[list[str], list[object]]:
         values += wanted.labels
     if wanted.zones:
         where.append(
-            f"EXISTS (SELECT 1 FROM json_each(zones) WHERE value IN ({_marks(wanted.zones)}))"
+            "CASE WHEN typeof(zones) = 'text' AND json_valid(zones) THEN EXISTS (SELECT 1 FROM"
+            f" json_each(zones) WHERE value IN ({_marks(wanted.zones)})) END"
         )
         values += wanted.zones
+    if wanted.ids:
+        where.append(f"id IN ({_marks(wanted.ids)})")
+        values += wanted.ids
     if wanted.keys:
         same = "id = ? OR path = ? OR substr(id, 1, length(?)) = ?"
         where.append("(" + " OR ".join([same] * len(wanted.keys)) + ")")

@@ -10,6 +10,7 @@ Source: https://www.sqlite.org/wal.html
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -22,41 +23,23 @@ import msgspec
 
 from pi_detector.errors import RecordingNotFoundError, SinkError
 from pi_detector.sinks.recordings.filters import Filter, conditions, milliseconds
-from pi_detector.sinks.recordings.layout import ENTRIES, INDEX_NAME, Entry, parent
+from pi_detector.sinks.recordings.layout import INDEX_NAME, Entry, parent, trusted_entry
+from pi_detector.sinks.recordings.schema import (
+    ENTRY,
+    SCHEMA,
+    SCHEMA_VERSION,
+    harden,
+    strange_row,
+    strange_schema,
+)
+from pi_detector.sinks.recordings.watched import WatchedFile
 
-SCHEMA_VERSION = 1
+log = logging.getLogger(__name__)
 
 _BUSY_TIMEOUT_S = 5.0
 _WAL_PAGES = 256  # of 4 KiB: SQLite's default of 1000 is much beside a small index
 # "No such table" is SQLITE_ERROR: another program's database.
 _DAMAGES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
-_SCHEMA = """
-CREATE TABLE events (
-    number INTEGER PRIMARY KEY,
-    path TEXT NOT NULL UNIQUE,
-    folder TEXT NOT NULL,
-    id TEXT NOT NULL,
-    label TEXT NOT NULL,
-    zones TEXT NOT NULL,
-    started_ms INTEGER NOT NULL,
-    ended_ms INTEGER NOT NULL,
-    aged_ms INTEGER NOT NULL,
-    synchronized INTEGER NOT NULL,
-    complete INTEGER NOT NULL,
-    keep INTEGER NOT NULL,
-    entry BLOB NOT NULL
-);
-CREATE INDEX events_by_id ON events (id);
-CREATE INDEX events_by_folder ON events (folder);
-CREATE INDEX events_by_start ON events (started_ms);
-CREATE INDEX events_by_label ON events (label, keep, number);
-CREATE INDEX events_undated ON events (number) WHERE synchronized = 0;
-CREATE TABLE files (path TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE event_files (
-    number INTEGER NOT NULL, path TEXT NOT NULL, PRIMARY KEY (number, path)
-) WITHOUT ROWID;
-CREATE INDEX event_files_by_path ON event_files (path);
-"""
 _BYTES_BESIDE = 4096  # a sidecar occupies a block
 
 
@@ -99,6 +82,8 @@ class Index:
 
     def __init__(self, root: Path, *, write: bool = False, create: bool = False) -> None:
         self.path = root / INDEX_NAME
+        if self.path.is_symlink():
+            raise SinkError(f"{self.path}: is a symbolic link; put the file itself in its place")
         if not create and not _exists(self.path):
             raise RecordingNotFoundError(
                 f"{root}: no recordings here; set recording.path, or name the folder with --folder"
@@ -137,11 +122,12 @@ class Index:
             raise
 
     def _open(self, write: bool, create: bool) -> None:
+        harden(self._database)
         version = self._one("PRAGMA user_version")
         if create and version == 0 and not self._one("SELECT count(*) FROM sqlite_master"):
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.executescript(
-                f"BEGIN; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
+                f"BEGIN; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
             )
         elif version != SCHEMA_VERSION:
             raise self._damaged(f"version {version}, not {SCHEMA_VERSION}")
@@ -150,10 +136,31 @@ class Index:
             self._database.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
         if create and (found := self._one("PRAGMA quick_check(1)")) != "ok":
             raise self._damaged(found)
+        strange = strange_schema(self._database)
+        if strange is None and create:
+            strange = strange_row(self._database)
+        if strange is not None:
+            raise self._damaged(strange)
+        self._file = WatchedFile(self.path)
 
     def close(self) -> None:
         """Close the database."""
         self._database.close()
+
+    def check(self) -> None:
+        """See that the file is still the database that was opened. Cheap while nothing changed.
+
+        SQLite would not notice: it has in memory what it read.
+
+        Raises:
+            IndexDamagedError: it was replaced, cut off or overwritten.
+        """
+        try:
+            fault = self._file.fault()
+        except sqlite3.Error as error:
+            raise self._told(error) from error
+        if fault is not None:
+            raise self._damaged(fault)
 
     def put(self, entry: Entry, sizes: dict[str, int], keep: bool | None = None) -> None:
         """Add an event, or change it.
@@ -170,14 +177,14 @@ class Index:
             kept = database.execute("SELECT keep FROM events WHERE number = ?", [number]).fetchone()
             if keep is None:
                 keep = bool(kept and kept[0])
+            aged_ms, synchronized = self._age(number, entry)
             if event.clock_synchronized:
-                # What was recorded before the clock was set is not older than that allows.
+                # What was recorded before the clock was set is at least as old as this.
                 database.execute(
                     "UPDATE events SET aged_ms = ?, synchronized = 1"
-                    " WHERE synchronized = 0 AND number < ? AND aged_ms < ?",
-                    [started_ms, number, started_ms],
+                    " WHERE synchronized = 0 AND number < ?",
+                    [aged_ms, number],
                 )
-            aged_ms, synchronized = self._age(number, started_ms, event.clock_synchronized)
             database.execute(
                 "INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
@@ -198,14 +205,21 @@ class Index:
             )
             self._link(number, sizes)
 
-    def _age(self, number: int, started_ms: int, synchronized: bool) -> tuple[int, bool]:
-        """What counts as the start of an event for its age; a later clock may have told it."""
+    def _age(self, number: int, entry: Entry) -> tuple[int, bool]:
+        """When an event began as far as its age is concerned, and whether that can be trusted.
+
+        A clock that was set while the event went on tells the end of it, not its beginning: that
+        is its duration earlier. An event that was told without such a clock is at least as old as
+        the next one that was told with one.
+        """
+        event = entry.event
+        if event.clock_synchronized:
+            return milliseconds(event.time) - round(event.duration_s * 1000), True
         row = self._database.execute(
-            "SELECT aged_ms, synchronized FROM events WHERE number = ?", [number]
+            "SELECT aged_ms FROM events WHERE number >= ? AND synchronized ORDER BY number LIMIT 1",
+            [number],
         ).fetchone()
-        if row is not None and row[1] and not synchronized:
-            return int(row[0]), True
-        return started_ms, synchronized
+        return (milliseconds(event.started), False) if row is None else (int(row[0]), True)
 
     def _number_of(self, entry: Entry) -> int:
         """The number of an event: the one that it has, else the one it wants where it is free."""
@@ -278,22 +292,46 @@ class Index:
             self._one("SELECT count(*) FROM events")
         )
 
+    def held_bytes(self) -> int:
+        """What those occupy that are not to be deleted: events that are kept, or go on."""
+        held = "SELECT number FROM events WHERE keep OR NOT complete"
+        files = f"SELECT path FROM event_files WHERE number IN ({held})"
+        return int(
+            self._one(f"SELECT coalesce(sum(bytes), 0) FROM files WHERE path IN ({files})")
+        ) + _BYTES_BESIDE * int(self._one(f"SELECT count(*) FROM ({held})"))
+
+    def has(self, path: str) -> bool:
+        """Whether an event is in the index."""
+        return bool(self.rows("SELECT 1 FROM events WHERE path = ?", [path]))
+
     def select(self, wanted: Filter) -> Iterator[Row]:
-        """The events that a filter lets through, the latest start first."""
+        """The events that a filter lets through, the latest start first.
+
+        Rows that no sidecar would be trusted for are left out: the index may be anybody's.
+        """
         where, values = conditions(wanted)
         query = (
-            "SELECT entry, keep, (SELECT json_group_array(path) FROM event_files"
-            " WHERE event_files.number = events.number), (SELECT coalesce(sum(bytes), 0) FROM"
-            " event_files JOIN files USING (path) WHERE event_files.number = events.number)"
+            f"SELECT path, {ENTRY}, keep, (SELECT json_group_array(path) FROM event_files WHERE"
+            " event_files.number = events.number AND typeof(path) = 'text'), (SELECT total(CASE"
+            " WHEN typeof(bytes) = 'integer' THEN bytes END) FROM event_files JOIN files"
+            " USING (path) WHERE event_files.number = events.number)"
             f" FROM events WHERE {' AND '.join(where)} ORDER BY started_ms DESC, number DESC"
         )
         if wanted.limit is not None:
             query += f" LIMIT {int(wanted.limit)}"
-        for encoded, keep, paths, size in self.rows(query, values):
-            entry = ENTRIES.decode(encoded)
+        for path, encoded, keep, paths, size in self.rows(query, values):
+            entry = trusted_entry(encoded, path)
+            if entry is None:
+                log.warning("%s: a row that is not to be trusted is left out", self.path)
+                continue
             there = set(json.loads(paths))
             files = tuple(media for media in entry.files if media.path in there)
-            yield Row(msgspec.structs.replace(entry, files=files), bool(keep), size)
+            yield Row(msgspec.structs.replace(entry, files=files), bool(keep), int(size))
+
+    def labels(self) -> list[str]:
+        """The labels that occur, in order."""
+        query = "SELECT DISTINCT label FROM events WHERE typeof(label) = 'text' ORDER BY label"
+        return [label for (label,) in self.rows(query)]
 
     def rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """The rows of a query. Raises SinkError or IndexDamagedError."""
@@ -322,9 +360,7 @@ class Index:
             raise self._told(error) from error
 
     def _damaged(self, why: object) -> IndexDamagedError:
-        return IndexDamagedError(
-            f"{self.path}: damaged: {why}; it is made anew when 'pi-detector run' starts to record"
-        )
+        return IndexDamagedError(f"{self.path}: damaged: {why}; 'pi-detector run' makes it again")
 
     def _told(self, error: sqlite3.Error) -> SinkError:
         if getattr(error, "sqlite_errorcode", None) in _DAMAGES:

@@ -12,19 +12,25 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from pi_detector.core.records import EventRecord, Seconds, UtcTime
 from pi_detector.sinks.files import output_path, sync_folder, write_whole
+from pi_detector.sinks.recordings import confined
 
 INDEX_NAME = "index.sqlite"
 CLIP, SNAPSHOT, CLEAN, THUMBNAIL = ".mp4", ".jpg", ".clean.jpg", ".thumb.jpg"
 SIDECAR, KEEP = ".json", ".keep"
 
+MOST_ENTRY_BYTES = 256 * 1024
+"""Of a sidecar, or of what the index holds of it."""
+
 _LONGEST_STEM = 100
-_MOST_SIDECAR_BYTES = 256 * 1024
+_MOST_NUMBER = 2**53
+_YEARS = range(1970, 9000)  # that every time zone can tell
+_MOST_DURATION_S = 1e9
 _STEM = r"\d{4}/\d{2}/\d{2}/[A-Za-z0-9][A-Za-z0-9_-]*"
 _EVENT_PATH = re.compile(_STEM, re.ASCII)
 _MEDIA_PATH = re.compile(rf"{_STEM}(\.\d{{1,6}})?\.(mp4|jpg|clean\.jpg|thumb\.jpg)", re.ASCII)
@@ -34,13 +40,15 @@ class Media(msgspec.Struct, frozen=True, omit_defaults=True):
     """A file of a recording: where, what, and of a clip its time.
 
     ``path`` is relative to the folder of the recordings. ``started`` and ``duration_s`` are those
-    of a clip; ``duration_s`` is absent while it is recorded. Several events may share a clip.
+    of a clip; ``duration_s`` is absent while it is recorded. Several events may share a clip:
+    ``offset_s`` is where in it the event begins, absent in what older versions recorded.
     """
 
     path: str
     kind: Literal["clip", "snapshot", "clean", "thumbnail"]
     started: UtcTime | None = None
     duration_s: Seconds | None = None
+    offset_s: Seconds | None = None
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +60,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     event: EventRecord
-    number: int
+    number: Annotated[int, msgspec.Meta(ge=0, le=_MOST_NUMBER)]
     path: str
     files: tuple[Media, ...] = ()
     complete: bool = False
@@ -119,11 +127,36 @@ def read_sidecar(root: Path, path: str) -> Entry | None:
         path: of the event, relative to it.
     """
     try:
-        with (root / f"{path}{SIDECAR}").open("rb") as file:
-            entry = ENTRIES.decode(file.read(_MOST_SIDECAR_BYTES))
-    except (OSError, msgspec.MsgspecError):
+        with confined.open_file(root, f"{path}{SIDECAR}") as file:
+            return trusted_entry(file.read(MOST_ENTRY_BYTES), path)
+    except OSError:
         return None
-    trusted = entry.path == path and all(is_media_path(media.path) for media in entry.files)
+
+
+def trusted_entry(encoded: object, path: object) -> Entry | None:
+    """The entry of an event as a sidecar or the index holds it; None where it is not to be trusted.
+
+    The folder may be anybody's: an entry is taken for what this program wrote only where it is
+    that of its place, and names nothing but media files inside the folder.
+
+    Args:
+        encoded: what is claimed to be its JSON.
+        path: of the event, relative to the folder of the recordings.
+    """
+    if not isinstance(encoded, bytes) or not isinstance(path, str) or not is_event_path(path):
+        return None
+    try:
+        entry = ENTRIES.decode(encoded)
+    except (msgspec.MsgspecError, ValueError):  # the latter of bytes that are no UTF-8
+        return None
+    event = entry.event
+    times = (event.started, event.last_seen, event.time, *(media.started for media in entry.files))
+    trusted = (
+        entry.path == path
+        and all(is_media_path(media.path) for media in entry.files)
+        and all(at is None or at.year in _YEARS for at in times)
+        and event.duration_s <= _MOST_DURATION_S
+    )
     return entry if trusted else None
 
 

@@ -14,16 +14,17 @@ import msgspec
 
 from pi_detector.errors import SinkError
 from pi_detector.sinks.files import finished_name, unwritable
+from pi_detector.sinks.recordings import confined
 from pi_detector.sinks.recordings.catalogue import Catalogue
 from pi_detector.sinks.recordings.layout import (
     CLIP,
     KEEP,
     SIDECAR,
-    Entry,
     Media,
     is_event_path,
     is_media_path,
     read_sidecar,
+    trusted_entry,
     write_sidecar,
 )
 from pi_detector.sinks.recordings.salvage import can_salvage, played_s, salvage
@@ -101,7 +102,7 @@ class _Reconciliation:
     def _salvage(self, part: Path, path: Path) -> None:
         if not can_salvage():
             log.warning("%s: a clip without its end; it takes PyAV to salvage it", part)
-        elif path.exists():  # cannot come from a power cut; both are somebody's
+        elif os.path.lexists(path):  # cannot come from a power cut; both are somebody's
             log.warning("%s: left alone, since %s exists", part, path.name)
         elif salvage(part, path) is None:
             self.found.lost += 1
@@ -140,7 +141,7 @@ class _Reconciliation:
         own = path.rpartition("/")[0]
         for (file,) in files:
             folder, _, name = str(file).rpartition("/")
-            there = name in names if folder == own else (self.catalogue.root / str(file)).exists()
+            there = name in names if folder == own else self._has(str(file))
             if not there:
                 return True
         return False
@@ -151,13 +152,11 @@ class _Reconciliation:
         entry = read_sidecar(root, path)
         if entry is None:  # the row knows what the sidecar said
             encoded = index.rows("SELECT entry FROM events WHERE path = ?", [path])
-            if not encoded:
-                log.warning("%s%s: not readable; the event is not listed", root / path, SIDECAR)
-                return
-            entry = msgspec.json.decode(encoded[0][0], type=Entry)
-        files = tuple(
-            self._measured(media) for media in entry.files if (root / media.path).exists()
-        )
+            entry = trusted_entry(encoded[0][0], path) if encoded else None
+        if entry is None:
+            log.warning("%s%s: not readable; the event is not listed", root / path, SIDECAR)
+            return
+        files = tuple(self._measured(media) for media in entry.files if self._has(media.path))
         if not files:
             self._drop(path)
             return
@@ -167,10 +166,13 @@ class _Reconciliation:
             complete=True,
             interrupted=entry.interrupted or entry.event.phase != "end",
         )
-        if settled != entry or not (root / f"{path}{SIDECAR}").exists():
+        if settled != entry or not self._has(f"{path}{SIDECAR}"):
             write_sidecar(root, settled)
-        self.catalogue.add(settled, keep=(root / f"{path}{KEEP}").exists())
+        self.catalogue.add(settled, keep=self._has(f"{path}{KEEP}"))
         self.found.indexed += 1
+
+    def _has(self, path: str) -> bool:
+        return confined.is_file(self.catalogue.root, path)
 
     def _measured(self, media: Media) -> Media:
         """A clip whose duration nobody wrote down, with its duration."""
@@ -203,6 +205,7 @@ def _numbered(folder: Path, digits: int) -> list[str]:
 
 
 def _names(folder: Path) -> list[str]:
+    """The files in a folder; links are none, wherever they lead."""
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries)
+        return sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
     return []

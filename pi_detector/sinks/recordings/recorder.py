@@ -1,7 +1,8 @@
 """From frames to clips: each frame is encoded once, whichever events it is kept for.
 
 The packets of the last seconds wait in memory. A clip begins with those of before its event, and
-goes on while any event holds it; events that overlap share it.
+goes on while any event holds it; events that overlap share it. Where one of them is over, the clip
+is cut before long, so that it can be looked at; the others continue in the next one without a gap.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from pi_detector.sinks.recordings.ring import Ring
 
 CONFIRM_S = 3.0
 """An event is told some frames after it began; the ring goes back this much further."""
+LONGEST_WAIT_S = 20.0
+"""An event that is over waits so long for a clip that others hold; then that is cut."""
 LONGEST_STILL_S = 5.0
 """Where no frame came for longer, the clip ends: a cut rather than a still picture."""
 
@@ -36,6 +39,7 @@ class Clip:
         started_ns: when its first frame was captured, monotonic.
         started_at: the same moment as UTC wall time.
         ended_ns: when its last frame was captured, so far.
+        awaited_ns: since when an event that is over waits for it, while others hold it.
         finished: it is closed; ``duration_s`` is known.
         events: keys of the events that it shows.
     """
@@ -45,6 +49,7 @@ class Clip:
     started_at: datetime
     ended_ns: int = 0
     last_interval_ns: int = 0
+    awaited_ns: int | None = None
     finished: bool = False
     events: set[str] = field(default_factory=set)
 
@@ -150,7 +155,14 @@ class Recorder:
 
     def expire(self, now_ns: int) -> None:
         """Finish the clip that no event holds any more."""
-        self._holds = {key: until for key, until in self._holds.items() if until >= now_ns}
+        held = {key: until for key, until in self._holds.items() if until >= now_ns}
+        if (
+            self._clip is not None
+            and self._clip.awaited_ns is None
+            and len(held) < len(self._holds)
+        ):
+            self._clip.awaited_ns = now_ns
+        self._holds = held
         if not self._holds:
             self.finish()
 
@@ -200,13 +212,15 @@ class Recorder:
             self._on_done(finished)
 
     def _is_due(self, shot: Shot) -> bool:
-        """Whether the clip ends before this shot, for its length or for a gap."""
-        if self._clip is None:
+        """Whether the clip ends before this shot: for its length, a gap, or who waits for it."""
+        clip = self._clip
+        if clip is None:
             return False
-        still_s = (shot.captured_ns - self._clip.ended_ns) / 1e9
-        length_s = (shot.captured_ns - self._clip.started_ns) / 1e9
-        too_long = shot.keyframe and length_s >= self._settings.longest_clip_s
-        return too_long or still_s > LONGEST_STILL_S
+        still_s = (shot.captured_ns - clip.ended_ns) / 1e9
+        length_s = (shot.captured_ns - clip.started_ns) / 1e9
+        waited_s = 0.0 if clip.awaited_ns is None else (shot.captured_ns - clip.awaited_ns) / 1e9
+        long = length_s >= self._settings.longest_clip_s or waited_s >= LONGEST_WAIT_S
+        return (shot.keyframe and long) or still_s > LONGEST_STILL_S
 
     def _begin(self, shots: Sequence[Shot]) -> None:
         """Begin a clip, named after the event that has held on for longest."""
@@ -257,7 +271,8 @@ class Recorder:
             try:
                 self._make_room()
             except SinkError:
-                file.give_up()
+                with suppress(SinkError):  # the error that led here is the one to tell
+                    file.give_up()
                 raise
             file.write(data)
 

@@ -12,6 +12,7 @@ from pi_detector.config.outputs import RecordingSettings
 from pi_detector.core.clock import clock_synchronized, utc_now
 from pi_detector.errors import SinkError
 from pi_detector.sinks.files import unwritable
+from pi_detector.sinks.recordings import confined
 from pi_detector.sinks.recordings.catalogue import Catalogue
 from pi_detector.sinks.recordings.filters import milliseconds
 from pi_detector.sinks.recordings.layout import KEEP
@@ -29,9 +30,16 @@ class Retention:
     """Deletes events by the settings, never one that is protected or still goes on.
 
     Above a limit of size, the event goes first that has used up most of the time that its label
-    is kept for; among those of one label, the one that was recorded first. An age is told by the
-    clock only where that can be trusted: while the system's clock is not synchronized, only events
-    that were recorded without a synchronized clock grow old.
+    is kept for; among those of one label, the one that was recorded first. Nothing is deleted where
+    that would not bring back what a limit asks for: protected events alone may be above it, or
+    another program may have filled the disk.
+
+    Only events that a synchronized clock dated grow old, and only while the clock is synchronized:
+    a Pi has no clock battery, and its first events may be of 2016. Those are limited by size, after
+    all others, until an event that follows dates them.
+
+    Attributes:
+        overfull: events that are not to be deleted took more than ``max_gb`` when it last tidied.
     """
 
     def __init__(self, catalogue: Catalogue, settings: RecordingSettings) -> None:
@@ -40,6 +48,8 @@ class Retention:
         self._default_days = settings.max_age_days
         self._most_bytes = round(settings.max_gb * 1e9)
         self._least_free = settings.min_free_mb * 1_000_000
+        self._held_bytes: int | None = None
+        self.overfull = False
 
     def tidy(self, now: datetime | None = None) -> int:
         """Delete what the limits ask for, at most ``MOST_DELETIONS`` events.
@@ -54,8 +64,9 @@ class Retention:
             SinkError: they cannot be deleted.
         """
         now_ms = milliseconds(now or utc_now())
+        self._held_bytes, self.overfull = None, False
         deleted = self._delete_old(now_ms, MOST_DELETIONS)
-        while deleted < MOST_DELETIONS and self._too_much():
+        while deleted < MOST_DELETIONS and self._deletion_helps():
             path = self._next_to_go(now_ms)
             if path is None:
                 break
@@ -68,7 +79,7 @@ class Retention:
         """See that something can be written.
 
         Raises:
-            SinkError: less is free than is to stay free, and there is nothing to delete.
+            SinkError: less is free than is to stay free, and deleting would not make it more.
         """
         if self._free() >= self._least_free:
             return
@@ -80,24 +91,52 @@ class Retention:
                 "room on the disk, or lower recording.min_free_mb"
             )
 
+    def check_size(self) -> None:
+        """See that what is not to be deleted leaves something of ``max_gb``.
+
+        Raises:
+            SinkError: it does not.
+        """
+        if not self.overfull:
+            return
+        self.tidy()
+        if self.overfull:
+            raise SinkError(
+                f"{self._catalogue.root}: kept and ongoing events take "
+                f"{self._held() / 1e9:.2f} GB, more than recording.max_gb = "
+                f"{self._most_bytes / 1e9:g}: nothing further is recorded; raise recording.max_gb, "
+                "or end the protection of some with 'pi-detector events keep --off'"
+            )
+
     def _free(self) -> int:
         return free_bytes(self._catalogue.root)
 
-    def _too_much(self) -> bool:
-        if self._most_bytes and self._catalogue.index.total_bytes() > self._most_bytes:
-            return True
-        return self._free() < self._least_free
+    def _deletion_helps(self) -> bool:
+        """Whether a limit is exceeded that is met once enough is deleted."""
+        total, free = self._catalogue.index.total_bytes(), self._free()
+        if self._most_bytes and total > self._most_bytes:
+            self.overfull = self._held() > self._most_bytes
+            if not self.overfull:
+                return True
+        return free < self._least_free <= free + total - self._held()
+
+    def _held(self) -> int:
+        """Bytes that cannot be deleted; asked for once in a pass."""
+        if self._held_bytes is None:
+            self._held_bytes = self._catalogue.index.held_bytes()
+        return self._held_bytes
 
     def _delete_old(self, now_ms: int, most: int) -> int:
         deleted = 0
-        trusted = clock_synchronized()
+        if not clock_synchronized():
+            return deleted
         for label, days in self._labels():
             if not days:
                 continue
             rows = self._catalogue.index.rows(
                 "SELECT path FROM events WHERE label = ? AND keep = 0 AND complete"
-                " AND aged_ms < ? AND (? OR NOT synchronized) ORDER BY number LIMIT ?",
-                [label, now_ms - round(days * _DAY_MS), trusted, most - deleted],
+                " AND synchronized AND aged_ms < ? ORDER BY number LIMIT ?",
+                [label, now_ms - round(days * _DAY_MS), most - deleted],
             )
             for (path,) in rows:
                 deleted += self._delete(path)
@@ -105,27 +144,30 @@ class Retention:
 
     def _delete(self, path: str) -> bool:
         """Delete an event, unless somebody has protected it by hand."""
-        if (self._catalogue.root / f"{path}{KEEP}").exists():
+        if confined.is_file(self._catalogue.root, f"{path}{KEEP}"):
             self._catalogue.index.keep(path, True)
+            self._held_bytes = None
             return False
         self._catalogue.delete(path)
         return True
 
     def _labels(self) -> Iterator[tuple[str, float]]:
         """The labels that occur, and for how many days each is kept; 0 for ever."""
-        for (label,) in self._catalogue.index.rows("SELECT DISTINCT label FROM events"):
+        for label in self._catalogue.index.labels():
             yield label, self._days.get(label, self._default_days)
 
     def _next_to_go(self, now_ms: int) -> str | None:
         candidates = []
         for label, days in self._labels():
             oldest = self._catalogue.index.rows(
-                "SELECT path, aged_ms FROM events WHERE label = ? AND keep = 0 AND complete"
-                " ORDER BY number LIMIT 1",
+                "SELECT path, aged_ms, synchronized, number FROM events WHERE label = ?"
+                " AND keep = 0 AND complete ORDER BY number LIMIT 1",
                 [label],
             )
-            for path, aged_ms in oldest:
-                candidates.append(((now_ms - aged_ms) / (days or _UNLIMITED_DAYS), path))
+            for path, aged_ms, dated, number in oldest:
+                # What no clock dated is younger than all that one did: see Index.put.
+                used = (now_ms - aged_ms) / (days or _UNLIMITED_DAYS) if dated else 0.0
+                candidates.append(((bool(dated), used, -number), path))
         return max(candidates)[1] if candidates else None
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from pi_detector.config.outputs import RecordingSettings
-from pi_detector.core.records import EventRecord, Publication, Result, StatusRecord
+from pi_detector.core.records import EventRecord, Publication, Result, StatusRecord, status_record
 from pi_detector.errors import SinkError
 from pi_detector.sinks.recordings.disk import DiskThread
-from pi_detector.sinks.recordings.encoder import load_av
+from pi_detector.sinks.recordings.encoder import lacking
 from pi_detector.sinks.recordings.layout import (
     CLEAN,
     CLIP,
@@ -33,6 +35,7 @@ MOST_OPEN = 32
 """Events at a time; of more, the one that was silent for longest is taken to have ended."""
 CLOSE_S = 4.0
 RETRY_S = 2.0
+CHECK_S = 10.0
 TIDY_S = 3600.0
 
 _SUFFIXES = (SIDECAR, CLIP, SNAPSHOT, CLEAN, THUMBNAIL)
@@ -44,17 +47,26 @@ class RecordingSink:
     What waits for the disk is done in a thread of its own. While the disk is full or fails,
     nothing is recorded and ``handle`` raises; it looks every two seconds whether that is over.
 
+    Without PyAV events are recorded all the same, with pictures but without clips.
+
     Args:
         folder: of the recordings; made where it does not exist.
         settings: of the recordings.
+        report: takes a status record where clips cannot be recorded.
     """
 
     name = "recordings"
     lossless = False
 
-    def __init__(self, folder: Path, settings: RecordingSettings) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: RecordingSettings,
+        report: Callable[[StatusRecord], None] | None = None,
+    ) -> None:
         self._folder = folder
         self._settings = settings
+        self._report = report
         self._started = False
 
     def start(self) -> None:
@@ -63,20 +75,18 @@ class RecordingSink:
         Raises:
             SinkError: the folder cannot be written.
             RecordingInUseError: another process records there.
-            DependencyMissingError: clips are asked for, and PyAV is not installed.
         """
-        if self._settings.clips:
-            load_av()
         self._storage = Storage(self._folder, self._settings)
         self._number = self._storage.next_number()
         self._disk = DiskThread()
-        self._recorder = self._make_recorder() if self._settings.clips else None
+        self._recorder = self._make_recorder()
         self._events: dict[str, TrackedEvent] = {}  # by path, also those whose clip goes on
         self._open: dict[str, TrackedEvent] = {}  # by id
         self._last: Result | None = None
         self._broken: str | None = None
         self._recovered = False
         self._retry_s = 0.0
+        self._check_s = time.monotonic() + CHECK_S
         self._tidy_s = time.monotonic() + TIDY_S
         self._started = True
 
@@ -92,9 +102,7 @@ class RecordingSink:
             self._hear(item)
         elif isinstance(item, StatusRecord):
             self._notice(item)
-        if time.monotonic() >= self._tidy_s:
-            self._tidy_s = time.monotonic() + TIDY_S
-            self._disk.submit(self._storage.tidy)
+        self._do_regularly(time.monotonic())
         self._check_disk()
 
     def close(self) -> None:
@@ -116,7 +124,23 @@ class RecordingSink:
         if error is not None:
             raise _told(error) from error
 
-    def _make_recorder(self) -> Recorder:
+    def _do_regularly(self, now_s: float) -> None:
+        if now_s >= self._check_s:
+            self._check_s = now_s + CHECK_S
+            self._disk.submit(self._storage.check)
+        if now_s >= self._tidy_s:
+            self._tidy_s = now_s + TIDY_S
+            self._disk.submit(self._storage.tidy)
+
+    def _make_recorder(self) -> Recorder | None:
+        """What films; None where no clips are wanted, or there is nothing to make them with."""
+        if not self._settings.clips:
+            return None
+        if (reason := lacking(self._settings)) is not None:
+            log.error("recordings: %s", reason, extra={"DETECTOR_EVENT": "sink_limited"})
+            if self._report is not None:
+                self._report(status_record("sink", self.name, "limited", reason=reason))
+            return None
         return Recorder(
             self._settings,
             self._folder,
@@ -150,12 +174,13 @@ class RecordingSink:
             self._let_go(silent)
             self._end(silent, interrupted=True)
         path = self._free_path(record)
-        event = TrackedEvent(record, self._number, path, self._first_picture(record))
+        started_ns = record.monotonic_ns - round(record.duration_s * 1e9)
+        event = TrackedEvent(record, self._number, started_ns, path, self._first_picture(record))
         self._number += 1
         self._events[event.path] = self._open[record.id] = event
         if self._recorder is not None:
             settings = self._settings
-            begin_ns = record.monotonic_ns - round((record.duration_s + settings.pre_s) * 1e9)
+            begin_ns = started_ns - round(settings.pre_s * 1e9)
             until_ns = record.monotonic_ns + round(settings.longest_event_s * 1e9)
             self._recorder.hold(event.path, begin_ns, until_ns)
         return event
@@ -231,7 +256,7 @@ class RecordingSink:
             event.named += 1
             number = f".{event.named}" if event.named > 1 else ""
             path = f"{event.path}{number}{CLIP}"
-            if not (self._folder / path).exists():
+            if not os.path.lexists(self._folder / path):
                 return path
 
     def _free_path(self, record: EventRecord) -> str:
@@ -239,7 +264,7 @@ class RecordingSink:
         wanted = f"{day_folder(record.started)}/{safe_stem(record.id)}"
         path, number = wanted, 1
         while path in self._events or any(
-            (self._folder / f"{path}{end}").exists() for end in _SUFFIXES
+            os.path.lexists(self._folder / f"{path}{end}") for end in _SUFFIXES
         ):
             number += 1
             path = f"{wanted}-{number}"

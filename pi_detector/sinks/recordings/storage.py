@@ -6,9 +6,11 @@ import logging
 from pathlib import Path
 
 from pi_detector.config.outputs import RecordingSettings
+from pi_detector.errors import SinkError
 from pi_detector.sinks.files import unwritable, write_whole
+from pi_detector.sinks.recordings import confined
 from pi_detector.sinks.recordings.catalogue import Catalogue
-from pi_detector.sinks.recordings.layout import Entry, write_sidecar
+from pi_detector.sinks.recordings.layout import Entry, parent, write_sidecar
 from pi_detector.sinks.recordings.reconcile import reconcile
 from pi_detector.sinks.recordings.retention import Retention
 from pi_detector.sinks.recordings.views import Picture, drawn
@@ -46,8 +48,10 @@ class Storage:
         return self._catalogue.index.next_number()
 
     def make_room(self) -> None:
-        """See that something can be written. Raises SinkError."""
+        """See that a clip can be written. Raises SinkError."""
+        self._catalogue.check_place()
         self._retention.make_room()
+        self._retention.check_size()
 
     def tidy(self) -> None:
         """Delete what the limits ask for. Raises SinkError."""
@@ -56,11 +60,14 @@ class Storage:
     def note(self, entry: Entry) -> None:
         """Write an event's sidecar, before there is anything else of it. Raises SinkError."""
         self._retention.make_room()
-        folder = (self._root / entry.path).parent
+        # The end of an event that is in the index is what may make room.
+        if self._retention.overfull and not self._catalogue.index.has(entry.path):
+            self._retention.check_size()
+        folder = parent(entry.path)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            confined.make_folder(self._root, folder)
         except OSError as error:
-            raise unwritable(folder, error) from error
+            raise unwritable(self._root / folder, error) from error
         write_sidecar(self._root, entry)
 
     def store(self, entry: Entry, picture: Picture | None) -> None:
@@ -73,6 +80,7 @@ class Storage:
         Raises:
             SinkError: they cannot be written.
         """
+        trouble = self._put_right()
         self.note(entry)
         if picture is not None:
             annotated, thumbnail = drawn(picture, entry.event)
@@ -82,12 +90,36 @@ class Storage:
                     write_whole(self._root / media.path, data[media.kind], durable=True)
         self._catalogue.add(entry)
         self._retention.tidy()
+        if trouble is not None:
+            raise trouble
+
+    def check(self) -> None:
+        """See that folder and index are those that were opened, and whole.
+
+        Raises:
+            SinkError: they were not, or could not be opened again.
+        """
+        if (trouble := self._put_right()) is not None:
+            raise trouble
 
     def recover(self) -> None:
         """Go on after an error. Raises SinkError where that is still not possible."""
         self._catalogue.reopen()
-        self._retention.make_room()
+        self.make_room()
         self._reconcile()
+
+    def _put_right(self) -> SinkError | None:
+        """Open folder and index again where they were replaced. Returns what was the matter.
+
+        The events that wait to be stored are not lost to the error, which is told all the same.
+        """
+        try:
+            self._catalogue.check()
+        except SinkError as trouble:
+            self._catalogue.reopen()
+            self._reconcile()
+            return trouble
+        return None
 
     def close(self) -> None:
         """Let another process record in the folder."""

@@ -17,6 +17,7 @@ class TrackedEvent:
     Attributes:
         record: the latest.
         number: in the order of recording.
+        started_ns: when it was seen first, monotonic.
         path: of its files without their suffixes, relative to the folder of the recordings.
         picture: the best view so far.
         clips: those that show it.
@@ -28,6 +29,7 @@ class TrackedEvent:
 
     record: EventRecord
     number: int
+    started_ns: int
     path: str
     picture: Picture | None = None
     clips: list[Clip] = field(default_factory=list)
@@ -39,7 +41,13 @@ class TrackedEvent:
     def entry(self) -> Entry:
         """What is to be written of it now."""
         clips = tuple(
-            Media(clip.path, "clip", clip.started_at, clip.duration_s if clip.finished else None)
+            Media(
+                clip.path,
+                "clip",
+                clip.started_at,
+                clip.duration_s if clip.finished else None,
+                round(max(0, self.started_ns - clip.started_ns) / 1e9, 3),
+            )
             for clip in self.clips
         )
         return Entry(

@@ -36,6 +36,7 @@ from pi_detector.sinks.web.access import (
 from pi_detector.sinks.web.bell import Bell
 from pi_detector.sinks.web.editor import Editor, RefusedError
 from pi_detector.sinks.web.events import Query, RunEvents, live, recorded_page, with_unfinished
+from pi_detector.sinks.web.media import MediaResponse
 from pi_detector.sinks.web.overview import Watch, as_json
 from pi_detector.sinks.web.stream import EndlessResponse
 from pi_detector.sinks.web.view import BOUNDARY, LiveView
@@ -45,7 +46,6 @@ log = logging.getLogger(__name__)
 STATIC = Path(__file__).with_name("static")
 COMMANDS = ("reload", "pause", "resume")
 _OVERVIEW_AGE_S = 0.5
-_TYPES = {".mp4": "video/mp4", ".jpg": "image/jpeg"}
 
 _Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Metrics = Callable[[], tuple[bytes, str]]
@@ -208,11 +208,10 @@ class Site:
         path: str = request.path_params["path"]
         if self._recordings is None or not is_media_path(path):
             raise HTTPException(404, "there is no such recording")
-        file = self._recordings / path
-        if not file.is_file():
-            raise HTTPException(404, "this recording was deleted")
-        headers = {"Cache-Control": "private, max-age=3600"}
-        return FileResponse(file, media_type=_TYPES[file.suffix], headers=headers)
+        try:
+            return await run_in_threadpool(MediaResponse, self._recordings, path)
+        except OSError as missing:
+            raise HTTPException(404, "this recording was deleted") from missing
 
     def _state_json(self) -> bytes:
         """The overview, made at most twice a second for all who look."""
@@ -260,6 +259,7 @@ def _query(request: Request) -> Query:
             at, _, number = text.rpartition(",")
             before = (_moment(at), msgspec.convert(int(number), _Number))
         return Query(
+            id=given.get("id"),
             label=given.get("label"),
             zone=given.get("zone"),
             since=_moment(given["since"]) if "since" in given else None,

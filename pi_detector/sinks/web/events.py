@@ -15,6 +15,7 @@ from pi_detector.core.records import EventRecord
 from pi_detector.errors import RecordingNotFoundError
 from pi_detector.sinks.recordings.filters import Filter
 from pi_detector.sinks.recordings.index import Index, Row
+from pi_detector.sinks.recordings.layout import Entry, Media
 from pi_detector.sinks.web.bell import Bell
 
 MOST_EVENTS = 200
@@ -26,14 +27,18 @@ _AT_FIRST = 24  # changes that are told to a new reader
 
 
 class Clip(msgspec.Struct, frozen=True):
-    """A clip of an event; ``duration_s`` is null while it is recorded."""
+    """A clip of an event, which may begin before the event does: ``offset_s`` later.
+
+    ``duration_s`` is null where it is not known.
+    """
 
     url: str
     duration_s: float | None
+    offset_s: float
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as the page shows it."""
+    """An event as the page shows it; while ``recording``, a clip of it is still to come."""
 
     id: str
     label: str
@@ -42,6 +47,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float
     zones: tuple[str, ...]
     going_on: bool
+    recording: bool = False
     stationary: bool
     interrupted: bool = False
     kept: bool = False
@@ -62,6 +68,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 class Query(msgspec.Struct, frozen=True, kw_only=True):
     """Which events are wanted."""
 
+    id: str | None = None
     label: str | None = None
     zone: str | None = None
     since: datetime | None = None
@@ -108,7 +115,8 @@ class RunEvents:
 
 def _wanted(event: EventRecord, query: Query) -> bool:
     return (
-        query.label in (None, event.label)
+        query.id in (None, event.id)
+        and query.label in (None, event.label)
         and (query.zone is None or query.zone in event.entered)
         and (query.since is None or event.time >= query.since)
         and (query.until is None or event.started <= query.until)
@@ -144,13 +152,14 @@ def recorded_page(root: Path, query: Query) -> Page:
         until=query.until,
         labels=() if query.label is None else (query.label,),
         zones=() if query.zone is None else (query.zone,),
+        ids=() if query.id is None else (query.id,),
         before=query.before,
         limit=PAGE + 1,
     )
     try:
         with closing(Index(root)) as index:
             rows = list(index.select(wanted))
-            labels = [row[0] for row in index.rows("SELECT DISTINCT label FROM events ORDER BY 1")]
+            labels = index.labels()
     except RecordingNotFoundError:
         return Page(recorded=True, events=[], labels=[])
     further = None
@@ -167,7 +176,11 @@ def with_unfinished(page: Page, run: Page, query: Query) -> Page:
     if query.before is not None:
         return page
     known = {card.id for card in page.events}
-    open_ = [card for card in run.events if card.going_on and card.id not in known]
+    open_ = [
+        msgspec.structs.replace(card, recording=True)
+        for card in run.events
+        if card.going_on and card.id not in known
+    ]
     labels = sorted({*page.labels, *run.labels})
     return msgspec.structs.replace(page, events=[*open_, *page.events], labels=labels)
 
@@ -176,19 +189,30 @@ def _card(row: Row) -> Card:
     entry = row.entry
     urls = {media.kind: f"/media/{media.path}" for media in entry.files}
     clips = [
-        Clip(f"/media/{media.path}", media.duration_s)
+        Clip(f"/media/{media.path}", media.duration_s, _offset_s(entry, media))
         for media in entry.files
         if media.kind == "clip"
     ]
     return msgspec.structs.replace(
         card_of_run(entry.event),
         going_on=entry.event.phase != "end" and not entry.interrupted,
+        recording=not entry.complete,
         interrupted=entry.interrupted,
         kept=row.keep,
         thumbnail=urls.get("thumbnail"),
         picture=urls.get("snapshot"),
         clips=tuple(clips),
     )
+
+
+def _offset_s(entry: Entry, clip: Media) -> float:
+    """Where in a clip its event begins; of an older version's, as far as the wall clock tells."""
+    if clip.offset_s is not None:
+        return clip.offset_s
+    if clip.started is None or clip.duration_s is None:
+        return 0.0
+    offset_s = (entry.event.started - clip.started).total_seconds()
+    return round(offset_s, 3) if 0 < offset_s < clip.duration_s else 0.0
 
 
 async def live(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -103,6 +104,19 @@ def test_clips_are_played_from_any_place(recorded: Web, recordings: Path) -> Non
 def test_nothing_else_can_be_fetched(recorded: Web, path: str) -> None:
     assert recorded.ask(f"/media/{path}").status == 404
     assert recorded.ask(f"/static/{path}").status in {404, 400}
+
+
+def test_a_link_in_the_folder_is_not_followed(make: Callable[..., Web], tmp_path: Path) -> None:
+    (tmp_path / "2026/11/25").mkdir(parents=True)
+    (tmp_path / "2026/11/24").symlink_to(tmp_path / "2026/11/25")
+    (tmp_path / "2026/11/25/a.mp4").symlink_to("/etc/hostname")
+    os.mkfifo(tmp_path / "2026/11/25/b.mp4")
+    (tmp_path / "2026/11/25/c.mp4").write_bytes(b"video")
+    page = make(recordings=tmp_path)
+    assert page.ask("/media/2026/11/25/c.mp4").body == b"video"
+    assert page.ask("/media/2026/11/25/a.mp4").status == 404
+    assert page.ask("/media/2026/11/25/b.mp4").status == 404
+    assert page.ask("/media/2026/11/24/c.mp4").status == 404
 
 
 def test_an_index_that_is_damaged_is_told(make: Callable[..., Web], tmp_path: Path) -> None:

@@ -6,6 +6,10 @@ let next = null;
 let recorded = false;
 let labelsKnown = "";
 let asked = 0;
+let watching = 0;
+
+const LEAD_S = 1; // a clip is shown from so long before its event
+const AGAIN_MS = 3000;
 
 export function begin() {
 	const filter = find("filter");
@@ -14,7 +18,10 @@ export function begin() {
 	filter.addEventListener("submit", (event) => event.preventDefault());
 	find("more").addEventListener("click", () => load(next));
 	find("newer").addEventListener("click", load);
-	find("show").addEventListener("close", () => find("show-media").replaceChildren());
+	find("show").addEventListener("close", () => {
+		clearTimeout(watching);
+		find("show-media").replaceChildren();
+	});
 	ask("/api/places").then(({ zones }) =>
 		filter.elements.zone.append(...Object.keys(zones).map((name) => new Option(name))), () => null);
 }
@@ -80,23 +87,47 @@ function card(event) {
 	if (!recorded) return make("li", { class: "plain", "data-id": event.id }, facts);
 	const inside = event.thumbnail
 		? make("img", { src: event.thumbnail, alt: "", loading: "lazy" })
-		: make("span", {}, event.going_on ? "goes on …" : "no picture");
+		: make("span", {}, event.going_on ? "ongoing …" : "no picture");
 	return make("li", { "data-id": event.id }, make("button", { type: "button", onclick: () => show(event) },
 		make("span", { class: "thumb" }, inside), facts));
 }
 
 function show(event) {
+	describe(event);
+	find("show").showModal();
+	if (event.recording) showAgain(event);
+}
+
+/** Show the rest of an event that was still being recorded, once it is there. */
+async function showAgain(before) {
+	let event = before;
+	try {
+		const { events } = await ask(`/api/events?${new URLSearchParams({ id: before.id })}`);
+		event = events[0] ?? before;
+	} catch {
+		// It is asked for again.
+	}
+	if (!find("show").open || find("show").dataset.id !== before.id) return;
+	const changed = event.recording !== before.recording || event.going_on !== before.going_on
+		|| event.clips.length !== before.clips.length;
+	if (changed) describe(event);
+	if (event.recording) watching = setTimeout(showAgain, AGAIN_MS, event);
+}
+
+function describe(event) {
+	find("show").dataset.id = event.id;
 	find("show-title").textContent = event.label;
 	const media = event.clips.map((clip, number) => make("video", {
-		src: clip.url, controls: true, playsinline: true, preload: "metadata", poster: event.picture,
+		src: addressOf(clip), controls: true, playsinline: true, preload: "metadata", poster: event.picture,
 		"aria-label": `Clip ${number + 1} of ${event.clips.length}`,
 	}));
 	if (!media.length && event.picture) media.push(make("img", { src: event.picture, alt: `Best view of a ${event.label}` }));
-	if (!media.length) media.push(make("p", { class: "hint" }, "Nothing to see yet: the event goes on, or has neither clip nor picture."));
+	const state = stateOf(event, media.length);
+	if (state) media.push(make("p", { class: "hint" }, state));
 	find("show-media").replaceChildren(...media);
 	const facts = [
 		["Began", timeOf(event.started)],
-		["Took", event.going_on ? "goes on" : duration(event.duration_s)],
+		["Took", event.going_on ? "ongoing" : duration(event.duration_s)],
 		["Zones", event.zones.join(", ") || "none"],
 		["Score", `${Math.round(event.score * 100)} %`],
 		["Protected", event.kept ? "yes" : "no"],
@@ -104,7 +135,19 @@ function show(event) {
 	];
 	find("show-facts").replaceChildren(...facts.flatMap(([name, value]) =>
 		[make("dt", {}, name), make("dd", {}, value)]));
-	find("show").showModal();
+}
+
+/** The address of a clip, from where in it the event begins. */
+function addressOf(clip) {
+	const start = Math.max(0, clip.offset_s - LEAD_S);
+	return start ? `${clip.url}#t=${start.toFixed(1)}` : clip.url;
+}
+
+/** What of an event is still to come, in words. */
+function stateOf(event, shown) {
+	if (event.recording && event.going_on) return "The event is ongoing: a clip appears here when it is written.";
+	if (event.recording) return "A clip of this event is still being written, and appears here within half a minute.";
+	return shown ? null : "The event has neither clip nor picture.";
 }
 
 /** An event began, changed or ended: change its card, or offer to show it. */
