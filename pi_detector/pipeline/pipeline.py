@@ -30,7 +30,7 @@ from pi_detector.pipeline.inference import Seen, decoded, see
 from pi_detector.pipeline.sink_runner import SinkRunner
 from pi_detector.sinks.base import Sink
 from pi_detector.sinks.supervised import SupervisedSink
-from pi_detector.sources.base import Source
+from pi_detector.sources.base import Interruptible, Source
 from pi_detector.sources.supervised import SupervisedSource
 from pi_detector.util.bounded_queue import BoundedQueue
 from pi_detector.util.rate_limit import Cost, RateLimit
@@ -353,8 +353,8 @@ class Pipeline:
     def _shut_down(self, capture: Worker | None, decode: Worker | None) -> None:
         """Stop in the order of the data, so that what was processed is still published."""
         deadline = time.monotonic() + STOP_DEADLINE_S
-        if self._supervisor is not None:
-            self._supervisor.stop()
+        if isinstance(self._source, Interruptible):
+            self._source.interrupt()
         self._frames.close(discard=True)
         self._seen.close()
         if decode is not None and not decode.join(deadline):

@@ -17,7 +17,9 @@ from pi_detector.errors import (
     SourceNotFoundError,
     SourcePermissionError,
 )
+from pi_detector.sources.ffmpeg_watch import watched
 from pi_detector.sources.framing import FrameMaker, Moment
+from pi_detector.sources.media import set_opencv_options
 from pi_detector.util.uri import is_unicode
 
 if TYPE_CHECKING:
@@ -68,12 +70,18 @@ class VideoSource:
         # FFmpeg only: OpenCV's own AVI reader corrupts the heap on some damaged files.
         # Decoding on all cores would push the interpreter's threads aside.
         options = [cv2.CAP_PROP_N_THREADS, 1]
-        with self._open_file() as file:
+        set_opencv_options("file")
+        with self._open_file() as file, watched() as watch:
             self._capture = cv2.VideoCapture(self._path_for_opencv(file), cv2.CAP_FFMPEG, options)
         self._count = 0
         self._ahead = self._decode()
         if self._ahead is None:
             self.close()
+            if watch.playlist:
+                raise BadImageError(
+                    f"{self._path}: a playlist ({watch.playlist}), which names other files; give "
+                    "the video itself"
+                )
             raise BadImageError(
                 f"{self._path}: no video that can be decoded; check it with 'ffprobe', or convert "
                 "it to H.264 in MP4"
