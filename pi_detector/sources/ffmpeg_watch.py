@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 _LIBRARY = "libavutil"
 _WARNING = 24
 _LINE_BYTES = 1024
+_MOST_LINES = 20
 _CONNECTION = re.compile(r"Starting connection attempt to (\S+) port (\d+)")
 _PROBED = re.compile(r"Format (\S+) probed ")
 _REFUSED_FORMAT = "Format not on whitelist"
@@ -40,7 +41,7 @@ class Watch:
     """What was seen of an opening.
 
     Attributes:
-        reason: the last error or warning, without secrets; empty where there was none.
+        reason: the first error or warning, without secrets; empty where there was none.
         playlist: the container was refused because it is this kind of playlist; else empty.
     """
 
@@ -49,6 +50,7 @@ class Watch:
         self.playlist = ""
         self._check = check
         self._probed = ""
+        self._lines = 0
 
     def take(self, level: int, line: str) -> None:
         """Take a line of FFmpeg's log."""
@@ -60,9 +62,11 @@ class Watch:
             names = _REFERRING.intersection(self._probed.split(","))
             self.playlist = next(iter(names), "")
             self.reason = f"its container '{self._probed}' is not allowed"
-        elif level <= _WARNING and not self.reason:
-            self.reason = redact_text(line).strip()
-            log.debug("FFmpeg: %s", self.reason)
+        elif level <= _WARNING and self._lines < _MOST_LINES:
+            self._lines += 1
+            text = redact_text(line).strip()
+            log.debug("FFmpeg: %s", text)
+            self.reason = self.reason or text
 
 
 class _Guard:

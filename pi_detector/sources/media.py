@@ -29,8 +29,8 @@ _PLAYLISTS = ("hls", "dash")
 _RTSP = ("rtsp",)
 _PROTOCOLS = {
     "file": ("file",),
-    "rtsp": ("tcp", "udp", "rtp"),
-    "rtsps": ("tls", "tcp", "udp", "rtp", "srtp"),
+    "rtsp": ("rtsp", "tcp", "udp", "rtp"),
+    "rtsps": ("rtsps", "tls", "tcp", "udp", "rtp", "srtp"),
     "http": ("http", "tcp"),
     "https": ("https", "tls", "tcp"),
 }
