@@ -14,7 +14,7 @@ from pi_detector.config.settings import SourceSettings
 from pi_detector.core.frame import Frame, ImageArray
 from pi_detector.errors import BadImageError, SourceLostError, SourceNotFoundError
 from pi_detector.sources.framing import FrameMaker, Moment
-from pi_detector.util.memory import largest_image, too_large
+from pi_detector.util.memory import check_size, largest_image
 
 if TYPE_CHECKING:
     from pi_detector.sources.isolated_pictures import PictureProcess
@@ -137,18 +137,17 @@ class ImagesSource:
 def _read_picture(path: Path) -> ImageArray:
     try:
         with path.open("rb") as file:
-            return decode_picture(file, largest_image())
+            return decode_picture(file)
     except OSError as error:
         raise BadImageError(error.strerror or str(error)) from error
 
 
-def decode_picture(file: BinaryIO, largest: int) -> ImageArray:
+def decode_picture(file: BinaryIO) -> ImageArray:
     """Decode one picture.
 
     Args:
         file: at its begin. Bytes are decoded, not a path: cv2.imread cannot open names that are not
             UTF-8, nor say why it fails.
-        largest: pixels; a larger picture is not decoded.
 
     Returns:
         (H, W, 3) uint8 BGR, turned upright.
@@ -164,12 +163,12 @@ def decode_picture(file: BinaryIO, largest: int) -> ImageArray:
         if not encoded.size:
             raise BadImageError("it is empty")
         size = picture_size(encoded[:_HEAD_BYTES].tobytes())
-        if size is not None and size[0] * size[1] > largest:
-            raise BadImageError(too_large(*size, largest))
+        if size is not None:
+            check_size(*size)
         image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
     except cv2.error as error:
         # The variable of OpenCV, which a process of ours sets, holds for all kinds of pictures.
-        reason = f"its pixels are more than {largest / 1e6:.0f} megapixels"
+        reason = f"its pixels are more than {largest_image() / 1e6:.0f} megapixels"
         raise BadImageError(reason if _PIXEL_LIMIT in error.err else error.err) from error
     except MemoryError as error:
         raise BadImageError("there is not enough memory for it") from error

@@ -18,8 +18,7 @@ import numpy as np
 
 from pi_detector.config.settings import SourceSettings
 from pi_detector.core.frame import ImageArray
-from pi_detector.errors import BadImageError
-from pi_detector.util.memory import too_large
+from pi_detector.util.memory import check_size
 
 LONGEST_PACKET = 64 * 1024
 """Bytes. Linux takes three times as much without further settings."""
@@ -179,12 +178,10 @@ class FrameWriter:
 
     Args:
         fd: of ``make_memory``; stays the caller's.
-        largest: pixels of the largest image.
     """
 
-    def __init__(self, fd: int, largest: int) -> None:
+    def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._largest = largest
         self._map: mmap.mmap | None = None
 
     def put(self, image: ImageArray, model_input: ImageArray | None) -> None:
@@ -193,9 +190,7 @@ class FrameWriter:
         Raises:
             BadImageError: it is too large.
         """
-        height, width, _ = image.shape
-        if height * width > self._largest:
-            raise BadImageError(too_large(width, height, self._largest))
+        check_size(image.shape[1], image.shape[0])
         offset = _aligned(image.nbytes)
         size = offset + (model_input.nbytes if model_input is not None else 0)
         if self._map is None or len(self._map) < size:

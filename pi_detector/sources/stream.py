@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING
 
 from pi_detector.config.settings import SourceSettings
 from pi_detector.core.frame import Frame
-from pi_detector.errors import ConfigError, SourceLostError, SourceNotFoundError, SourceStalledError
+from pi_detector.errors import (
+    BadImageError,
+    ConfigError,
+    SourceLostError,
+    SourceNotFoundError,
+    SourceStalledError,
+)
 from pi_detector.sources.capture import LiveCapture
 from pi_detector.sources.ffmpeg_watch import Watch, watched
 from pi_detector.sources.framing import FrameMaker
 from pi_detector.sources.media import DEFAULT_PORTS, set_opencv_options
+from pi_detector.util.memory import check_size
 from pi_detector.util.uri import network_uri_problem, parse_network_uri, redact, split_uri
 
 if TYPE_CHECKING:
@@ -50,6 +57,7 @@ class StreamSource:
         Raises:
             SourceNotFoundError: nothing answers there, or it sends no video.
             SourceStalledError: it did not start to send within the deadline.
+            BadImageError: its frames are too large.
         """
         self.close()
         import cv2
@@ -61,12 +69,13 @@ class StreamSource:
         if not capture.isOpened():
             capture.release()
             raise self._diagnosed(time.monotonic() - started, watch)
-        log.info(
-            "%s: %dx%d",
-            self.name,
-            capture.get(cv2.CAP_PROP_FRAME_WIDTH),
-            capture.get(cv2.CAP_PROP_FRAME_HEIGHT),
-        )
+        size = [int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)]
+        try:
+            check_size(*size)
+        except BadImageError as error:
+            capture.release()
+            raise BadImageError(f"{self.name}: {error}") from error
+        log.info("%s: %dx%d", self.name, *size)
         self._capture = LiveCapture(capture, self.name, self._read_timeout_s)
 
     def read(self) -> Frame:

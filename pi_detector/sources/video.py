@@ -20,6 +20,7 @@ from pi_detector.errors import (
 from pi_detector.sources.ffmpeg_watch import watched
 from pi_detector.sources.framing import FrameMaker, Moment
 from pi_detector.sources.media import set_opencv_options
+from pi_detector.util.memory import check_size
 from pi_detector.util.uri import is_unicode
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class VideoSource:
         with self._open_file() as file, watched() as watch:
             self._capture = cv2.VideoCapture(self._path_for_opencv(file), cv2.CAP_FFMPEG, options)
         self._count = 0
+        self._check_size(self._capture)
         self._ahead = self._decode()
         if self._ahead is None:
             self.close()
@@ -125,6 +127,16 @@ class VideoSource:
         """An absolute path, because FFmpeg takes what stands before a colon for a protocol."""
         path = str(self._path.resolve())
         return path if is_unicode(path) else f"/proc/self/fd/{file.fileno()}"
+
+    def _check_size(self, capture: cv2.VideoCapture) -> None:
+        import cv2
+
+        size = [int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)]
+        try:
+            check_size(*size)
+        except BadImageError as error:
+            self.close()
+            raise BadImageError(f"{self._path}: {error}") from error
 
     def _decode(self) -> tuple[ImageArray, Moment] | None:
         import cv2

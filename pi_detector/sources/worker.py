@@ -22,8 +22,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from pi_detector.errors import PiDetectorError, SourceNotFoundError
+from pi_detector.errors import BadImageError, PiDetectorError, SourceNotFoundError
 from pi_detector.util.confinement.confine import Needs, confine, limit
+from pi_detector.util.memory import fix_largest_image
 
 if TYPE_CHECKING:
     from pi_detector.core.frame import Frame
@@ -121,11 +122,11 @@ class _Server:
         from pi_detector.sources import isolated_link
 
         cv2.setNumThreads(1)
+        fix_largest_image(largest)
         _limit_memory(largest, isolated_link.memory_size(largest))
         self._link = link
         self._messages = isolated_link
-        self._memory = isolated_link.FrameWriter(memory_fd, largest)
-        self._largest = largest
+        self._memory = isolated_link.FrameWriter(memory_fd)
         self._name = ""
 
     def run(self) -> None:
@@ -163,7 +164,7 @@ class _Server:
                 return
             try:
                 with open(files[0], "rb") as file:  # noqa: PTH123 - it is open
-                    image = decode_picture(file, self._largest)
+                    image = decode_picture(file)
                 answer = frames.from_bgr(image, Moment.now())
             except Exception as error:  # noqa: BLE001 - raised again by the parent
                 self._send(self._failed(error))
@@ -221,7 +222,11 @@ class _Server:
         model_input = answer.model_input
         try:
             self._memory.put(answer.image, model_input)
-        except (OSError, PiDetectorError) as error:
+        except BadImageError as error:
+            named = f"{self._name}: {error}" if self._name else str(error)
+            self._send(self._failed(BadImageError(named)))
+            return
+        except OSError as error:
             self._send(self._failed(error))
             return
         self._send(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from pi_detector.errors import BadImageError
+
 # All copies of an image that exist at once, in both processes: what the decoder keeps (coefficients
 # of a progressive JPEG, frames that a video refers to), BGR, RGB, turned, shared, handed over.
 _BYTES_PER_PIXEL = 24
@@ -21,18 +23,35 @@ def largest_image(root: Path = Path("/")) -> int:
     Args:
         root: the folder that stands for ``/``.
     """
+    if _Fixed.largest is not None:
+        return _Fixed.largest
     available = available_memory(root)
     if available is None:
         return _LEAST_PIXELS
     return min(max(_LEAST_PIXELS, available // _BYTES_PER_PIXEL), _MOST_PIXELS)
 
 
-def too_large(width: int, height: int, largest: int) -> str:
-    """Why an image is refused. ``largest`` is of ``largest_image``."""
-    return (
-        f"{width}x{height} pixels are more than the {largest / 1e6:.0f} megapixels that the memory "
-        "of this machine allows"
-    )
+class _Fixed:
+    largest: int | None = None
+
+
+def fix_largest_image(pixels: int) -> None:
+    """Have ``largest_image`` give this from now on: what the parent of this process goes by."""
+    _Fixed.largest = pixels
+
+
+def check_size(width: int, height: int) -> None:
+    """Check an image of which only the size is known yet.
+
+    Raises:
+        BadImageError: it is too large; the message is the reason alone.
+    """
+    largest = largest_image()
+    if width * height > largest:
+        raise BadImageError(
+            f"{width}x{height} pixels are more than the {largest / 1e6:.0f} megapixels that the "
+            "memory of this machine allows"
+        )
 
 
 def available_memory(root: Path = Path("/")) -> int | None:

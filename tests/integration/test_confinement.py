@@ -80,7 +80,7 @@ for name, attempt in tries.items():
         attempt()
     except FileNotFoundError:
         answers[name] = True
-    except (OSError, RuntimeError):
+    except (OSError, ImportError):
         answers[name] = False
     else:
         if name == "fork" and os.getpid() != me:
