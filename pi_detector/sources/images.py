@@ -168,7 +168,7 @@ def decode_picture(file: BinaryIO) -> ImageArray:
         image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
     except cv2.error as error:
         # The variable of OpenCV, which a process of ours sets, holds for all kinds of pictures.
-        reason = f"its pixels are more than {largest_image() / 1e6:.0f} megapixels"
+        reason = f"its pixels are more than {largest_image() / 1e6:.3g} megapixels"
         raise BadImageError(reason if _PIXEL_LIMIT in error.err else error.err) from error
     except MemoryError as error:
         raise BadImageError("there is not enough memory for it") from error

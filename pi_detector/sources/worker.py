@@ -38,7 +38,7 @@ _PR_SET_PDEATHSIG = 1
 _OOM_SCORE = 300
 # Bytes that this process may allocate: what Python, OpenCV and their threads' stacks take, and
 # what a decoder needs for each pixel, the frames that a video refers to included.
-_PROGRAM_BYTES = 384 * 1024 * 1024
+_PROGRAM_BYTES = 192 * 1024 * 1024
 _BYTES_PER_PIXEL = 20
 # Address space beside that: code, files, and what is reserved but not used.
 _ADDRESS_BYTES = 2 * 1024 * 1024 * 1024

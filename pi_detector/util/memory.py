@@ -49,7 +49,7 @@ def check_size(width: int, height: int) -> None:
     largest = largest_image()
     if width * height > largest:
         raise BadImageError(
-            f"{width}x{height} pixels are more than the {largest / 1e6:.0f} megapixels that the "
+            f"{width}x{height} pixels are more than the {largest / 1e6:.3g} megapixels that the "
             "memory of this machine allows"
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import textwrap
@@ -26,9 +27,10 @@ from isolated_sources import (
 
 from pi_detector.config.settings import SourceSettings
 from pi_detector.errors import BadImageError, ConfigError, SourceLostError, SourceStalledError
-from pi_detector.sources import isolated, isolated_pictures, isolated_process
+from pi_detector.sources import isolated, isolated_link, isolated_pictures, isolated_process
 from pi_detector.sources.images import ImagesSource
 from pi_detector.sources.isolated import IsolatedSource
+from pi_detector.sources.isolated_pictures import PictureProcess
 from pi_detector.sources.registry import make_source
 
 
@@ -172,11 +174,122 @@ class TestPictures:
         assert time.monotonic() - started < 8
         assert [frame.path for frame in frames] == [str(tmp_path / "b.png")]
         assert "a.png: passed over" in caplog.text
-        limits = Path(f"/proc/{self.pid(source)}/limits").read_text()
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        limit = next(line for line in limits.splitlines() if line.startswith("Max data size"))
-        assert int(limit.split()[3]) == min(max(memory // 2, 256 << 20), 2 << 30)
         source.close()
+
+    def test_larger_than_the_memory_allows(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(isolated_process, "largest_image", lambda: 100 * 100)
+        for suffix in ("jpg", "png", "bmp", "tif"):
+            cv2.imwrite(str(tmp_path / f"a.{suffix}"), np.zeros((90, 120, 3), np.uint8))
+        write_pictures(tmp_path, [(100, 100)])
+        source = self.source(tmp_path)
+        assert [frame.path for frame in iter(source.read, None)] == [str(tmp_path / "0.bmp")]
+        assert source.skipped == 4
+        assert caplog.text.count("120x90 pixels are more than") == 2
+        assert caplog.text.count("its pixels are more than") == 2
+        source.close()
+
+    def test_a_pipe_with_an_images_name_is_not_waited_for(self, tmp_path: Path) -> None:
+        decoder = PictureProcess("test")
+        os.mkfifo(tmp_path / "a.jpg")
+        with pytest.raises(BadImageError, match="it is empty"):
+            decoder.decode(tmp_path / "a.jpg")
+        decoder.close()
+
+
+def limit_of(pid: int, name: str) -> int:
+    lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
+    line = next(line for line in lines if line.startswith(name))
+    return int(line.removeprefix(name).split()[1])  # the hard one
+
+
+class TestMemory:
+    """What a source can take is bounded by the machine's memory, the shared memory included."""
+
+    def test_a_video_that_is_too_large(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(isolated_process, "largest_image", lambda: 64 * 47)
+        source = isolated_source(str(write_video(tmp_path / "clip.avi")))
+        with pytest.raises(BadImageError, match=r"clip\.avi: 64x48 pixels are more than"):
+            source.open()
+
+    def test_limits(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(isolated_process, "largest_image", lambda: 4_000_000)
+        with opened(isolated_source(str(write_video(tmp_path / "clip.avi")))) as source:
+            pid = pid_of(source)
+            assert limit_of(pid, "Max file size") == isolated_link.memory_size(4_000_000)
+            assert limit_of(pid, "Max data size") < 300e6
+            assert limit_of(pid, "Max address space") < 2.5e9
+
+    def test_a_frame_beyond_what_the_parent_allows_is_not_taken(
+        self, babbler: Callable[[str], IsolatedSource], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(isolated_process, "largest_image", lambda: 64 * 48)
+        lines = "os.ftruncate(memory, 1 << 20); frame(shape=(100, 1000, 3))"
+        source = babbler(f"{WELL_UNTIL_READ}\n{lines}\ntime.sleep(60)")
+        source._settings = SourceSettings(uri="demo:", width=64, height=48, isolation="off")
+        with opened(source), pytest.raises(SourceLostError, match="1000x100 pixels"):
+            source.read()
+
+
+class TestStderr:
+    """What libraries print in the process is read, and neither seen nor waited for."""
+
+    def test_it_becomes_log_messages(
+        self,
+        babbler: Callable[[str], IsolatedSource],
+        caplog: pytest.LogCaptureFixture,
+        capfd: pytest.CaptureFixture[str],
+    ) -> None:
+        source = babbler(
+            f"""{WELL_UNTIL_READ}
+            for n in range(50): os.write(2, b"[x @ 0x1] open rtsp://me:hunter2@cam/live %d\\n" % n)
+            os.write(2, b"the last \x1b word")
+            os.abort()
+            """.replace("            ", "")
+        )
+        caplog.set_level(logging.DEBUG)
+        with opened(source), pytest.raises(SourceLostError, match=r"SIGABRT \(the last   word\)"):
+            source.read()
+        assert "demo: [x @ 0x1] open rtsp://cam/live 0" in caplog.text
+        assert caplog.text.count("rtsp://cam/live") == 20
+        assert "hunter2" not in caplog.text
+        assert capfd.readouterr() == ("", "")
+
+    def test_a_process_that_prints_without_end_is_not_held_up(
+        self, babbler: Callable[[str], IsolatedSource]
+    ) -> None:
+        source = babbler(
+            f"""{WELL_UNTIL_READ}
+            import contextlib
+            os.ftruncate(memory, 100)
+            for n in range(200):
+                with contextlib.suppress(BlockingIOError): os.write(2, bytes(4096))
+            frame()
+            """.replace("            ", "")
+        )
+        with opened(source):
+            assert source.read() is not None
+
+
+class TestInterrupt:
+    def test_while_it_opens_and_while_it_reads(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "clip.mp4")
+        for source in (isolated_source(str(tmp_path / "clip.mp4")), slow()):
+            threading.Timer(1.0, source.interrupt).start()
+            started = time.monotonic()
+            source.open()
+            while source.read() is not None:
+                pass
+            source.close()
+            assert time.monotonic() - started < 5
+            assert source.read() is None
+
+
+def slow() -> IsolatedSource:
+    return isolated_source("demo:", isolation="on", fps=0.1, read_timeout_s=60)
 
 
 class TestHangs:

@@ -16,7 +16,6 @@ import socket
 from collections.abc import Iterable
 from typing import NamedTuple
 
-_SET_MODE_FILTER, _ALL_THREADS = 1, 1
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
@@ -68,7 +67,6 @@ _UNREADABLE = {"clone3": (435, 435)}
 _OPENAT2 = (437, 437)
 _CLONE, _KILL, _TGKILL = (56, 220), (62, 129), (234, 131)
 _OPEN, _OPENAT, _SOCKET, _PRLIMIT = (2, None), (257, 56), (41, 198), (302, 261)
-_SECCOMP = (317, 277)
 _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
 
 
@@ -107,7 +105,7 @@ def available() -> bool:
 
 
 def restrict(families: Iterable[socket.AddressFamily], *, may_write: bool = False) -> bool:
-    """Have the kernel refuse harmful calls to all threads of this process, for good.
+    """Have the kernel refuse harmful calls to this thread, and those that it starts, for good.
 
     Sockets of other families than ``families`` are refused, as are starting processes and
     programs, and touching other processes. The caller has set "no new privileges" before.
@@ -128,15 +126,9 @@ def restrict(families: Iterable[socket.AddressFamily], *, may_write: bool = Fals
     lines = _program(architecture, tuple(families), may_write=may_write)
     program = _Program(len(lines), (_Instruction * len(lines))(*(_Instruction(*x) for x in lines)))
     libc = ctypes.CDLL(None, use_errno=True)
-    number = ctypes.c_long(_SECCOMP[architecture.column] or 0)
-    answer = libc.syscall(
-        number,
-        ctypes.c_long(_SET_MODE_FILTER),
-        ctypes.c_long(_ALL_THREADS),
-        ctypes.byref(program),
-    )
-    if answer != 0:
-        code = ctypes.get_errno() or errno.ESRCH
+    # Not seccomp(2), which systemd's filter for services forbids.
+    if libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(program), 0, 0) != 0:
+        code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
     return True
 
