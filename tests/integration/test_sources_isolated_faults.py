@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
-import textwrap
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from babbler import WELL_UNTIL_READ, Babbler, make_babbler
 from isolated_sources import (
     children,
     demo,
@@ -27,9 +25,8 @@ from isolated_sources import (
 
 from pi_detector.config.settings import SourceSettings
 from pi_detector.errors import BadImageError, ConfigError, SourceLostError, SourceStalledError
-from pi_detector.sources import isolated, isolated_link, isolated_pictures, isolated_process
+from pi_detector.sources import isolated, isolated_pictures, isolated_process
 from pi_detector.sources.images import ImagesSource
-from pi_detector.sources.isolated import IsolatedSource
 from pi_detector.sources.isolated_pictures import PictureProcess
 from pi_detector.sources.registry import make_source
 
@@ -198,100 +195,6 @@ class TestPictures:
         decoder.close()
 
 
-def limit_of(pid: int, name: str) -> int:
-    lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
-    line = next(line for line in lines if line.startswith(name))
-    return int(line.removeprefix(name).split()[1])  # the hard one
-
-
-class TestMemory:
-    """What a source can take is bounded by the machine's memory, the shared memory included."""
-
-    def test_a_video_that_is_too_large(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(isolated_process, "largest_image", lambda: 64 * 47)
-        source = isolated_source(str(write_video(tmp_path / "clip.avi")))
-        with pytest.raises(BadImageError, match=r"clip\.avi: 64x48 pixels are more than"):
-            source.open()
-
-    def test_limits(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(isolated_process, "largest_image", lambda: 4_000_000)
-        with opened(isolated_source(str(write_video(tmp_path / "clip.avi")))) as source:
-            pid = pid_of(source)
-            assert limit_of(pid, "Max file size") == isolated_link.memory_size(4_000_000)
-            assert limit_of(pid, "Max data size") < 300e6
-            assert limit_of(pid, "Max address space") < 2.5e9
-
-    def test_a_frame_beyond_what_the_parent_allows_is_not_taken(
-        self, babbler: Callable[[str], IsolatedSource], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(isolated_process, "largest_image", lambda: 64 * 48)
-        lines = "os.ftruncate(memory, 1 << 20); frame(shape=(100, 1000, 3))"
-        source = babbler(f"{WELL_UNTIL_READ}\n{lines}\ntime.sleep(60)")
-        source._settings = SourceSettings(uri="demo:", width=64, height=48, isolation="off")
-        with opened(source), pytest.raises(SourceLostError, match="1000x100 pixels"):
-            source.read()
-
-
-class TestStderr:
-    """What libraries print in the process is read, and neither seen nor waited for."""
-
-    def test_it_becomes_log_messages(
-        self,
-        babbler: Callable[[str], IsolatedSource],
-        caplog: pytest.LogCaptureFixture,
-        capfd: pytest.CaptureFixture[str],
-    ) -> None:
-        source = babbler(
-            f"""{WELL_UNTIL_READ}
-            for n in range(50): os.write(2, b"[x @ 0x1] open rtsp://me:hunter2@cam/live %d\\n" % n)
-            os.write(2, b"the last \x1b word")
-            os.abort()
-            """.replace("            ", "")
-        )
-        caplog.set_level(logging.DEBUG)
-        with opened(source), pytest.raises(SourceLostError, match=r"SIGABRT \(the last   word\)"):
-            source.read()
-        assert "demo: [x @ 0x1] open rtsp://cam/live 0" in caplog.text
-        assert caplog.text.count("rtsp://cam/live") == 20
-        assert "hunter2" not in caplog.text
-        assert capfd.readouterr() == ("", "")
-
-    def test_a_process_that_prints_without_end_is_not_held_up(
-        self, babbler: Callable[[str], IsolatedSource]
-    ) -> None:
-        source = babbler(
-            f"""{WELL_UNTIL_READ}
-            import contextlib
-            os.ftruncate(memory, 100)
-            for n in range(200):
-                with contextlib.suppress(BlockingIOError): os.write(2, bytes(4096))
-            frame()
-            """.replace("            ", "")
-        )
-        with opened(source):
-            assert source.read() is not None
-
-
-class TestInterrupt:
-    def test_while_it_opens_and_while_it_reads(self, tmp_path: Path) -> None:
-        os.mkfifo(tmp_path / "clip.mp4")
-        for source in (isolated_source(str(tmp_path / "clip.mp4")), slow()):
-            threading.Timer(1.0, source.interrupt).start()
-            started = time.monotonic()
-            source.open()
-            while source.read() is not None:
-                pass
-            source.close()
-            assert time.monotonic() - started < 5
-            assert source.read() is None
-
-
-def slow() -> IsolatedSource:
-    return isolated_source("demo:", isolation="on", fps=0.1, read_timeout_s=60)
-
-
 class TestHangs:
     def test_a_process_that_is_stopped(self) -> None:
         source = demo(read_timeout_s=0.2)
@@ -326,35 +229,9 @@ class TestHangs:
         assert not is_running(pid)
 
 
-BABBLER = """
-import os, socket, sys, time
-from datetime import datetime, timezone
-from pi_detector.sources.isolated_link import *
-link = socket.socket(fileno=int(sys.argv[1]))
-memory = int(sys.argv[2])
-def say(message):
-    link.send(message if isinstance(message, bytes) else encode(message))
-def frame(sequence=0, shape=(4, 4, 3)):
-    say(Delivered(sequence, 1, datetime.now(timezone.utc), shape, None, None))
-"""
-
-
 @pytest.fixture
-def babbler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], IsolatedSource]:
-    """A live source whose process runs the given lines."""
-
-    def make(lines: str) -> IsolatedSource:
-        (tmp_path / "babbler.py").write_text(BABBLER + textwrap.dedent(lines))
-        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-        monkeypatch.setattr(isolated_process, "_MODULE", "babbler")
-        return demo(read_timeout_s=0.2)
-
-    return make
-
-
-WELL_UNTIL_READ = """
-say(Started()); link.recv(65536); say(Opened()); link.recv(65536)
-"""
+def babbler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Babbler:
+    return make_babbler(tmp_path, monkeypatch)
 
 
 class TestNonsense:
@@ -380,9 +257,7 @@ class TestNonsense:
             ),
         ],
     )
-    def test_while_opening(
-        self, babbler: Callable[[str], IsolatedSource], lines: str, error: type, words: str
-    ) -> None:
+    def test_while_opening(self, babbler: Babbler, lines: str, error: type, words: str) -> None:
         source = babbler(lines)
         with pytest.raises(error, match=words):
             source.open()
@@ -400,17 +275,17 @@ class TestNonsense:
             "os.ftruncate(memory, 100); frame(shape=(4, 4, 4))",
         ],
     )
-    def test_while_reading(self, babbler: Callable[[str], IsolatedSource], lines: str) -> None:
+    def test_while_reading(self, babbler: Babbler, lines: str) -> None:
         source = babbler(f"{WELL_UNTIL_READ}\n{lines}\ntime.sleep(60)")
         with opened(source), pytest.raises(SourceLostError, match="demo: the decoder answered"):
             source.read()
 
-    def test_endless_log_messages(self, babbler: Callable[[str], IsolatedSource]) -> None:
+    def test_endless_log_messages(self, babbler: Babbler) -> None:
         source = babbler(f"{WELL_UNTIL_READ}\nwhile True: say(Logged('x', 10, b'y'))")
         with opened(source), pytest.raises(SourceStalledError):
             source.read()
 
-    def test_memory_cannot_be_taken_away(self, babbler: Callable[[str], IsolatedSource]) -> None:
+    def test_memory_cannot_be_taken_away(self, babbler: Babbler) -> None:
         source = babbler(
             f"""{WELL_UNTIL_READ}
             os.ftruncate(memory, 1000); frame(); link.recv(65536)
@@ -422,7 +297,7 @@ class TestNonsense:
             assert source.read() is not None
             assert source.read() is not None
 
-    def test_dropped_frames_leave_gaps(self, babbler: Callable[[str], IsolatedSource]) -> None:
+    def test_dropped_frames_leave_gaps(self, babbler: Babbler) -> None:
         source = babbler(
             f"{WELL_UNTIL_READ}\nos.ftruncate(memory, 100)\n"
             "for n in (2, 3, 7): frame(sequence=n); link.recv(65536)"
