@@ -2,7 +2,7 @@
 
 LiteRT checks the structure of a model before it reads it, which refuses most damage, but aborts on
 some; tflite-runtime 2.14 crashes on a truncated file. So a model that no SHA-256 vouches for is
-first tried in a process of its own.
+first tried in a confined process of its own.
 """
 
 from __future__ import annotations
@@ -35,8 +35,11 @@ _MODULES: Mapping[RuntimeName, str] = {
 }
 _PROBE = """
 import importlib, sys
+from pi_detector.util.confinement.confine import Needs, confine
 module = importlib.import_module(sys.argv[1])
-interpreter = module.Interpreter(model_content=sys.stdin.buffer.read(), num_threads=1)
+model = sys.stdin.buffer.read()
+confine(Needs())
+interpreter = module.Interpreter(model_content=model, num_threads=1)
 interpreter.allocate_tensors()
 interpreter.invoke()
 """
