@@ -67,6 +67,7 @@ tries = {
     "listen": lambda: socket.create_server(("127.0.0.1", 0)).close(),
     "raw socket": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW),
     "unshare": lambda: os.unshare(os.CLONE_NEWUSER) if hasattr(os, "unshare") else spawn(),
+    "control a device": lambda: os.close(os.open("/dev/zero", os.O_RDWR)),
     "memory file": lambda: os.memfd_create("x"),
     "thread": lambda: threading.Thread(target=int).start(),
     "import": lambda: __import__("xml.dom.minidom"),
@@ -166,6 +167,13 @@ def test_a_decoder_of_playlists_reaches_all_servers(tmp_path: Path) -> None:
     _, may = attempts(tmp_path, "holds = confine(Needs(network=True, tcp_ports=None))")
     assert {"connect", "connect elsewhere"} <= may
     assert not may & (FILES | CHANGES | PROCESSES)
+
+
+@needs_landlock
+@needs_seccomp
+def test_a_decoder_of_a_camera_writes_to_its_device_alone(tmp_path: Path) -> None:
+    _, may = attempts(tmp_path, "holds = confine(Needs(devices=(Path('/dev/zero'),)))")
+    assert may == (HARMLESS | {"control a device", "memory file"}) - {"read"}
 
 
 @needs_landlock

@@ -28,7 +28,7 @@ def playlist(*addresses: str) -> tuple[int, dict[str, str], bytes]:
 def test_an_http_redirect_elsewhere_is_refused() -> None:
     with camera({}) as other, camera({"/moved": redirect(other.port, "/live")}) as first:
         source = isolated_source(f"http://{LOGIN}:{first.port}/moved")
-        with pytest.raises(SourceNotFoundError, match=f"redirects to 127.0.0.1 port {other.port}"):
+        with pytest.raises(SourceNotFoundError, match=rf"redirects to .*{other.port}"):
             source.open()
         assert first.requests
         assert other.requests == []
@@ -131,5 +131,5 @@ def test_the_decoders_lines_go_to_the_log_without_secrets(
 def test_the_reason_of_a_server_is_in_the_error() -> None:
     with camera({}) as server:
         source = isolated_source(f"http://127.0.0.1:{server.port}/none")
-        with pytest.raises(SourceNotFoundError, match=r"sends no video \(.*404"):
+        with pytest.raises(SourceNotFoundError, match="404"):
             source.open()

@@ -60,11 +60,12 @@ _CHANGING_FILES = {
     "lchown": (94, None), "fchown": (93, 55), "fchownat": (260, 54), "truncate": (76, 45),
     "utime": (132, None), "utimes": (235, None), "futimesat": (261, None), "utimensat": (280, 88),
     "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7), "removexattr": (197, 14),
-    "lremovexattr": (198, 15), "fremovexattr": (199, 16), "memfd_create": (319, 279),
+    "lremovexattr": (198, 15), "fremovexattr": (199, 16),
 }  # fmt: skip
 # What these do stands in memory, where a filter cannot look. The C library then takes clone().
 _UNREADABLE = {"clone3": (435, 435)}
 _OPENAT2 = (437, 437)
+_MEMFD_CREATE = (319, 279)
 _CLONE, _KILL, _TGKILL = (56, 220), (62, 129), (234, 131)
 _OPEN, _OPENAT, _SOCKET, _PRLIMIT = (2, None), (257, 56), (41, 198), (302, 261)
 _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
@@ -112,7 +113,8 @@ def restrict(families: Iterable[socket.AddressFamily], *, may_write: bool = Fals
 
     Args:
         families: of sockets that may be made.
-        may_write: files may be opened for writing, and changed.
+        may_write: files may be opened for writing, as far as Landlock lets them be; else none, and
+            none is made in memory.
 
     Returns:
         Whether the filter holds; False where ``available`` says so.
@@ -138,7 +140,7 @@ def _program(
 ) -> list[tuple[int, int, int, int]]:
     own = os.getpid()
     rules = _Rules(architecture.column)
-    for numbers in (_HARMFUL | ({} if may_write else _CHANGING_FILES)).values():
+    for numbers in (_HARMFUL | _CHANGING_FILES).values():
         rules.refuse(numbers, errno.EPERM)
     for numbers in _UNREADABLE.values():
         rules.refuse(numbers, errno.ENOSYS)
@@ -148,6 +150,7 @@ def _program(
     rules.unless_equal(_PRLIMIT, 0, (0, own))
     rules.unless_equal(_SOCKET, 0, families)
     if not may_write:
+        rules.refuse(_MEMFD_CREATE, errno.EPERM)
         rules.refuse(_OPENAT2, errno.ENOSYS)
         rules.if_any_bit(_OPEN, 1, _WRITING)
         rules.if_any_bit(_OPENAT, 2, _WRITING)
