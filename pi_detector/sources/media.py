@@ -6,8 +6,9 @@ any address that the machine can reach, or open other files.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -54,16 +55,24 @@ def demuxer_options(scheme: str, *, playlists: bool = False) -> dict[str, str]:
     return {"protocol_whitelist": ",".join(protocols), "format_whitelist": ",".join(containers)}
 
 
-def set_opencv_options(scheme: str, *, playlists: bool = False) -> None:
-    """Have OpenCV give FFmpeg these options, at the next capture that this process opens.
+@contextlib.contextmanager
+def opencv_options(scheme: str, *, playlists: bool = False) -> Iterator[None]:
+    """Have OpenCV give FFmpeg these options, at a capture that is opened within.
 
-    Options that the environment named before remain, but for the ones that are ours. OpenCV takes
-    them from nowhere else.
+    Options that the environment names remain, but for the ones that are ours. OpenCV takes them
+    from nowhere else.
     """
-    before = os.environ.get(_FOR_OPENCV, "")
-    named = dict(pair.split(";", 1) for pair in before.split("|") if ";" in pair)
+    before = os.environ.get(_FOR_OPENCV)
+    named = dict(pair.split(";", 1) for pair in (before or "").split("|") if ";" in pair)
     options = (named or _OPENCV_DEFAULTS) | demuxer_options(scheme, playlists=playlists)
     os.environ[_FOR_OPENCV] = "|".join(f"{name};{value}" for name, value in options.items())
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_FOR_OPENCV]
+        else:
+            os.environ[_FOR_OPENCV] = before
 
 
 def needs_of(settings: SourceSettings) -> Needs:

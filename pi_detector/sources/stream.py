@@ -19,7 +19,7 @@ from pi_detector.errors import (
 from pi_detector.sources.capture import LiveCapture
 from pi_detector.sources.ffmpeg_watch import Watch, watched
 from pi_detector.sources.framing import FrameMaker
-from pi_detector.sources.media import DEFAULT_PORTS, set_opencv_options
+from pi_detector.sources.media import DEFAULT_PORTS, opencv_options
 from pi_detector.util.memory import check_size
 from pi_detector.util.uri import network_uri_problem, parse_network_uri, redact, split_uri
 
@@ -63,8 +63,8 @@ class StreamSource:
         import cv2
 
         started = time.monotonic()
-        set_opencv_options(split_uri(self._uri)[0], playlists=self._playlists)
-        with watched(None if self._playlists else (self._host, self._port)) as watch:
+        options = opencv_options(split_uri(self._uri)[0], playlists=self._playlists)
+        with options, watched(None if self._playlists else (self._host, self._port)) as watch:
             capture = self._connect()
         if not capture.isOpened():
             capture.release()

@@ -19,7 +19,7 @@ from pi_detector.errors import (
 )
 from pi_detector.sources.ffmpeg_watch import watched
 from pi_detector.sources.framing import FrameMaker, Moment
-from pi_detector.sources.media import set_opencv_options
+from pi_detector.sources.media import opencv_options
 from pi_detector.util.memory import check_size
 from pi_detector.util.uri import is_unicode
 
@@ -71,8 +71,7 @@ class VideoSource:
         # FFmpeg only: OpenCV's own AVI reader corrupts the heap on some damaged files.
         # Decoding on all cores would push the interpreter's threads aside.
         options = [cv2.CAP_PROP_N_THREADS, 1]
-        set_opencv_options("file")
-        with self._open_file() as file, watched() as watch:
+        with self._open_file() as file, opencv_options("file"), watched() as watch:
             self._capture = cv2.VideoCapture(self._path_for_opencv(file), cv2.CAP_FFMPEG, options)
         self._count = 0
         self._check_size(self._capture)

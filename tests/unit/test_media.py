@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pi_detector.config.settings import SourceSettings
-from pi_detector.sources.media import demuxer_options, needs_of, set_opencv_options
+from pi_detector.sources.media import demuxer_options, needs_of, opencv_options
 from pi_detector.util.confinement.confine import Needs
 
 VARIABLE = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
@@ -31,16 +31,17 @@ def test_what_may_be_opened(scheme: str, playlists: bool) -> None:
 
 def test_options_for_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
-    set_opencv_options("rtsp")
-    assert options() == {"rtsp_flags": "prefer_tcp", **demuxer_options("rtsp")}
-    set_opencv_options("http")
-    assert options() == {"rtsp_flags": "prefer_tcp", **demuxer_options("http")}
+    with opencv_options("rtsp"):
+        assert options() == {"rtsp_flags": "prefer_tcp", **demuxer_options("rtsp")}
+    assert VARIABLE not in os.environ  # other videos of this process are none of its business
 
 
 def test_options_of_the_user_remain_but_for_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, "rtsp_transport;udp|protocol_whitelist;file,http")
-    set_opencv_options("rtsp")
-    assert options() == {"rtsp_transport": "udp", **demuxer_options("rtsp")}
+    before = "rtsp_transport;udp|protocol_whitelist;file,http"
+    monkeypatch.setenv(VARIABLE, before)
+    with opencv_options("rtsp"):
+        assert options() == {"rtsp_transport": "udp", **demuxer_options("rtsp")}
+    assert os.environ[VARIABLE] == before
 
 
 def options() -> dict[str, str]:
