@@ -10,11 +10,10 @@ import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pi_detector.config.settings import SourceSettings
 from pi_detector.util.confinement.confine import Needs
-from pi_detector.util.uri import split_uri
+from pi_detector.util.uri import parse_network_uri, split_uri
 
 DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 
@@ -79,11 +78,10 @@ def needs_of(settings: SourceSettings) -> Needs:
     """What a process must be left with to read a source."""
     scheme, target = split_uri(settings.uri)
     if scheme in DEFAULT_PORTS:
-        try:
-            parts = urlsplit(settings.uri)
-            port = parts.port or DEFAULT_PORTS[scheme]
-        except ValueError:  # the source itself will say so
+        parsed = parse_network_uri(settings.uri)
+        if parsed is None:  # the source itself will say so
             return Needs()
+        port = parsed.port or DEFAULT_PORTS[scheme]
         return Needs(network=True, tcp_ports=None if settings.playlists else (port,))
     if scheme == "picamera":
         # libcamera looks at all media devices and what the kernel says of them, and takes memory

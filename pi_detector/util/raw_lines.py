@@ -7,13 +7,11 @@ it opens, passwords included, and some a line a frame.
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections import deque
 
-from pi_detector.util.uri import redact
+from pi_detector.util.uri import redact_within
 
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"]+")
 _LONGEST_LINE = 500
 # Cut only beyond this: half an address would not be recognised as one.
 _LONGEST_REST = 16 * 1024
@@ -73,7 +71,7 @@ class RawLines:
 
 def redact_text(text: str) -> str:
     """A text without the secrets of the addresses in it, and without control characters."""
-    shown = _ADDRESS.sub(lambda match: redact(match[0]), text)
+    shown = redact_within(text)
     return "".join(char if char.isprintable() else " " for char in shown)
 
 
