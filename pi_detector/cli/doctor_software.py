@@ -56,15 +56,15 @@ def model(settings: Settings) -> Finding:
 
     from pi_detector.core.frame import Frame
     from pi_detector.detector.bundle import load_model
-    from pi_detector.detector.detector import Detector
+    from pi_detector.pipeline.build import make_detector
 
     grey = np.full((settings.source.height, settings.source.width, 3), 128, np.uint8)
     frame = Frame(grey, 0, time.monotonic_ns(), utc_now(), "doctor")
     try:
-        detector = Detector(load_model(settings.model), settings.model, settings.detection)
-        detector.detect(detector.prepare(frame))  # the first one allocates
+        detector = make_detector(settings, load_model(settings.model), tracked=False)
+        detector.run(detector.prepare(frame))  # the first one allocates
         prepared = detector.prepare(frame)
-        _, invoke_ms, _ = detector.detect(prepared)
+        _, invoke_ms, _ = detector.run(prepared)
     except PiDetectorError as error:
         return Finding(Level.FAIL, "model", str(error))
     height, width = detector.input_size

@@ -12,7 +12,7 @@ from benchmarks.instructions import root_of
 from pi_detector.bench.frames import MemorySource, load_frames
 from pi_detector.bench.machine import machine_of, observe
 from pi_detector.bench.results import figure_of
-from pi_detector.config.settings import DetectionSettings, ModelSettings
+from pi_detector.config.settings import ModelSettings
 from pi_detector.core.clock import utc_now
 from pi_detector.core.geometry import pairwise_iou
 from pi_detector.detector.bundle import load_model
@@ -35,9 +35,9 @@ def test_the_loop_of_the_tutorials_finds_what_the_detector_finds():
     bundle = load_model(model)
     manifest, tflite = bundle.path / "manifest.toml", bundle.path / "model.tflite"
     classic = Classic(str(tflite), 1, str(manifest))
-    detector = Detector(bundle, model, DetectionSettings())
+    detector = Detector(bundle)
     image = load_frames("", (640, 480))[0]
-    expected, _, _ = detector.detect(detector.prepare(MemorySource([image]).read()))
+    expected, _, _ = detector.run(detector.prepare(MemorySource([image]).read()))
     found = classic.step(np.ascontiguousarray(image[:, :, ::-1]))
     assert len(found) == len(expected) > 0
     boxes = np.array([box for _, _, box in found], np.float32) * [640, 480, 640, 480]
