@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DISCOVERY, NAME, PREFIX, STATUS, Broker, Program, Reader, wait_for
+from conftest import DISCOVERY, NAME, PREFIX, STATUS, Broker, Program, Reader
+from real_broker import wait_for
 
 SettingsFile = Callable[..., Path]
 Start = Callable[..., Program]
@@ -229,7 +230,7 @@ def test_commands_are_not_even_listened_to_when_off(
     time.sleep(1)
     assert "settings read again" not in log_of(program)
     assert "command" not in log_of(program)
-    assert "SUBSCRIBE from pi-detector" not in (broker.folder / "mosquitto.log").read_text()
+    assert f"{PREFIX}/command" not in (broker.folder / "mosquitto.log").read_text()
 
 
 def test_commands(
@@ -323,6 +324,67 @@ def test_a_reload_that_changes_the_broker_moves_there(
     assert retained(other)[STATUS] == b"online"
 
 
+def test_a_reload_keeps_what_holds_and_removes_what_is_no_more(
+    broker: Broker, reader: Reader, settings: SettingsFile, daemon: Start
+) -> None:
+    persons, garden = f"{PREFIX}/state/labels/person", f"{PREFIX}/state/zones/garden"
+
+    def counts() -> list[int]:
+        return [json.loads(payload)["count"] for payload in reader.payloads(persons) if payload]
+
+    path = settings(broker)
+    program = daemon(path)
+    program.waits_for(lambda: counts() and counts()[-1])
+    before = len(counts())
+    path.write_text(path.read_text().replace("zones.garden", "zones.yard"))
+    program.process.send_signal(signal.SIGHUP)
+    program.waits_for(lambda: reader.last(garden) == b"")
+    program.waits_for(lambda: len(counts()) > before)
+    assert all(counts()[before:])
+    assert "offline" not in {payload.decode() for payload in reader.payloads(STATUS)}
+    kept = retained(broker)
+    assert garden not in kept
+    assert f"{PREFIX}/state/zones/yard" in kept
+    components = json.loads(kept[DISCOVERY])["components"]
+    assert "zone_yard" in components
+    assert not any("garden" in key for key in components)
+
+
+def removal(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pi_detector", "mqtt", "remove", "--config", path]
+    return subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("rule", "code", "deleted", "words"),
+    [
+        (f"topic write {PREFIX}/#", 0, [STATUS], "may not read what the broker keeps"),
+        ("topic read #", 74, [], "let this user write"),
+        ("topic write elsewhere/#", 74, [], "nothing is deleted"),
+    ],
+)
+def test_a_removal_without_all_rights_says_what_it_could_do(
+    make_broker: Callable[..., Broker],
+    tmp_path: Path,
+    settings: SettingsFile,
+    rule: str,
+    code: int,
+    deleted: list[str],
+    words: str,
+) -> None:
+    rules = tmp_path / "rules"
+    rules.touch(mode=0o600)
+    rules.write_text(f"topic write {STATUS}\n{rule}\n")
+    if code:
+        rules.write_text(f"{rule}\n")
+    broker = make_broker("allow_anonymous true", f"acl_file {rules}")
+    done = removal(settings(broker))
+    assert done.returncode == code, done.stderr
+    assert set(deleted) <= set(done.stdout.splitlines())
+    assert bool(done.stdout) == bool(deleted)
+    assert words in done.stderr
+
+
 def test_all_that_the_broker_keeps_can_be_removed(
     broker: Broker, reader: Reader, settings: SettingsFile, daemon: Start
 ) -> None:
@@ -331,18 +393,17 @@ def test_all_that_the_broker_keeps_can_be_removed(
     program.waits_for(lambda: "mqtt: connected" in log_of(program))
     program.waits_for(lambda: reader.last(f"{STATUS}/source"))
 
-    def remove(*options: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pi_detector", "mqtt", "remove", "--config", path]
-        return subprocess.run([*command, *options], capture_output=True, text=True, check=False)
-
-    refused = remove()
+    refused = removal(path)
     assert refused.returncode == 64
     assert f"{NAME} is connected" in refused.stderr
     assert DISCOVERY in retained(broker)
     program.process.terminate()
     assert program.process.wait(20) == 0
-    removed = remove()
+    removed = removal(path)
     assert removed.returncode == 0, removed.stderr
     assert DISCOVERY in removed.stdout.splitlines()
     assert retained(broker) == {}
-    assert remove().stdout == ""
+    again = removal(path)
+    assert again.stdout == ""
+    assert again.returncode == 74
+    assert "the broker keeps nothing below pi-detector/camera/#" in again.stderr
