@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, DISCONNECT = 1, 2, 3, 4, 8, 9, 14
 PATIENCE_S = 30.0
@@ -70,11 +71,9 @@ class FakeBroker:
 
     def _serve(self, connection: socket.socket) -> None:
         stream = connection.makefile("rb")
-        try:
+        with suppress(OSError):  # the test closed it
             while head := stream.read(1):
                 self._answer(connection, head[0], stream.read(_length(stream.read)))
-        except OSError:
-            pass  # the test closed it
 
     def _answer(self, connection: socket.socket, head: int, body: bytes) -> None:
         extra = b"\0" if self._v5 else b""
