@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -99,7 +101,7 @@ class Detector:
     def reload(self, *zones: str, **more: object) -> None:
         self.write(*zones, **more)
         before = self.log().count("settings read again")
-        self.program.process.send_signal(1)
+        self.program.process.send_signal(signal.SIGHUP)
         self.program.waits_for(lambda: self.log().count("settings read again") > before)
 
     def stop(self) -> None:
@@ -120,7 +122,7 @@ def detector(tmp_path: Path, broker: Broker) -> Iterator[Detector]:
 
 
 def remove(detector: Detector) -> subprocess.CompletedProcess[str]:
-    command = [os.sys.executable, "-m", "pi_detector", "mqtt", "remove"]  # type: ignore[attr-defined]
+    command = [sys.executable, "-m", "pi_detector", "mqtt", "remove"]
     return subprocess.run(
         [*command, "--config", detector.settings], capture_output=True, text=True, check=False
     )
