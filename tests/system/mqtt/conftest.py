@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,22 @@ class Reader:
     def close(self) -> None:
         self.client.disconnect()
         self.client.loop_stop()
+
+
+def retained(broker: Broker, **tls: Any) -> dict[str, bytes]:
+    """What a broker keeps."""
+    found: dict[str, bytes] = {}
+    client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+    client.on_connect = lambda client, *_: client.subscribe("#")
+    client.on_message = lambda _c, _d, message: found.update(
+        {message.topic: message.payload} if message.retain else {}
+    )
+    client.connect("127.0.0.1", broker.port)
+    client.loop_start()
+    time.sleep(1)
+    client.disconnect()
+    client.loop_stop()
+    return found
 
 
 @pytest.fixture

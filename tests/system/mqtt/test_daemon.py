@@ -12,30 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DISCOVERY, NAME, PREFIX, STATUS, Broker, Program, Reader
+from conftest import DISCOVERY, PREFIX, STATUS, Broker, Program, Reader, retained
 from real_broker import wait_for
 
 SettingsFile = Callable[..., Path]
 Start = Callable[..., Program]
 PASSWORD = "hunter2-correct-horse"
-
-
-def retained(broker: Broker, **tls: Any) -> dict[str, bytes]:
-    """What a broker keeps."""
-    from paho.mqtt import client as paho
-
-    found: dict[str, bytes] = {}
-    client = paho.Client(paho.CallbackAPIVersion.VERSION2)
-    client.on_connect = lambda client, *_: client.subscribe("#")
-    client.on_message = lambda _c, _d, message: found.update(
-        {message.topic: message.payload} if message.retain else {}
-    )
-    client.connect("127.0.0.1", broker.port)
-    client.loop_start()
-    time.sleep(1)
-    client.disconnect()
-    client.loop_stop()
-    return found
 
 
 def log_of(program: Program) -> str:
@@ -348,61 +330,3 @@ def test_a_reload_keeps_what_holds_and_removes_what_is_no_more(
     components = json.loads(kept[DISCOVERY])["components"]
     assert "zone_yard" in components
     assert not any("garden" in key for key in components)
-
-
-def removal(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pi_detector", "mqtt", "remove", "--config", path]
-    return subprocess.run([*command, *options], capture_output=True, text=True, check=False)
-
-
-@pytest.mark.parametrize(
-    ("rule", "code", "deleted", "words"),
-    [
-        ("topic write #", 0, [STATUS, DISCOVERY], "may not read what the broker keeps"),
-        (f"topic write {PREFIX}/#", 74, [STATUS], f"refuses to delete {DISCOVERY}"),
-        ("topic read #", 74, [], "let this user write"),
-        ("topic write elsewhere/#", 74, [], "nothing is deleted"),
-    ],
-)
-def test_a_removal_without_all_rights_says_what_it_could_do(
-    make_broker: Callable[..., Broker],
-    tmp_path: Path,
-    settings: SettingsFile,
-    rule: str,
-    code: int,
-    deleted: list[str],
-    words: str,
-) -> None:
-    rules = tmp_path / "rules"
-    rules.touch(mode=0o600)
-    rules.write_text(f"{rule}\n")
-    broker = make_broker("allow_anonymous true", f"acl_file {rules}")
-    done = removal(settings(broker))
-    assert done.returncode == code, done.stderr
-    assert set(deleted) <= set(done.stdout.splitlines())
-    assert bool(done.stdout) == bool(deleted)
-    assert words in done.stderr
-
-
-def test_all_that_the_broker_keeps_can_be_removed(
-    broker: Broker, reader: Reader, settings: SettingsFile, daemon: Start
-) -> None:
-    path = settings(broker)
-    program = daemon(path)
-    program.waits_for(lambda: "mqtt: connected" in log_of(program))
-    program.waits_for(lambda: reader.last(f"{STATUS}/source"))
-
-    refused = removal(path)
-    assert refused.returncode == 64
-    assert f"{NAME} is connected" in refused.stderr
-    assert DISCOVERY in retained(broker)
-    program.process.terminate()
-    assert program.process.wait(20) == 0
-    removed = removal(path)
-    assert removed.returncode == 0, removed.stderr
-    assert DISCOVERY in removed.stdout.splitlines()
-    assert retained(broker) == {}
-    again = removal(path)
-    assert again.stdout == ""
-    assert again.returncode == 74
-    assert "the broker keeps nothing below pi-detector/camera/#" in again.stderr
