@@ -148,7 +148,7 @@ test-rtsp: $(VENV)/.dev  ## a network camera that freezes, dies and comes back; 
 test-mqtt: $(VENV)/.dev  ## a real MQTT broker and its faults; installs tools with apt
 	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/mqtt/run.sh $(ARGS)
 
-test-homeassistant: $(VENV)/.dev  ## a real Home Assistant in a Debian of its own; 1.3 GB, once; root
+test-homeassistant: $(VENV)/.dev  ## a real Home Assistant in a Debian of its own; 1.5 GB, once; root
 	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/homeassistant/run.sh $(ARGS)
 
 test-metrics: $(VENV)/.dev  ## metrics with a real Prometheus and node_exporter; installs tools with apt

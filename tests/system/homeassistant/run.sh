@@ -2,7 +2,7 @@
 # A real Home Assistant, a real broker, and the daemon between them. usage: run.sh [PYTEST_ARG...]
 #
 # Home Assistant wants a newer Python than most machines have, so it is installed in a Debian trixie
-# of its own, in build/: some minutes and 1.3 GB, once. Needs root. README.md beside this file.
+# of its own, in build/: some minutes and 1.5 GB, once. Needs root. README.md beside this file.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
