@@ -17,7 +17,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help run install deb test lint format pytest test-tflite test-deploy models model model-small model-coco fuzz \
-	test-system test-v4l2 test-uvc test-picamera2 test-vm test-service test-rtsp test-mqtt test-metrics test-web test-fleet \
+	test-system test-v4l2 test-uvc test-picamera2 test-vm test-service test-rtsp test-mqtt test-homeassistant test-metrics test-web test-fleet \
 	soak kill-test bench clean
 
 help:  ## this list
@@ -117,7 +117,7 @@ fuzz: $(VENV)/.fuzz  ## damaged settings, manifests, pictures, videos, models; F
 test-system: $(VENV)/.dev  ## Debian arm64, cameras of real drivers, a real systemd; installs tools with apt
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=bookworm tests/system/arm64/run.sh $(PICTURE)
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=trixie tests/system/arm64/run.sh $(PICTURE)
-	$(MAKE) test-rtsp test-mqtt test-metrics test-web test-v4l2 test-uvc test-picamera2 test-vm
+	$(MAKE) test-rtsp test-mqtt test-homeassistant test-metrics test-web test-v4l2 test-uvc test-picamera2 test-vm
 	$(MAKE) test-service SUITE=bookworm
 	$(MAKE) test-service SUITE=trixie
 	$(MAKE) test-fleet
@@ -147,6 +147,9 @@ test-rtsp: $(VENV)/.dev  ## a network camera that freezes, dies and comes back; 
 
 test-mqtt: $(VENV)/.dev  ## a real MQTT broker and its faults; installs tools with apt
 	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/mqtt/run.sh $(ARGS)
+
+test-homeassistant: $(VENV)/.dev  ## a real Home Assistant in a Debian of its own; 1.5 GB, once; root
+	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/homeassistant/run.sh $(ARGS)
 
 test-metrics: $(VENV)/.dev  ## metrics with a real Prometheus and node_exporter; installs tools with apt
 	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/metrics/run.sh $(ARGS)

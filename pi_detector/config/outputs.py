@@ -62,7 +62,7 @@ class MqttSettings(Section, frozen=True):
         version: of the protocol; only `5` tells when the broker refuses a topic.
         name: of this detector, also in Home Assistant; empty takes the host's name. Each detector
             needs its own.
-        client_id: empty takes `pi-detector-` and the name.
+        client_id: empty takes `pi-detector-`, the name, and a short hash of the machine's id.
         topic: what all topics begin with; empty takes `pi-detector/` and the name.
         username: for the broker; may be `${secret:NAME}`.
         password: for the broker; better `${secret:NAME}` than the password itself.
@@ -76,6 +76,7 @@ class MqttSettings(Section, frozen=True):
         retain: the broker keeps states and pictures for those who subscribe later.
         detections: also publish the record of each processed frame.
         snapshots: publish the best view of each event, as JPEG.
+        snapshot_interval_s: of each label at most one best view in this time; the latest counts.
         discovery: let Home Assistant know what there is.
         discovery_prefix: under which Home Assistant looks for that.
         commands: obey commands; let the broker decide who may send them.
@@ -100,6 +101,7 @@ class MqttSettings(Section, frozen=True):
     retain: bool = True
     detections: bool = False
     snapshots: bool = True
+    snapshot_interval_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 10.0
     discovery: bool = True
     discovery_prefix: str = "homeassistant"
     commands: bool = False

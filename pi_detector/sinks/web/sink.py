@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pi_detector.config.settings import Settings
+from pi_detector.core.current import CurrentState
 from pi_detector.core.records import EventRecord, Publication, Result
 from pi_detector.errors import SinkError
 from pi_detector.sinks.web.access import Access
@@ -103,6 +104,15 @@ class WebSink:
                     raise
         self._access.web = self._view.web = new
         self._editor.settings, self._editor.labels = settings, sorted(labels)
+
+    def catch_up(self, now: CurrentState) -> None:
+        """Show what holds already where a reload switched the page on."""
+        for event in now.events.values():
+            self._run.note(event)
+        for status in now.statuses.values():
+            self._watch.note(status)
+        if now.performance is not None:
+            self._watch.note(now.performance)
 
     def handle(self, item: Publication) -> None:
         """Remember what was published. Raises SinkError where the server has failed."""
