@@ -147,6 +147,21 @@ def _web_conflicts(web: WebSettings) -> Iterator[Problem]:
             f"web.token: has less than {_SHORTEST_TOKEN} characters; 'openssl rand -hex 16' makes "
             "a good one",
         )
+    for proxy in web.trusted_proxies:
+        if not _is_proxy(proxy):
+            yield (
+                ("web", "trusted_proxies"),
+                f"web.trusted_proxies: {_quote(proxy)} is not an address such as 127.0.0.1 or a "
+                "network such as 10.0.0.0/24; name the proxy's own address",
+            )
+
+
+def _is_proxy(text: str) -> bool:
+    """Whether a text is an address or a network, but not all addresses there are."""
+    try:
+        return ipaddress.ip_network(text).prefixlen > 0
+    except ValueError:
+        return False
 
 
 def is_loopback(host: str) -> bool:

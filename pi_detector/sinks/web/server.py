@@ -4,20 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
+import ipaddress
+import logging
+import resource
 import socket
 import time
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from pi_detector.config.outputs import WebSettings
 from pi_detector.errors import SinkError
 from pi_detector.sinks.web.bell import Bell
+from pi_detector.sinks.web.connections import SPARE, Connection, Connections, Listener
+from pi_detector.util.log_limit import LogLimit
 from pi_detector.util.worker import Worker
+
+log = logging.getLogger(__name__)
 
 _START_S = 10.0
 _POLL_S = 0.02
 _GRACE_S = 1  # for answers that are under way when the server stops; then they are cut
 _LARGEST_HEAD_BYTES = 16 * 1024
+_BESIDE_VIEWERS = 32  # connections for all but the live picture
+_CONNECTIONS_PER_VIEWER = 6  # what a browser opens to one server
+_DESCRIPTORS_SHARE = (
+    4  # the page takes at most a quarter; a connection may need a second, for a file
+)
+_QUEUE = 128  # connections that the kernel keeps until they are accepted
+_UNREACHABLE_MS = 30_000  # a peer that acknowledges nothing for this long has gone
 
 
 class Server:
@@ -25,33 +42,33 @@ class Server:
 
     Args:
         app: ASGI.
-        host: to listen at.
-        port: to listen at.
+        web: the settings; host, port, viewers and proxies do not change later.
         bell: rung in the server's loop.
-        most_connections: at a time; more are answered with 503.
 
     Raises:
         SinkError: the address is taken, not there, or not allowed.
     """
 
-    def __init__(
-        self, app: ASGIApp, host: str, port: int, bell: Bell, *, most_connections: int
-    ) -> None:
-        self._socket = _listen(host, port)
+    def __init__(self, app: ASGIApp, web: WebSettings, bell: Bell) -> None:
+        connections = connections_for(web)
+        self._socket = Listener(_listen(web.host, web.port), connections.most + SPARE)
         self._bell = bell
+        self._limit = LogLimit()
         config = uvicorn.Config(
             app,
             loop="asyncio",
-            http="h11",
+            http=cast("type[asyncio.Protocol]", functools.partial(Connection, connections)),
             ws="none",
             lifespan="off",
             log_config=None,
-            # The app tells its own errors; the rest is about readers who went away.
+            # The app logs its own errors; the rest is about readers who went away.
             log_level="critical",
             access_log=False,
             server_header=False,
-            proxy_headers=False,
-            limit_concurrency=most_connections,
+            proxy_headers=bool(web.trusted_proxies),
+            # Not None, for which uvicorn asks the environment.
+            forwarded_allow_ips=list(web.trusted_proxies),
+            backlog=_QUEUE,
             timeout_graceful_shutdown=_GRACE_S,
             h11_max_incomplete_event_size=_LARGEST_HEAD_BYTES,
         )
@@ -77,14 +94,49 @@ class Server:
         return stopped
 
     async def _serve(self) -> None:
-        self._bell.bind(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._complain)
+        self._bell.bind(loop)
         await self._server.serve(sockets=[self._socket])
+
+    def _complain(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log what goes wrong beside requests; strangers can cause that as often as they like."""
+        skipped = self._limit.admit()
+        if skipped is None:
+            return
+        error = context.get("exception")
+        more = f"{skipped} more since the last message"
+        if isinstance(error, OSError):
+            log.warning("web: a connection failed: %s (%s)", error.strerror or error, more)
+        else:
+            log.error("web: %s (%s)", context["message"], more, exc_info=error)
+
+
+def connections_for(web: WebSettings) -> Connections:
+    """The limits of connections: by viewers, and by the descriptors that this process may have."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _BESIDE_VIEWERS + _CONNECTIONS_PER_VIEWER * web.max_viewers
+    if descriptors != resource.RLIM_INFINITY:
+        most = max(SPARE, min(most, descriptors // _DESCRIPTORS_SHARE))
+    proxies = [ipaddress.ip_network(proxy) for proxy in web.trusted_proxies]
+
+    def is_proxy(address: str) -> bool:
+        try:
+            return any(ipaddress.ip_address(address) in proxy for proxy in proxies)
+        except ValueError:  # the peer was gone before its address was known
+            return False
+
+    # One address leaves half of them to others.
+    return Connections(most, most // 2, is_proxy)
 
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family)
+        listening = socket.create_server((host, port), family=family)
+        # Accepted connections inherit it.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREACHABLE_MS)
+        return listening
     except OSError as error:
         raise SinkError(
             f"web: cannot listen at {host} port {port}: {_words(error, port)}"
