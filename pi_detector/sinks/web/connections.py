@@ -8,10 +8,7 @@ newcomer. So connections that are idle, slow or half-sent never keep a reader ou
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
-import socket
-import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -29,11 +26,6 @@ REQUEST_S = 10.0
 head; and from there to the end of its body."""
 STALLED_S = 30.0
 """A reader who takes next to nothing of an answer for this long has gone."""
-SPARE = 8
-"""Connections beyond the most, for as long as it takes to close others."""
-
-_PAUSE_S = 0.9  # asyncio looks at the socket again after a second
-_NO_MORE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class Connections:
@@ -154,33 +146,3 @@ class Connection(H11Protocol):
         if self._late is not None:
             self._late.cancel()
         self._late = None if owed is None else self.loop.call_later(REQUEST_S, self.cut)
-
-
-class Listener(socket.socket):
-    """A listening socket that never has more than so many connections open.
-
-    Args:
-        listening: becomes this socket.
-        most: descriptors of connections at a time, whatever state they are in.
-    """
-
-    def __init__(self, listening: socket.socket, most: int) -> None:
-        super().__init__(listening.family, listening.type, fileno=listening.detach())
-        self._most = most
-        self._open: list[socket.socket] = []
-        self._paused_until_s = 0.0
-
-    def accept(self) -> tuple[socket.socket, Any]:
-        """The next connection. Raises BlockingIOError where it has to wait."""
-        self._open = [each for each in self._open if each.fileno() >= 0]
-        if len(self._open) >= self._most or time.monotonic() < self._paused_until_s:
-            raise BlockingIOError(errno.EAGAIN, "not now")
-        try:
-            accepted, address = super().accept()
-        except OSError as error:
-            if error.errno in _NO_MORE:
-                # asyncio would try as often as there may be connections, each with a message.
-                self._paused_until_s = time.monotonic() + _PAUSE_S
-            raise
-        self._open.append(accepted)
-        return accepted, address

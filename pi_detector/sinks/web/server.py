@@ -1,16 +1,15 @@
-"""An HTTP server on a thread of its own."""
+"""An HTTP server on a thread of its own: uvicorn, which is handed one connection after another."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import functools
 import ipaddress
 import logging
 import resource
 import socket
 import time
-from typing import Any, cast
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -18,7 +17,7 @@ from starlette.types import ASGIApp
 from pi_detector.config.outputs import WebSettings
 from pi_detector.errors import SinkError
 from pi_detector.sinks.web.bell import Bell
-from pi_detector.sinks.web.connections import SPARE, Connection, Connections, Listener
+from pi_detector.sinks.web.connections import Connection, Connections
 from pi_detector.util.log_limit import LogLimit
 from pi_detector.util.worker import Worker
 
@@ -30,10 +29,15 @@ _GRACE_S = 1  # for answers that are under way when the server stops; then they 
 _LARGEST_HEAD_BYTES = 16 * 1024
 _BESIDE_VIEWERS = 32  # connections for all but the live picture
 _CONNECTIONS_PER_VIEWER = 6  # what a browser opens to one server
+_FEWEST = 16  # of which one address may have half
 _DESCRIPTORS_SHARE = (
     4  # the page takes at most a quarter; a connection may need a second, for a file
 )
-_QUEUE = 128  # connections that the kernel keeps until they are accepted
+_QUEUE = 1024  # connections that the kernel keeps until they are accepted
+# Between two of them: a newcomer sends its request before as many others come as it takes to
+# have it give way, and a flood of connections leaves the processor to detection.
+_ACCEPT_S = 0.004
+_NO_MORE_S = 1.0  # until the next try where no connection can be had
 _UNREACHABLE_MS = 30_000  # a peer that acknowledges nothing for this long has gone
 
 
@@ -50,14 +54,14 @@ class Server:
     """
 
     def __init__(self, app: ASGIApp, web: WebSettings, bell: Bell) -> None:
-        connections = connections_for(web)
-        self._socket = Listener(_listen(web.host, web.port), connections.most + SPARE)
+        self._connections = connections_for(web)
+        self._socket = _listen(web.host, web.port)
         self._bell = bell
         self._limit = LogLimit()
-        config = uvicorn.Config(
+        self._config = uvicorn.Config(
             app,
             loop="asyncio",
-            http=cast("type[asyncio.Protocol]", functools.partial(Connection, connections)),
+            http="h11",
             ws="none",
             lifespan="off",
             log_config=None,
@@ -68,11 +72,11 @@ class Server:
             proxy_headers=bool(web.trusted_proxies),
             # Not None, for which uvicorn asks the environment.
             forwarded_allow_ips=list(web.trusted_proxies),
-            backlog=_QUEUE,
             timeout_graceful_shutdown=_GRACE_S,
             h11_max_incomplete_event_size=_LARGEST_HEAD_BYTES,
         )
-        self._server = uvicorn.Server(config)
+        self._config.load()
+        self._server = uvicorn.Server(self._config)
         self._worker = Worker("web", lambda: asyncio.run(self._serve()))
         deadline = time.monotonic() + _START_S
         while not self._server.started and self._worker.error is None:
@@ -97,7 +101,29 @@ class Server:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._complain)
         self._bell.bind(loop)
-        await self._server.serve(sockets=[self._socket])
+        async with asyncio.TaskGroup() as group:
+            accepting = group.create_task(self._accept(loop))
+            await self._server.serve(sockets=[])
+            accepting.cancel()
+
+    async def _accept(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Accept connections one by one, which uvicorn and asyncio would do by the thousand."""
+        while not self._server.should_exit:
+            try:
+                connection, _ = await loop.sock_accept(self._socket)
+                await loop.connect_accepted_socket(self._protocol, connection)
+            except OSError as error:
+                self._complain(loop, {"message": "no connection", "exception": error})
+                await asyncio.sleep(_NO_MORE_S)
+            await asyncio.sleep(_ACCEPT_S)
+
+    def _protocol(self) -> Connection:
+        return Connection(
+            self._connections,
+            config=self._config,
+            server_state=self._server.server_state,
+            app_state={},
+        )
 
     def _complain(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Log what goes wrong beside requests; strangers can cause that as often as they like."""
@@ -117,7 +143,7 @@ def connections_for(web: WebSettings) -> Connections:
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = _BESIDE_VIEWERS + _CONNECTIONS_PER_VIEWER * web.max_viewers
     if descriptors != resource.RLIM_INFINITY:
-        most = max(SPARE, min(most, descriptors // _DESCRIPTORS_SHARE))
+        most = max(_FEWEST, min(most, descriptors // _DESCRIPTORS_SHARE))
     proxies = [ipaddress.ip_network(proxy) for proxy in web.trusted_proxies]
 
     def is_proxy(address: str) -> bool:
@@ -133,7 +159,8 @@ def connections_for(web: WebSettings) -> Connections:
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listening = socket.create_server((host, port), family=family)
+        listening = socket.create_server((host, port), family=family, backlog=_QUEUE)
+        listening.setblocking(False)
         # Accepted connections inherit it.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREACHABLE_MS)
         return listening
