@@ -235,16 +235,20 @@ def _check(kind: Any, value: Any, path: Path) -> Iterator[Problem]:
         for item in value:
             yield from _check(get_args(kind)[0], item, path)
     else:
-        try:
-            msgspec.convert(value, kind)
-        except (
-            msgspec.ValidationError,
-            UnicodeEncodeError,
-        ):  # the latter of bytes that are no UTF-8
-            expected = describe(inspect.type_info(kind))
-            name = dotted(path) or "settings"
-            got = "another, which is not shown" if path in CONFIDENTIAL else _quote(value)
-            yield path, f"{name}: expected {expected}, got {got}"
+        yield from _check_value(kind, value, path)
+
+
+def _check_value(kind: Any, value: Any, path: Path) -> Iterator[Problem]:
+    name = dotted(path) or "settings"
+    try:
+        msgspec.convert(value, kind)
+    except (msgspec.ValidationError, UnicodeEncodeError):  # the latter of bytes that are no UTF-8
+        expected = describe(inspect.type_info(kind))
+        got = "another, which is not shown" if path in CONFIDENTIAL else _quote(value)
+        yield path, f"{name}: expected {expected}, got {got}"
+        return
+    if isinstance(value, str) and "\0" in value:
+        yield path, f"{name}: has a NUL character; remove it"
 
 
 def _name_fault(name: str) -> str | None:
