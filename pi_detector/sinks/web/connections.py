@@ -52,10 +52,10 @@ class Connections:
         self._addresses[newcomer] = network
         if counts[network] >= self._most_of_one and not self._is_proxy(address):
             crowd = [each for each in waiting if self._addresses[each] == network]
-            why = f"{counts[network]} connections from {network}"
+            why = f"{counts[network]} from {network}"
         elif len(self._addresses) > self.most:
             crowd = waiting
-            why = f"{self.most} connections"
+            why = f"{self.most} in all"
         else:
             return
         # Of equals, max takes the first, which is the oldest.
@@ -64,8 +64,8 @@ class Connections:
         cut.cut()
         if (skipped := self._limit.admit()) is not None:
             log.warning(
-                "web: %s are the most; the one that waits for longest is closed, or the new one "
-                "(%d more times since the last message)",
+                "web: too many connections, %s; closing those that have waited longest (%d more "
+                "since the last message)",
                 why,
                 skipped,
             )

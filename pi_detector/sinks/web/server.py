@@ -30,13 +30,12 @@ _LARGEST_HEAD_BYTES = 16 * 1024
 _BESIDE_VIEWERS = 32  # connections for all but the live picture
 _CONNECTIONS_PER_VIEWER = 6  # what a browser opens to one server
 _FEWEST = 16  # of which one address may have half
-_DESCRIPTORS_SHARE = (
-    4  # the page takes at most a quarter; a connection may need a second, for a file
-)
+_DESCRIPTORS_SHARE = 4  # connections take at most a quarter; each may need a second, for a file
 _QUEUE = 1024  # connections that the kernel keeps until they are accepted
 # Between two of them: a newcomer sends its request before as many others come as it takes to
 # have it give way, and a flood of connections leaves the processor to detection.
 _ACCEPT_S = 0.004
+_AT_ONCE = 8  # without such a pause, after a while without any
 _NO_MORE_S = 1.0  # until the next try where no connection can be had
 _UNREACHABLE_MS = 30_000  # a peer that acknowledges nothing for this long has gone
 
@@ -108,6 +107,7 @@ class Server:
 
     async def _accept(self, loop: asyncio.AbstractEventLoop) -> None:
         """Accept connections one by one, which uvicorn and asyncio would do by the thousand."""
+        due_s = loop.time()
         while not self._server.should_exit:
             try:
                 connection, _ = await loop.sock_accept(self._socket)
@@ -115,7 +115,8 @@ class Server:
             except OSError as error:
                 self._complain(loop, {"message": "no connection", "exception": error})
                 await asyncio.sleep(_NO_MORE_S)
-            await asyncio.sleep(_ACCEPT_S)
+            due_s = max(due_s + _ACCEPT_S, loop.time() - _AT_ONCE * _ACCEPT_S)
+            await asyncio.sleep(max(0.0, due_s - loop.time()))
 
     def _protocol(self) -> Connection:
         return Connection(

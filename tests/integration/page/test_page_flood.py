@@ -11,17 +11,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from page_client import TOKEN, connect, free_port, wait_for
+from page_client import PATIENCE_S, TOKEN, connect, free_port, wait_for
 
-HELD = 400
+HELD = 300
 MOST_OPENED = 20_000
 DESCRIPTORS = 96
 FPS = 2.0
+CALM_S = 5.0
 FLOOD_S = 15.0
 SENT = (
     b"",
@@ -144,7 +145,9 @@ class Daemon:
             )
 
     def ask(self, path: str) -> tuple[int, str]:
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as line:
+        with closing(
+            http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
+        ) as line:
             line.request("GET", path, headers={"Authorization": f"Bearer {TOKEN}"})
             answer = line.getresponse()
             return answer.status, answer.read().decode()
@@ -161,6 +164,13 @@ class Daemon:
         )
         assert found is not None
         return float(found[1])
+
+    def rate(self, seconds: float, meanwhile: Callable[[], None]) -> float:
+        """Frames per second while something is done again and again."""
+        frames, began_s = self.processed(), time.monotonic()
+        while time.monotonic() - began_s < seconds:
+            meanwhile()
+        return (self.processed() - frames) / (time.monotonic() - began_s)
 
     def descriptors(self) -> int:
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
@@ -188,29 +198,34 @@ def test_detection_recordings_and_broker_go_on_while_connections_are_held(
     daemon: Daemon, broker: Broker
 ) -> None:
     wait_for(lambda: broker.connected == 1)
+    calm = daemon.rate(CALM_S, lambda: time.sleep(0.1))
+    pictures, descriptors = 0, 0
     with closing(connect(daemon.port)) as viewer:
         viewer.sendall(
             f"GET /view.mjpeg HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode()
         )
+
+        def look() -> None:
+            nonlocal pictures, descriptors
+            assert daemon.ask("/healthz") == (200, "ok\n")
+            pictures += viewer.recv(1 << 20).count(b"image/jpeg")
+            descriptors = max(descriptors, daemon.descriptors())
+
         flood = Flood(daemon.port)
         flood.start()
         try:
             assert flood.filled.wait(60)
-            frames, began_s, pictures, most = daemon.processed(), time.monotonic(), 0, 0
             broker.drop()
-            while (elapsed_s := time.monotonic() - began_s) < FLOOD_S:
-                assert daemon.ask("/healthz") == (200, "ok\n")
-                pictures += viewer.recv(1 << 20).count(b"image/jpeg")
-                most = max(most, daemon.descriptors())
-            rate = (daemon.processed() - frames) / elapsed_s
+            flooded = daemon.rate(FLOOD_S, look)
             wait_for(lambda: broker.connected == 2)
         finally:
             flood.stopping.set()
             flood.join(30)
     said = daemon.log.read_text()
     assert flood.opened > HELD
-    assert most < DESCRIPTORS * 3 // 4
-    assert rate > 0.7 * FPS
+    assert descriptors < DESCRIPTORS * 3 // 4
+    # Well below what is seen, since other programs may take the processor meanwhile.
+    assert flooded > 0.5 * min(calm, FPS)
     assert pictures > 5
     assert "Too many open files" not in said
     assert "Traceback" not in said
