@@ -288,7 +288,7 @@ def _query(request: Request) -> Query:
             until=_moment(given["until"]) if "until" in given else None,
             before=before,
         )
-    except ValueError as wrong:
+    except (ValueError, msgspec.ValidationError) as wrong:  # no ValueError in msgspec 0.19
         raise HTTPException(400, f"not a time or place in the list: {wrong}") from wrong
 
 
