@@ -79,6 +79,11 @@ class Access:
         self._wrong: dict[str, _Wrong] = {}
         self._sessions: OrderedDict[bytes, _Session] = OrderedDict()
 
+    @property
+    def cookie_name(self) -> str:
+        """Has the port, which cookies do not regard: each instance on a machine has its own."""
+        return f"pi-detector-{self.web.port}"
+
     def accepts(self, token: str, address: str) -> bool:
         """Whether a token is the right one. Wrong ones are counted.
 

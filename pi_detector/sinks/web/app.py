@@ -27,7 +27,6 @@ from pi_detector.sinks.web.bell import Bell
 from pi_detector.sinks.web.editor import Editor, RefusedError
 from pi_detector.sinks.web.events import Query, RunEvents, live, recorded_page, with_unfinished
 from pi_detector.sinks.web.guard import (
-    COOKIE,
     MOST_BODY_BYTES,
     Guard,
     address_of,
@@ -140,7 +139,7 @@ class Site:
             return page
         answer = RedirectResponse("/", 303)
         answer.set_cookie(
-            COOKIE,
+            self._access.cookie_name,
             self._access.begin_session(),
             max_age=SESSION_S,
             secure=_is_encrypted(request),
@@ -150,10 +149,13 @@ class Site:
         return answer
 
     async def _log_out(self, request: Request) -> Response:
-        self._access.end_session(request.cookies.get(COOKIE, ""))
+        self._access.end_session(request.cookies.get(self._access.cookie_name, ""))
         answer = RedirectResponse("/login", 303)
         answer.delete_cookie(
-            COOKIE, secure=_is_encrypted(request), httponly=True, samesite="strict"
+            self._access.cookie_name,
+            secure=_is_encrypted(request),
+            httponly=True,
+            samesite="strict",
         )
         return answer
 

@@ -20,7 +20,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pi_detector.config.check import is_loopback
 from pi_detector.sinks.web.access import Access, TooManyTriesError
 
-COOKIE = "pi-detector"
 MOST_BODY_BYTES = 64 * 1024
 
 _HEADERS = {
@@ -97,7 +96,7 @@ class Guard:
     def _stranger(self, request: Request) -> Response | None:
         """The refusal of one who knows no token and has no session."""
         # First: a browser may also send a password that it remembers from before.
-        if self._access.knows(request.cookies.get(COOKIE, "")):
+        if self._access.knows(request.cookies.get(self._access.cookie_name, "")):
             return None
         token = token_of(request)
         if token is not None:
@@ -118,7 +117,7 @@ def admits(access: Access, request: Request) -> bool:
     token = token_of(request)
     return (
         not access.web.token
-        or access.knows(request.cookies.get(COOKIE, ""))
+        or access.knows(request.cookies.get(access.cookie_name, ""))
         or (token is not None and access.is_token(token))
     )
 

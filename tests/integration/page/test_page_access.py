@@ -79,6 +79,15 @@ def test_a_cookie_is_worthless_after_logout(guarded: Web) -> None:
     assert guarded.ask("/api/overview", Cookie=other).status == 200
 
 
+def test_two_pages_of_one_machine_keep_their_sessions_apart(make: Callable[..., Web]) -> None:
+    one, other = make(token=TOKEN), make(token=TOKEN)
+    cookies = [log_in(web)[0] for web in (one, other)]  # a browser sends both to both
+
+    assert cookies[0].partition("=")[0] != cookies[1].partition("=")[0]
+    for web in (one, other):
+        assert web.ask("/api/overview", Cookie="; ".join(cookies)).status == 200
+
+
 @pytest.mark.parametrize("path", ["/view.jpg", "/view.mjpeg", "/metrics", "/media/x.mp4"])
 def test_ordinary_clients_give_the_token_as_a_password(guarded: Web, path: str) -> None:
     guarded.camera.frame()
