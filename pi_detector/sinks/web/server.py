@@ -30,7 +30,7 @@ _LARGEST_HEAD_BYTES = 16 * 1024
 _BESIDE_VIEWERS = 32  # connections for all but the live picture
 _CONNECTIONS_PER_VIEWER = 6  # what a browser opens to one server
 _FEWEST = 16  # of which one address may have half
-_DESCRIPTORS_SHARE = 4  # connections take at most a quarter; each may need a second, for a file
+_DESCRIPTORS_SHARE = 4  # connections take at most a quarter; each may need two more, for a file
 _QUEUE = 1024  # connections that the kernel keeps until they are accepted
 # Between two of them: a newcomer sends its request before as many others come as it takes to
 # have it give way, and a flood of connections leaves the processor to detection.
