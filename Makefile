@@ -4,6 +4,7 @@
 VENV := .venv
 DEPLOY_VENV := .venv-deploy
 TFLITE_VENV := .venv-tflite
+LOWEST_VENV := .venv-lowest
 FLEET_VENV := .venv-fleet
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint
 
@@ -16,7 +17,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run install deb test lint format pytest test-tflite test-deploy models model model-small model-coco fuzz \
+.PHONY: help run install deb test lint format pytest test-tflite test-lowest test-deploy models model-small model-coco fuzz \
 	test-system test-v4l2 test-uvc test-picamera2 test-vm test-service test-rtsp test-mqtt test-homeassistant test-metrics test-web test-fleet \
 	soak kill-test bench clean
 
@@ -59,6 +60,12 @@ kill-test: $(VENV)/.dev  ## recordings: SIGKILL and power cuts at any moment, fo
 
 test-tflite: $(TFLITE_VENV)/.dev  ## the tests beside tflite-runtime (Python 3.11 only)
 	$(TFLITE_VENV)/bin/python -m pytest $(ARGS)
+
+# What strangers can reach must not depend on new versions of the packages below it.
+LOWEST_TESTS := tests/integration/page tests/unit/test_web_access.py tests/unit/test_web_editor.py
+
+test-lowest: $(LOWEST_VENV)/.dev  ## the page's tests beside the lowest versions that pyproject.toml allows
+	$(LOWEST_VENV)/bin/python -m pytest $(LOWEST_TESTS) $(ARGS)
 
 test-deploy: $(DEPLOY_VENV)/.dev  ## tests of training and packaging; installs 2.3 GB
 	$(DEPLOY_VENV)/bin/python -m pytest tests/deploy $(ARGS)
@@ -178,7 +185,7 @@ bench: $(VENV)/.bench  ## against the loop of the tutorials and other runtimes, 
 	$(BENCH) benchmarks.plot docs/comparison.json docs/comparison.svg
 
 clean:  ## remove everything that was made here
-	rm -rf .venv $(VENV) $(DEPLOY_VENV) $(TFLITE_VENV) $(FLEET_VENV) build dist
+	rm -rf .venv $(VENV) $(DEPLOY_VENV) $(TFLITE_VENV) $(LOWEST_VENV) $(FLEET_VENV) build dist
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -220,6 +227,13 @@ $(VENV)/.browser: $(VENV)/.dev
 $(TFLITE_VENV)/.made: PYTHON = python3.11
 $(TFLITE_VENV)/.dev: $(TFLITE_VENV)/.made
 	@$(TFLITE_VENV)/bin/python $(PIP_INSTALL) $(TFLITE_VENV)/constraints.txt -e '.[tflite,dev]' >&2
+	@touch $@
+
+# Of PyAV those with wheels.
+$(LOWEST_VENV)/.dev: $(LOWEST_VENV)/.made
+	@$(LOWEST_VENV)/bin/python $(PIP_INSTALL) $(LOWEST_VENV)/constraints.txt uv >&2
+	@$(LOWEST_VENV)/bin/uv pip install --quiet --python $(LOWEST_VENV)/bin/python \
+		--resolution lowest-direct --only-binary av -e '.[dev]' >&2
 	@touch $@
 
 $(FLEET_VENV)/.dev: $(FLEET_VENV)/.made deploy/fleet/requirements.txt

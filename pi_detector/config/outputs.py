@@ -167,6 +167,8 @@ class WebSettings(Section, frozen=True):
         port: to listen at.
         token: what a browser or program must know; empty asks for none. Better `${secret:NAME}`
             than the token itself.
+        trusted_proxies: addresses or networks of reverse proxies whose `X-Forwarded-For` and
+            `X-Forwarded-Proto` are believed, such as `["127.0.0.1"]`; empty believes none.
         max_viewers: at most this many look at the live picture at a time.
         view_fps: at most this many pictures a second in the live picture.
         view_width: the live picture is scaled down to this width in pixels; 0 keeps the frame's.
@@ -176,6 +178,7 @@ class WebSettings(Section, frozen=True):
     host: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8080
     token: str = ""
+    trusted_proxies: tuple[str, ...] = ()
     max_viewers: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 8
     view_fps: Annotated[float, msgspec.Meta(ge=0.1, le=60)] = 5.0
     view_width: Annotated[int, msgspec.Meta(ge=0, le=8192)] = 800
