@@ -52,9 +52,9 @@ def write_frames(clip: str, count: int, path: Path) -> None:
 def root_of(processor: str, arm64: Path) -> Path:
     """A work folder like ``arm64``, whose Debian has the ``/proc/cpuinfo`` of a processor.
 
-    Its files are hard links, made again each time, and its folders are real: QEMU shows the Debian's
-    ``/tmp`` in the place of this machine's, and a ``/tmp`` that is a symbolic link leads a program
-    that resolves a path in this machine's ``/tmp`` astray.
+    Its files are hard links, made again each time, and its folders are real: a program sees the
+    Debian's ``/tmp`` in the place of this machine's, and where that is a symbolic link it cannot
+    resolve the path of a checkout in ``/tmp``.
     """
     work = arm64 / processor
     shutil.rmtree(work, ignore_errors=True)
