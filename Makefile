@@ -35,7 +35,7 @@ install:  ## install as a service of this machine, or upgrade it; asks for sudo
 	$(SUDO) systemd/install.sh
 
 # SUITE=bookworm or trixie, ARCH=arm64 or amd64; this machine's by default.
-deb: $(VENV)/.run  ## a Debian package in dist/, with all that it needs
+deb: $(VENV)/.made  ## a Debian package in dist/, with all that it needs
 	PYTHON=$(CURDIR)/$(VENV)/bin/python systemd/deb.sh "$(SUITE)" "$(ARCH)"
 
 lock: $(VENV)/.lock  ## renew the locked versions of install and deb; ARGS=--upgrade takes the newest
