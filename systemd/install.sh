@@ -107,8 +107,9 @@ build_wheels() {
 			bash -euc 'cd "$(mktemp --directory)"
 				tar --extract --no-same-owner
 				systemd/build_wheels.sh /usr/bin/python3 . wheels >&2
-				tar --create --directory wheels .' |
-		tar --extract --directory "$wheels" --no-same-owner --wildcards './*.whl'
+				tar --create --directory wheels .' >"$wheels/built.tar" ||
+		refuse "the wheels could not be built (see above)"
+	tar --extract --file "$wheels/built.tar" --directory "$wheels" --no-same-owner --wildcards './*.whl'
 }
 
 make_environment() {

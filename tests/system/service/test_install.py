@@ -95,11 +95,11 @@ def test_what_is_built_is_built_by_nobody_who_matters(machine: Machine) -> None:
     user = re.search(r"built by (\d+), who sees \[\]", said)
     assert user, said
     assert int(user[1]) >= 61184, "of the users that systemd makes for the moment"
-    assert said.startswith("1 "), said
+    assert said.startswith("69 "), said
     assert related_files(machine) == before
 
 
-@pytest.mark.parametrize("package", ["tomlkit", "imutils"])
+@pytest.mark.parametrize("package", ["msgspec", "imutils"])
 def test_a_file_that_is_not_the_locked_one_is_refused(machine: Machine, package: str) -> None:
     before = related_files(machine)
     machine.run("cp -r /wheels /tmp/wheels")
@@ -108,7 +108,7 @@ def test_a_file_that_is_not_the_locked_one_is_refused(machine: Machine, package:
         said = install(machine, wheels="/tmp/wheels", check=False)
     finally:
         machine.run("rm -r /tmp/wheels")
-    assert said.startswith("1 "), said
+    assert not said.startswith("0 "), said
     assert "DO NOT MATCH THE HASHES" in said
     assert related_files(machine) == before
 
