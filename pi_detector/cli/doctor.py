@@ -91,7 +91,7 @@ def examine(args: argparse.Namespace) -> Iterator[Finding]:
         settings = Settings()
         for line in str(error).splitlines():
             yield Finding(Level.FAIL, "settings", line)
-    yield doctor_software.runtimes()
+    yield from doctor_software.runtimes()
     yield doctor_software.model(settings)
     yield doctor_software.picamera2(pi_model())
     yield from doctor_software.cameras(find_cameras())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import platform
 import time
 from collections.abc import Iterator
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING
 from pi_detector import __version__
 from pi_detector.cli.findings import Finding, Level, fail, ok, warn
 from pi_detector.core.clock import utc_now
-from pi_detector.errors import PiDetectorError
+from pi_detector.errors import PiDetectorError, RuntimeMissingError
+from pi_detector.util.installation import how_to_install, import_compiled
 
 if TYPE_CHECKING:
     from pi_detector.config.settings import Settings
@@ -33,21 +33,30 @@ def versions() -> Iterator[Finding]:
     yield ok("pi-detector", __version__)
     for module, package in _PACKAGES.items():
         try:
-            version = str(importlib.import_module(module).__version__)
+            version = str(import_compiled(module).__version__)
         except ImportError as error:
-            yield fail(package, f"not usable: {error}", f"pip install {package}")
+            yield fail(package, f"not usable: {error}", how_to_install())
         else:
             yield ok(package, version)
 
 
-def runtimes() -> Finding:
-    """The interpreters of models."""
-    from pi_detector.detector.runtime import available_runtimes
+def runtimes() -> Iterator[Finding]:
+    """The interpreters of models: those that work, and those that are installed and do not."""
+    from pi_detector.detector.runtime import available_runtimes, choose_runtime, load_runtime
 
     found = available_runtimes()
     if not found:
-        return fail("runtime", "none installed", "pip install ai-edge-litert")
-    return ok("runtime", ", ".join(f"{name} {version}" for name, version in found.items()))
+        try:
+            choose_runtime("auto")
+        except RuntimeMissingError as error:
+            yield Finding(Level.FAIL, "runtime", str(error))
+    for name, version in found.items():
+        try:
+            load_runtime(name)
+        except RuntimeMissingError as error:  # a failure only for settings that choose it
+            yield Finding(Level.WARN, "runtime", str(error))
+        else:
+            yield ok("runtime", f"{name} {version}")
 
 
 def model(settings: Settings) -> Finding:
@@ -100,15 +109,11 @@ def picamera2(pi_model: str | None) -> Finding:
             without picamera2.
     """
     try:
-        importlib.import_module("picamera2")
+        import_compiled("picamera2")
     except ImportError as error:
         if pi_model is None:
             return ok("picamera2", "not installed; only a Raspberry Pi's camera connector needs it")
-        fix = (
-            "sudo apt install python3-picamera2, and make the virtual environment with "
-            "--system-site-packages"
-        )
-        return warn("picamera2", f"not usable: {error}", fix)
+        return warn("picamera2", f"not usable: {error}", how_to_install("picamera"))
     return ok("picamera2", _version_of("picamera2"))
 
 
