@@ -38,6 +38,23 @@ def versions() -> Iterator[Finding]:
             yield fail(package, f"not usable: {error}", f"pip install {package}")
         else:
             yield ok(package, version)
+    yield from _video()
+
+
+def _video() -> Iterator[Finding]:
+    """What decodes videos, and what it gets wrong."""
+    from pi_detector.sources.decoder import has_pyav, opencv_faults
+
+    try:
+        faults = opencv_faults()
+    except ImportError:  # is a finding already
+        return
+    pyav = has_pyav()
+    yield ok("video files", f"decoded by {'PyAV' if pyav else 'OpenCV'}")
+    if faults:
+        kinds = "streams" if pyav else "streams and video files"
+        fix = "pip install 'opencv-python-headless>=4.8,!=4.11.*,<4.13'"
+        yield warn("opencv", f"of {kinds} {faults}", fix)
 
 
 def runtimes() -> Finding:
