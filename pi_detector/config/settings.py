@@ -62,7 +62,8 @@ class ModelSettings(Section, frozen=True):
     Attributes:
         path: name of an installed bundle (`pi-detector models list`), a bundle folder or a bare
             `.tflite`; empty takes `street`.
-        labels: labels file of a bare `.tflite`.
+        labels: labels file of a bare `.tflite`; empty takes `labels.txt` or `labelmap.txt` beside
+            it, or the labels that the model carries.
         runtime: `auto` takes LiteRT where it is installed, else tflite-runtime.
         threads: of the interpreter; 0 takes one a core, at most 4.
     """
