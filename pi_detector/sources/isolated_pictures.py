@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from pi_detector.core.frame import ImageArray
-from pi_detector.errors import BadImageError
+from pi_detector.errors import BadImageError, SourcePermissionError
 from pi_detector.sources.isolated_link import (
     LONGEST_PACKET,
     Delivered,
@@ -47,7 +47,8 @@ class PictureProcess:
             (H, W, 3) uint8 RGB, turned upright.
 
         Raises:
-            BadImageError: it cannot be read or decoded; the message is the reason alone.
+            BadImageError, SourcePermissionError: it cannot be decoded, or may not be read; the
+                message is the reason alone.
             SourceLostError, SourceStalledError: no process can be started.
         """
         request = os.fsencode(path.absolute())
@@ -63,7 +64,7 @@ class PictureProcess:
         except ProcessSilentError as error:
             self.close()
             raise BadImageError(f"the decoder was killed after {_TIMEOUT_S:g} s") from error
-        except BadImageError:
+        except (BadImageError, SourcePermissionError):
             raise
         except BaseException:
             # An answer that comes late would be taken for that of the next picture.
@@ -89,4 +90,6 @@ class PictureProcess:
         if not isinstance(answer, Failed):
             raise ProcessDiedError("answered nonsense")
         text = unpack_text(answer.text)
+        if answer.kind == "SourcePermissionError":
+            raise SourcePermissionError(text)
         raise BadImageError(text if answer.kind == "BadImageError" else f"{answer.kind}: {text}")

@@ -20,12 +20,10 @@ from pi_detector.sources.picamera import PicameraSource
 from pi_detector.sources.stream import StreamSource
 from pi_detector.sources.v4l2 import V4l2Source
 from pi_detector.sources.video import VideoSource
+from pi_detector.util.media import kind_of
 from pi_detector.util.uri import redact, split_uri
 
 log = logging.getLogger(__name__)
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
-"""Suffixes, in lower case, of files that are taken as a single image."""
 
 
 def make_source(settings: SourceSettings, *, wait: bool = False) -> Source:
@@ -85,9 +83,15 @@ def _from_path(target: str, settings: SourceSettings) -> Source:
         )
     if path.is_dir():
         return ImagesSource(target, settings)
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        return ImagesSource([path], settings)
-    return VideoSource(target, settings)
+    return ImagesSource([path], settings) if _is_image(path) else VideoSource(target, settings)
+
+
+def _is_image(path: Path) -> bool:
+    """Whether a file is an image; of one that cannot be read its source says so when it opens."""
+    try:
+        return path.is_file() and kind_of(path) == "image"
+    except OSError:
+        return False
 
 
 def _find() -> str:
