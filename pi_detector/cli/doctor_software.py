@@ -103,7 +103,9 @@ def cameras(found: list[CameraInfo]) -> Iterator[Finding]:
     for camera in found:
         what = f"camera {camera.uri}"
         if camera.permitted:
-            yield ok(what, camera.description)
+            name = f"; its permanent name is {camera.permanent_uri}" if camera.permanent_uri else ""
+            moved = ", as long as it stays at this connector" if camera.has_twin and name else ""
+            yield ok(what, f"{camera.description}{name}{moved}")
         else:
             fix = "sudo usermod -aG video $USER, then log in again"
             yield fail(what, f"{camera.description}: no permission", fix)

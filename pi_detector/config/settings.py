@@ -38,7 +38,9 @@ class SourceSettings(Section, frozen=True):
             is the demo, or with `recovery.mode = "always"` the first camera that comes.
         width: width of the frames asked of a camera, in pixels.
         height: height of the frames asked of a camera, in pixels.
-        fps: frames a second asked of a camera; 0 leaves the camera's default.
+        fps: frames per second asked of a camera; 0 leaves the camera's default. Streams, images
+            and videos come at their own rate; of a video whose frames have no times (raw H.264)
+            this is the rate.
         read_timeout_s: a source that delivers nothing for this long has stalled.
         loop: start a video file or an image folder again at its end.
         isolation: read the source in a process of its own, so that damaged data that crashes or

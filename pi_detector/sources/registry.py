@@ -52,6 +52,39 @@ def make_source(settings: SourceSettings, *, wait: bool = False) -> Source:
     return source
 
 
+def check_source(settings: SourceSettings) -> list[str]:
+    """What is wrong with a source before it is opened.
+
+    Returns:
+        What may be meant: a file that is not there yet, a setting without effect.
+
+    Raises:
+        UnknownSchemeError: the URI is of no kind that there is.
+        ConfigError: its kind is known, but not what follows.
+    """
+    uri = settings.uri
+    # What a secret holds is not known yet.
+    if "${" in uri or uri.lower() == "auto" or split_uri(uri)[0] == "auto":
+        return []
+    try:
+        source = _make(settings)
+    except SourceNotFoundError as error:
+        return [f"source.uri: {error}"]
+    effect = _without_fps(source) if settings.fps else ""
+    return [f"source.fps: has no effect on {effect}"] if effect else []
+
+
+def _without_fps(source: Source) -> str:
+    """What a source is whose rate cannot be asked for; empty where it can."""
+    if isinstance(source, StreamSource):
+        return "a stream, whose rate is set in the camera; leave it at 0"
+    if isinstance(source, ImagesSource):
+        return "images, which are read as fast as they are processed; leave it at 0"
+    if isinstance(source, VideoSource):
+        return "a video file, unless its frames have no times; leave it at 0"
+    return ""
+
+
 def _is_isolated(source: Source, wanted: str) -> bool:
     if isinstance(source, ImagesSource):  # isolates one picture from the other by itself
         return False
@@ -64,7 +97,8 @@ def _make(settings: SourceSettings) -> Source:
     kind = _KINDS.get(scheme)
     if kind is not None:
         return kind.make(uri if kind.takes_uri else target, settings)
-    if _exists(Path(uri)) or (not scheme and _looks_like_path(uri)):
+    # An empty one would be the path of the working directory.
+    if uri and (_exists(Path(uri)) or (not scheme and _looks_like_path(uri))):
         return _from_path(uri, settings)
     raise _unknown(uri, scheme)
 
