@@ -116,15 +116,17 @@ class FrameTimes:
 
     Args:
         fps: of the video; what cannot be one is taken for 25.
+        untimed_fps: of a video whose frames have no times at all; 0 takes ``fps``.
 
     Attributes:
         fps: that is counted with.
         untimed: frames in a row that had no time of their own.
     """
 
-    def __init__(self, fps: float) -> None:
+    def __init__(self, fps: float, untimed_fps: float = 0.0) -> None:
         sensible = math.isfinite(fps) and _LEAST_FPS <= fps <= _MOST_FPS
-        self.fps = fps if sensible else _USUAL_FPS
+        self._video_fps = fps if sensible else _USUAL_FPS
+        self.fps = untimed_fps or self._video_fps
         self.untimed = 0
         self._now_s: float | None = None
         self._said_s: float | None = None
@@ -148,6 +150,7 @@ class FrameTimes:
             self._now_s = follows_s
         else:
             self.untimed = 0
+            self.fps = self._video_fps
             self._now_s = max(self._now_s, said_s + self._offset_s)
         self._said_s = said_s
         return self._now_s

@@ -47,7 +47,7 @@ class VideoSource:
         self._frames = FrameMaker(self.name)
         self._fps = settings.fps
         self._decoder: Decoder | None = None
-        self._times = FrameTimes(self._fps)
+        self._times = FrameTimes(0.0, self._fps)
         self._untimed_logged = False
         self._ahead: tuple[ImageArray, Moment] | None = None
         self._count = 0
@@ -73,7 +73,7 @@ class VideoSource:
         self._count = 0
         self._ahead = None
         if self._decoder is not None:
-            self._times = FrameTimes(self._fps or self._decoder.fps)
+            self._times = FrameTimes(self._decoder.fps, self._fps)
             self._ahead = self._decode(self._decoder)
         if self._ahead is None:
             self.close()

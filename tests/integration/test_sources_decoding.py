@@ -190,6 +190,17 @@ def test_a_video_without_pyav_says_what_opencv_does_wrong(
         assert bool(caplog.text) == bool(said)
 
 
+def test_a_pyav_that_cannot_say_how_a_frame_is_turned_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(write(tmp_path / "clip.mp4"))
+    for version, used in (("10.0.0", False), ("12.0.0", True), ("18.1.0", True)):
+        monkeypatch.setattr(av, "__version__", version)
+        video = open_decoder(path)
+        video.close()
+        assert isinstance(video, AvDecoder) is used
+
+
 def test_times_follow_the_file_and_never_go_back() -> None:
     def of(fps: float, *said: float | None) -> list[float]:
         times = FrameTimes(fps)
@@ -203,5 +214,8 @@ def test_times_follow_the_file_and_never_go_back() -> None:
     assert of(10, 1.0, 0.95, 1.1) == [1.0, 1.1, 1.1]
     # A recorder that started again within the file.
     assert of(10, 99.9, 100.0, 0.0, 0.1, 0.2) == [99.9, 100.0, 100.1, 100.2, 100.3]
+    # The rate for videos without times is not for those that have some.
+    times = FrameTimes(10, untimed_fps=2)
+    assert [times.next(each) for each in (0.0, 0.1, 0.1, 0.3)] == pytest.approx([0, 0.1, 0.2, 0.3])
     for fps in (0.0, float("nan"), 90000.0):
         assert of(fps, None, None) == [0.0, 0.04]
