@@ -94,7 +94,8 @@ def opencv_faults() -> str:
     """What the installed OpenCV decodes wrongly, in words; empty where nothing is known.
 
     Measured with its wheels: 4.11 ignores how a file is turned; from 4.13 on an interlaced frame is
-    a buffer that nothing was written to, and is said to be decoded.
+    a buffer that nothing was written to, and is said to be decoded; 4.12, whose frames are right,
+    takes a stream that stalls for one that ended.
     """
     import cv2
 
@@ -102,6 +103,8 @@ def opencv_faults() -> str:
     version = (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
     if version == (4, 11):
         return "videos of phones stay lying on their side"
+    if version == (4, 12):
+        return "a stream that stalls is taken for one that ended"
     if version >= (4, 13):
         return "interlaced frames are black or those of an earlier moment"
     return ""
