@@ -75,8 +75,8 @@ def find_inputs(paths: Sequence[str]) -> Inputs:
             ) from error
     if not found and faults and all(isinstance(error, PermissionError) for error in faults):
         raise SourcePermissionError(
-            f"{', '.join(map(redact, paths))}: no permission to read what is in there; change it with "
-            "'chmod -R a+rX'"
+            f"{', '.join(map(redact, paths))}: no permission to read what is in there; change it "
+            "with 'chmod -R a+rX'"
         )
     if not found:
         raise SourceNotFoundError(
