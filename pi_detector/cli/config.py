@@ -100,7 +100,7 @@ def check_settings(args: argparse.Namespace) -> int:
     """Load the settings and say that they are valid, and what this machine lacks for them.
 
     Raises:
-        ConfigError: they are not.
+        ConfigError, UnknownSchemeError: they are not.
     """
     from pi_detector.config.drawn import drawn_in_force
     from pi_detector.config.load import find_config
@@ -108,6 +108,11 @@ def check_settings(args: argparse.Namespace) -> int:
 
     args.config = args.path or args.config or find_config(os.environ)
     settings = settings_of(args)
+
+    from pi_detector.sources.registry import check_source
+
+    for warning in check_source(settings.source):
+        log.warning("%s", warning)
     print(f"{args.config}: valid" if args.config else "no settings file: defaults are in force")
     if drawn := drawn_in_force(os.environ):
         print(drawn)

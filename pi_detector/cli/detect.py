@@ -42,7 +42,7 @@ formats:
          without --min-score the threshold is {COCO_MIN_SCORE}; at most 100 objects a picture
   table  for human eyes: label, score, x1 y1 x2 y2 in pixels
 
-A file that cannot be decoded is named on standard error and passed over; the exit code is
+A file that cannot be decoded is named on standard error and skipped; the exit code is
 then 65."""
 
 _EXAMPLES = """
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--annotations is for --format coco; leave it out")
     stop = Signals().stop
     settings = _settings(args)
-    paths = find_inputs(args.paths)
+    paths, unreadable = find_inputs(args.paths)
     image_of = _image_ids(args, paths)
 
     from pi_detector.detector.bundle import load_model
@@ -106,8 +106,9 @@ def run(args: argparse.Namespace) -> int:
     if stop.is_set():
         logger.warning("stopped after %d frames; the results are not complete", counters.processed)
         return _EXIT_STOPPED
-    if source.skipped:
-        logger.warning("%d of %d files could not be decoded", source.skipped, len(paths))
+    if skipped := source.skipped + unreadable:
+        count = len(paths) + unreadable
+        logger.warning("%d of %d files could not be read or decoded", skipped, count)
         return os.EX_DATAERR
     return os.EX_OK
 

@@ -38,6 +38,23 @@ def versions() -> Iterator[Finding]:
             yield fail(package, f"not usable: {error}", how_to_install())
         else:
             yield ok(package, version)
+    yield from _video()
+
+
+def _video() -> Iterator[Finding]:
+    """What decodes videos, and what it gets wrong."""
+    from pi_detector.sources.decoder import has_pyav, opencv_faults
+
+    try:
+        faults = opencv_faults()
+    except ImportError:  # is a finding already
+        return
+    pyav = has_pyav()
+    yield ok("video files", f"decoded by {'PyAV' if pyav else 'OpenCV'}")
+    if faults:
+        kinds = "streams" if pyav else "streams and video files"
+        fix = "pip install 'opencv-python-headless>=4.8,<4.11'"
+        yield warn("opencv", f"of {kinds} {faults}", fix)
 
 
 def runtimes() -> Iterator[Finding]:
@@ -95,7 +112,9 @@ def cameras(found: list[CameraInfo]) -> Iterator[Finding]:
     for camera in found:
         what = f"camera {camera.uri}"
         if camera.permitted:
-            yield ok(what, camera.description)
+            name = f"; its permanent name is {camera.permanent_uri}" if camera.permanent_uri else ""
+            moved = ", as long as it stays at this connector" if camera.has_twin and name else ""
+            yield ok(what, f"{camera.description}{name}{moved}")
         else:
             fix = "sudo usermod -aG video $USER, then log in again"
             yield fail(what, f"{camera.description}: no permission", fix)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import itertools
 import logging
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pi_detector.errors import (
     BadImageError,
     PiDetectorError,
     SourceNotFoundError,
+    SourcePermissionError,
     SourceStalledError,
 )
+from pi_detector.util.media import kind_of, list_folder
 from pi_detector.util.uri import redact
 
 if TYPE_CHECKING:
@@ -23,57 +26,82 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-VIDEO_SUFFIXES = frozenset(
-    {".avi", ".h264", ".m4v", ".mkv", ".mjpeg", ".mjpg", ".mov", ".mp4", ".ts", ".webm"}
-)
+# Of one file: the others are read all the same.
+_FAULTS = (BadImageError, SourceNotFoundError, SourcePermissionError, SourceStalledError)
 
 
-def find_inputs(paths: Sequence[str]) -> list[Path]:
+class Inputs(NamedTuple):
+    """What the PATHs name.
+
+    Attributes:
+        files: in the order of the paths, those of a folder sorted; none twice.
+        unreadable: entries of the folders that cannot be read; each was named in a warning.
+    """
+
+    files: list[Path]
+    unreadable: int
+
+
+def find_inputs(paths: Sequence[str]) -> Inputs:
     """The pictures and videos that ``paths`` name.
 
     Args:
-        paths: files, taken as they are, and folders, searched with their subfolders by suffix.
-
-    Returns:
-        Files in the order of ``paths``, those of a folder sorted; none twice.
+        paths: files, taken as they are, and folders, searched with their subfolders: by suffix,
+            and by content where that says nothing.
 
     Raises:
         SourceNotFoundError: a path does not exist, or nothing was found.
+        SourcePermissionError: a folder, or all that is in it, may not be read.
     """
     found: list[Path] = []
+    faults: list[OSError] = []
     for text in paths:
         path = Path(text)
-        if path.is_dir():
-            known = IMAGE_SUFFIXES | VIDEO_SUFFIXES
-            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in known and p.is_file())
-        elif path.exists():
-            found.append(path)
-        else:
+        try:
+            if stat.S_ISDIR(path.stat().st_mode):
+                listing = list_folder(path, frozenset({"image", "video"}))
+                found += listing.files
+                faults += [error for _, error in listing.faulty]
+            else:
+                found.append(path)
+        except PermissionError as error:
+            raise SourcePermissionError(
+                f"{redact(text)}: no permission to read it; change it with 'chmod a+rX'"
+            ) from error
+        except OSError as error:
             raise SourceNotFoundError(
                 f"{redact(text)}: no such file or folder; for a camera or stream use "
                 "'pi-detector run --source URI'"
-            )
+            ) from error
+    if not found and faults and all(isinstance(error, PermissionError) for error in faults):
+        raise SourcePermissionError(
+            f"{', '.join(map(redact, paths))}: no permission to read what is in there; change it "
+            "with 'chmod -R a+rX'"
+        )
     if not found:
         raise SourceNotFoundError(
             f"{', '.join(map(redact, paths))}: no pictures or videos in there"
         )
-    return list(dict.fromkeys(found))
+    return Inputs(list(dict.fromkeys(found)), len(faults))
 
 
-def is_video(path: str | Path) -> bool:
-    """Whether the name is a video's."""
-    return Path(path).suffix.lower() in VIDEO_SUFFIXES
+def is_video(name: str | Path) -> bool:
+    """Whether a file is a video; of one that cannot be read its decoder says why."""
+    path = Path(name)
+    try:
+        return path.is_file() and kind_of(path) == "video"
+    except OSError:
+        return False
 
 
 class FileSource:
-    """Pictures and videos one after the other; one that cannot be decoded is passed over.
+    """Pictures and videos one after the other; one that cannot be decoded is skipped.
 
     Videos are decoded in a process of their own, see ``source.isolation``; the rest of one that
-    crashes or hangs it is passed over as well.
+    crashes or hangs it is skipped as well.
 
     Attributes:
-        skipped: files passed over so far; each was named in a warning.
+        skipped: files skipped so far; each was named in a warning.
     """
 
     name = "files"
@@ -91,6 +119,7 @@ class FileSource:
         self._settings = settings
         self._parts: Iterator[Source] = iter(())
         self._part: Source | None = None
+        self._pictures = False
         self._delivered = False
         self._interrupted = False
         self._error: PiDetectorError | None = None
@@ -104,8 +133,8 @@ class FileSource:
         """The next picture, or frame of a video; None after the last.
 
         Raises:
-            BadImageError, SourceStalledError: none of the files could be decoded.
-            SourceNotFoundError: a file went away since it was found.
+            BadImageError, SourceStalledError, SourceNotFoundError, SourcePermissionError: none of
+                the files could be read or decoded.
         """
         while True:
             if self._part is None:
@@ -140,9 +169,9 @@ class FileSource:
     def _read_part(self, part: Source) -> Frame | None:
         try:
             return part.read()
-        except (BadImageError, SourceStalledError) as error:
+        except _FAULTS as error:
             self._error = error
-            if is_video(part.name):  # pictures were named and counted by their source
+            if not self._pictures:  # these were named and counted by their source
                 self._pass_over(error)
             return None
 
@@ -159,6 +188,7 @@ class FileSource:
         from pi_detector.sources.registry import make_source
 
         for videos, paths in itertools.groupby(self._paths, is_video):
+            self._pictures = not videos
             if not videos:
                 images = ImagesSource(list(paths), self._settings)
                 images.open()
@@ -172,7 +202,7 @@ class FileSource:
                     return
                 try:
                     video.open()
-                except (BadImageError, SourceStalledError) as error:
+                except _FAULTS as error:
                     self._pass_over(error)
                     continue
                 yield video

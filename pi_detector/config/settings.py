@@ -38,7 +38,9 @@ class SourceSettings(Section, frozen=True):
             is the demo, or with `recovery.mode = "always"` the first camera that comes.
         width: width of the frames asked of a camera, in pixels.
         height: height of the frames asked of a camera, in pixels.
-        fps: frames a second asked of a camera; 0 leaves the camera's default.
+        fps: frames per second asked of a camera; 0 leaves the camera's default. Streams, images
+            and videos come at their own rate; of a video whose frames have no times (raw H.264)
+            this is the rate.
         read_timeout_s: a source that delivers nothing for this long has stalled.
         loop: start a video file or an image folder again at its end.
         isolation: read the source in a process of its own, so that damaged data that crashes or
@@ -65,7 +67,8 @@ class ModelSettings(Section, frozen=True):
     Attributes:
         path: name of an installed bundle (`pi-detector models list`), a bundle folder or a bare
             `.tflite`; empty takes `street`.
-        labels: labels file of a bare `.tflite`.
+        labels: labels file of a bare `.tflite`; empty takes `labels.txt` or `labelmap.txt` beside
+            it, or the labels that the model carries.
         runtime: `auto` takes LiteRT where it is installed, else tflite-runtime.
         threads: of the interpreter; 0 takes one a core, at most 4.
     """

@@ -24,7 +24,7 @@ from pi_detector.pipeline.build import make_detector, make_gate, make_stage
 from pi_detector.pipeline.pipeline import Counters, Pipeline, Supervision
 from pi_detector.pipeline.sink_set import Machine, SinkSet
 from pi_detector.sinks.recordings.encoder import lacking
-from pi_detector.sources.registry import make_source
+from pi_detector.sources.registry import check_source, make_source
 from pi_detector.telemetry.monitor import FlowTotals, PerformanceMonitor, RunState
 from pi_detector.telemetry.sensors import ROOT
 from pi_detector.util.rate_limit import RateLimit
@@ -78,6 +78,7 @@ class Service:
         self._woken = threading.Event()
         self._notifier = Notifier(environ)
         source = make_source(settings.source, wait=settings.recovery.mode == "always")
+        _check_source(settings)
         self._bundle = load_model(settings.model)
         check_smaller_model(settings, self._bundle)
         self._detector = make_detector(settings, self._bundle)
@@ -239,6 +240,8 @@ class Service:
         """Bring settings into force: all that can change in a running machine, or none."""
         old = self._settings
         changed = {name for name in Settings.__struct_fields__ if differ(old, new, name)}
+        if "source" in changed:
+            _check_source(new)
         bundle = load_model(new.model)
         check_smaller_model(new, bundle)
         detector, stage = self._detector, None
@@ -322,3 +325,13 @@ class Service:
             extra={"DETECTOR_EVENT": "model_live", "DETECTOR_MODEL_SHA256": bundle.sha256},
         )
         self._pipeline.publish(status_record("model", bundle.name, "live", reason=reason))
+
+
+def _check_source(settings: Settings) -> None:
+    """Log the settings of the source that have no effect.
+
+    Raises:
+        UnknownSchemeError, ConfigError: no source can be made of them.
+    """
+    for warning in check_source(settings.source):
+        log.warning("%s", warning)

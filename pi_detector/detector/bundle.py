@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -10,8 +11,10 @@ from pathlib import Path
 import msgspec
 
 from pi_detector.config.settings import ModelSettings
+from pi_detector.detector.labels import check_count, parse_labels
 from pi_detector.detector.manifest import Label, Manifest
 from pi_detector.detector.runtime import read_model
+from pi_detector.detector.tflite_file import read_facts
 from pi_detector.errors import BadLabelsError, BadModelError, ConfigError, ModelNotFoundError
 
 DEFAULT_BUNDLE = "street"
@@ -20,9 +23,13 @@ LABELS_FILE = "labels.txt"
 BARE_MODEL_SCORE = 0.5
 """Lowest score of a detection by a model that does not say its own."""
 
-# First lines of label files that name "no object", which is no class of such a model's outputs.
-_BACKGROUND = {"unlabeled", "unlabelled", "background", "???"}
+MODEL_SUFFIXES = frozenset({".tflite", ".lite"})
+"""Suffixes, in lower case, of a bare model's file."""
+
+# Beside a bare model, the first that is there.
+_LABELS_NAMES = (LABELS_FILE, "labelmap.txt", "label_map.pbtxt", "labels.json", "labels.csv")
 _SHORT_HASH = 12
+_LONGEST_LABELS = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +73,32 @@ def find_model(model: str | PathLike[str] = "", labels: str | PathLike[str] = ""
 def load_model(settings: ModelSettings) -> Bundle:
     """The model that the settings name: an installed bundle, a bundle folder, or a bare .tflite.
 
+    A folder without a manifest, as models are downloaded, may hold one .tflite and its labels.
+
     Raises:
         ModelNotFoundError, BadModelError, BadLabelsError: see ``load_bundle`` and ``load_bare``.
         ConfigError: a labels file is given for a bundle, which has its own.
     """
     path = _find(settings.path)
-    if path.suffix == ".tflite" and not path.is_dir():
+    if path.is_dir() and not (path / MANIFEST_FILE).exists():
+        path = _only_model(path)
+    if not path.is_dir():
         labels = Path(settings.labels).expanduser() if settings.labels else None
         return load_bare(path, labels)
-    if not path.is_dir():
-        raise BadModelError(f"{path}: is neither a bundle folder nor a .tflite file")
     if settings.labels:
         raise ConfigError(
             f"model.labels: {path} is a bundle and has its own labels; leave model.labels empty"
         )
     return load_bundle(path)
+
+
+def takes_labels(name: str) -> bool:
+    """Whether a model has its labels in a file of their own: not so a bundle.
+
+    Raises:
+        ModelNotFoundError: there is no such model.
+    """
+    return not (_find(name) / MANIFEST_FILE).exists()
 
 
 def load_bundle(path: Path) -> Bundle:
@@ -100,7 +118,7 @@ def load_bundle(path: Path) -> Bundle:
             f"says {manifest.model.sha256[:_SHORT_HASH]}...; reinstall the model (check it with "
             "`pi-detector models verify`)"
         )
-    named = _read_labels(path / LABELS_FILE)
+    named = _read_lines(path / LABELS_FILE)
     expected = [label.name for label in manifest.labels]
     if len(named) != len(expected):
         raise BadLabelsError(
@@ -113,29 +131,28 @@ def load_bundle(path: Path) -> Bundle:
                 f"{path / LABELS_FILE}:{line}: is {name!r}, the manifest says {wanted!r}; "
                 "reinstall the model"
             )
+    check_count(len(named), str(path / LABELS_FILE), _class_count(model))
     return Bundle(path, manifest.model.name, model, manifest.labels, manifest)
 
 
 def load_bare(path: Path, labels: Path | None = None) -> Bundle:
     """Read a bare .tflite file, of a model that ends in TFLite_Detection_PostProcess.
 
-    A labels file has a label a line, in the order of the model's classes; a first line that names
-    the background (`unlabeled`, `background`, `???`) is not one of them. Ids count from 1, as
-    COCO's do.
+    The forms of a labels file are those of ``labels.parse_labels``. Ids count from 1, as COCO's do.
 
     Args:
         path: the model.
-        labels: its labels file; None takes `labels.txt` beside the model.
+        labels: its labels file; None takes the one beside the model, such as `labels.txt`, or the
+            one that the model itself carries.
 
     Raises:
         ModelNotFoundError: the model is missing.
         BadModelError: it is not a .tflite file.
-        BadLabelsError: the labels file is missing or empty.
+        BadLabelsError: the labels file is missing, makes no sense, or does not fit the model.
     """
     model = read_model(path)
-    names = _read_labels(labels or path.with_name(LABELS_FILE))
-    if names and names[0].lower() in _BACKGROUND:
-        names = names[1:]
+    data, place = _labels_of(path, model, labels)
+    names = parse_labels(data, place, _class_count(model))
     rows = tuple(Label(id=index, name=name) for index, name in enumerate(names, start=1))
     return Bundle(path, path.stem, model, rows)
 
@@ -158,7 +175,7 @@ def _bundle_roots() -> tuple[Path, Path]:
 def _find(name: str) -> Path:
     """The path of a model; a name without a slash may be that of an installed bundle."""
     path = Path(name).expanduser()
-    if name and (path.exists() or path.suffix == ".tflite"):
+    if name and (path.exists() or path.suffix.lower() in MODEL_SUFFIXES):
         return path
     installed = {bundle.name: bundle for bundle in find_bundles()}
     wanted = name or DEFAULT_BUNDLE
@@ -186,15 +203,88 @@ def _read_manifest(path: Path) -> Manifest:
         raise BadModelError(f"{path}: is nested too deeply; reinstall the model") from error
 
 
-def _read_labels(path: Path) -> list[str]:
-    """The non-empty lines of a labels file."""
+def _only_model(folder: Path) -> Path:
+    """The model of a folder without a manifest."""
     try:
-        text = path.read_text("utf-8")
+        models = sorted(
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in MODEL_SUFFIXES and not path.name.startswith(".")
+        )
+    except OSError as error:
+        raise BadModelError(f"{folder}: cannot be read ({error.strerror})") from error
+    if not models:
+        raise ModelNotFoundError(
+            f"{folder / MANIFEST_FILE}: no such file, and no .tflite in this folder; model.path "
+            "must be a bundle folder or a .tflite file"
+        )
+    if len(models) > 1:
+        names = ", ".join(model.name for model in models)
+        raise BadModelError(f"{folder}: has several models ({names}); name one of them")
+    return models[0]
+
+
+def _class_count(model: bytes) -> int | None:
+    facts = read_facts(model)
+    return None if facts is None else facts.class_count
+
+
+def _labels_of(path: Path, model: bytes, labels: Path | None) -> tuple[bytes, str]:
+    """The labels of a bare model as they are stored, and their place."""
+    if labels is not None:
+        return _read_labels(labels), str(labels)
+    for name in _LABELS_NAMES:
+        beside = path.with_name(name)
+        if beside.exists():
+            return _read_labels(beside), str(beside)
+    packed = _packed_labels(model)
+    if packed is None:
+        raise BadLabelsError(
+            f"{path.with_name(LABELS_FILE)}: no such labels file; set model.labels, or put "
+            f"{LABELS_FILE} beside the model"
+        )
+    name, data = packed
+    return data, f"{path}/{name}"
+
+
+def _packed_labels(model: bytes) -> tuple[str, bytes] | None:
+    """The labels that a model with TFLite metadata carries, in a ZIP archive at its end."""
+    # Not at the top: they bring shutil, threading and more, which a start need not pay for.
+    import zipfile
+    import zlib
+
+    try:
+        with zipfile.ZipFile(io.BytesIO(model)) as archive:
+            found = [
+                each
+                for each in archive.infolist()
+                if "label" in each.filename.lower() and each.file_size <= _LONGEST_LABELS
+            ]
+            return (found[0].filename, archive.read(found[0])) if len(found) == 1 else None
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, EOFError):
+        return None
+
+
+def _read_labels(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LONGEST_LABELS + 1)
     except FileNotFoundError as error:
         raise BadLabelsError(
             f"{path}: no such labels file; set model.labels, or put {LABELS_FILE} beside the model"
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise BadLabelsError(f"{path}: cannot be read ({error.strerror})") from error
+    if len(data) > _LONGEST_LABELS:
+        raise BadLabelsError(f"{path}: is too large for a file of labels")
+    return data
+
+
+def _read_lines(path: Path) -> list[str]:
+    """The labels of a bundle, whose manifest says what each line must be."""
+    try:
+        text = _read_labels(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
         raise BadLabelsError(f"{path}: cannot be read as text ({error})") from error
     labels = [line.strip() for line in text.splitlines() if line.strip()]
     if not labels:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from pi_detector.detector.refusal import what_it_is, why_not
 from pi_detector.errors import BadModelError, ModelNotFoundError, RuntimeMissingError
 from pi_detector.util.installation import how_to_install, import_compiled
 
@@ -253,7 +255,7 @@ def check_identity(data: bytes, name: str) -> None:
         BadModelError: it is not a .tflite file, or is cut off at its very beginning.
     """
     if len(data) < 8 or data[4:8] != IDENTIFIER:
-        raise BadModelError(f"{name}: is not a .tflite file; give a model converted to TFLite")
+        raise BadModelError(f"{name}: {what_it_is(data)}")
     if int.from_bytes(data[:4], "little") + 4 > len(data):
         raise BadModelError(f"{name}: is damaged or cut off; copy the model again")
 
@@ -298,7 +300,7 @@ def open_interpreter(
     except (ImportError, SystemError) as error:  # compiled for another numpy
         raise _unusable(chosen, " ".join(str(error).split())[:160]) from error
     except (ValueError, RuntimeError) as error:
-        raise BadModelError(_cannot_load(name, chosen, str(error))) from error
+        raise BadModelError(_cannot_load(model, name, chosen, str(error))) from error
     return interpreter
 
 
@@ -311,19 +313,22 @@ def _probe(model: bytes, runtime: RuntimeName, name: str) -> None:
         )
     except subprocess.TimeoutExpired as error:
         reason = f"it did not run within {PROBE_TIMEOUT_S:.0f} s"
-        raise BadModelError(_cannot_load(name, runtime, reason)) from error
+        raise BadModelError(_cannot_load(model, name, runtime, reason)) from error
     if done.returncode < 0:
-        raise BadModelError(_cannot_load(name, runtime, "it crashes the runtime"))
+        raise BadModelError(_cannot_load(model, name, runtime, "it crashes the runtime"))
     if done.returncode > 0:
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
-        last = lines[-1] if lines else "unknown reason"
-        if last.startswith(("ImportError", "SystemError")):
-            raise _unusable(runtime, last[:160])
-        raise BadModelError(_cannot_load(name, runtime, last))
+        text = done.stderr.decode(errors="replace").strip()
+        reason = _last_error(text) if text else "unknown reason"
+        if reason.startswith(("ImportError", "SystemError")):
+            raise _unusable(runtime, reason[:160])
+        raise BadModelError(_cannot_load(model, name, runtime, reason))
 
 
-def _cannot_load(name: str, runtime: RuntimeName, reason: str) -> str:
-    first = " ".join(reason.split())[:160]
-    return (
-        f"{name}: {_PACKAGES[runtime]} cannot load it, it may be damaged ({first}); copy it again"
-    )
+def _last_error(text: str) -> str:
+    """The message of the exception that a traceback ends with, which may have several lines."""
+    found = list(re.finditer(r"^[\w.]+: ", text, re.MULTILINE))
+    return text[found[-1].start() :] if found else text.splitlines()[-1]
+
+
+def _cannot_load(model: bytes, name: str, runtime: RuntimeName, reason: str) -> str:
+    return f"{name}: {why_not(model, _PACKAGES[runtime], reason)}"

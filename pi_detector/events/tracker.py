@@ -105,7 +105,7 @@ class Tracker:
         usable = ~_repeated(found, groups)
         strong = np.flatnonzero(usable & (found.score >= high))
         weak = np.flatnonzero(usable & (found.score < high))
-        row = np.full(len(self._id), -1, np.int64)
+        row: Rows = np.full(len(self._id), -1, np.int64)
         settled, young = np.flatnonzero(self._confirmed), np.flatnonzero(~self._confirmed)
         expected, growth = self._boxes.xyxy(), self._growth()
 
@@ -152,7 +152,8 @@ class Tracker:
     def _growth(self) -> Array:
         """(T, 2): by how much a box is to grow to each side, in shares of its sides."""
         sides = np.maximum(self._boxes.mean[:, 2:, 0], 1.0)
-        return np.minimum(self._boxes.spread() / sides, _MOST_GROWTH)
+        growth: Array = np.minimum(self._boxes.spread() / sides, _MOST_GROWTH)
+        return growth
 
     def _correct(self, row: Rows, boxes: Array, now_ns: int) -> None:
         seen = np.flatnonzero(row >= 0)

@@ -57,5 +57,5 @@ def sharpness(image: ImageArray, xyxy: tuple[float, float, float, float]) -> flo
         return 0.0
     crop = cv2.resize(image[y1:y2, x1:x2], (_CROP_PX, _CROP_PX), interpolation=cv2.INTER_AREA)
     edges = cv2.Laplacian(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.CV_32F)
-    variance = float(np.var(edges))
+    variance = float(np.var(np.asarray(edges, np.float32)))
     return variance / (variance + _SHARP)

@@ -15,7 +15,7 @@ from pi_detector.config.governor import GovernorSettings
 from pi_detector.config.settings import ModelSettings, Settings
 from pi_detector.core.readings import GovernorReadings
 from pi_detector.core.records import State, StatusRecord, status_record
-from pi_detector.detector.bundle import Bundle, load_model
+from pi_detector.detector.bundle import Bundle, load_model, takes_labels
 from pi_detector.errors import ConfigError
 from pi_detector.governor.policy import Governor, Level, Reading
 from pi_detector.telemetry.host import names_of, read_throttling
@@ -200,7 +200,7 @@ def model_at(settings: Settings, level: Level) -> ModelSettings:
     if not level.small:
         return model
     path = settings.governor.model
-    labels = model.labels if path.endswith(".tflite") else ""
+    labels = model.labels if takes_labels(path) else ""
     return msgspec.structs.replace(model, path=path, labels=labels)
 
 

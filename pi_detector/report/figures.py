@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
 from pi_detector.report.content import Comparison, Report, Start
 from pi_detector.report.series import Series
@@ -214,7 +215,7 @@ def distributions(comparison: Comparison, first: Buckets, second: Buckets) -> st
         return _svg(figure, "distributions")
 
 
-def _runs(mask: np.ndarray) -> list[tuple[int, int]]:
+def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Begin and end of each run of True."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(int)))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))

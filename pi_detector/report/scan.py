@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from pi_detector.core.readings import StageLatencies
 from pi_detector.core.records import PerformanceRecord, StatusRecord, UtcTime
@@ -236,7 +237,7 @@ class _Tables:
         self._written += 1
 
 
-def _columns(table: str, rows: list[tuple[Any, ...]]) -> dict[str, np.ndarray]:
+def _columns(table: str, rows: list[tuple[Any, ...]]) -> dict[str, NDArray[Any]]:
     """Rows as columns; None becomes NaN in those of numbers."""
     return {
         name: np.array(values, dtype=object if name in _TEXTS else np.float64)

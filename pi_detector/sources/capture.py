@@ -46,7 +46,7 @@ class LiveCapture:
     def read(self) -> tuple[ImageArray, Moment]:
         """The next picture, (H, W, 3) uint8 BGR, and when it arrived.
 
-        A single picture that cannot be decoded (a damaged JPEG of a webcam) is passed over.
+        A single picture that cannot be decoded (a damaged JPEG of a webcam) is skipped.
 
         Raises:
             SourceStalledError: nothing arrived within the deadline.
@@ -80,10 +80,10 @@ class LiveCapture:
         try:
             decoded, image = self._capture.retrieve()
         except cv2.error as error:
-            log.debug("%s: passed over a picture: %s", self._name, error)
+            log.debug("%s: skipped a picture: %s", self._name, error)
             return None
         if not decoded or image is None:
-            log.debug("%s: passed over a picture that cannot be decoded", self._name)
+            log.debug("%s: skipped a picture that cannot be decoded", self._name)
             return None
         return np.asarray(image, np.uint8)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pi_detector.errors import DependencyMissingError
@@ -24,14 +25,26 @@ class CameraInfo:
     Attributes:
         uri: opens it, such as ``v4l2:/dev/video0`` or ``picamera:0``.
         description: its name in words.
-        by_id: path under ``/dev/v4l/by-id`` that stays the same at every plug, or None.
+        by_id: path under ``/dev/v4l/by-id`` that stays the same at every plug, or None. Of webcams
+            without a serial number that are of one make, only one has it.
         permitted: this user may open it.
+        by_path: path under ``/dev/v4l/by-path``, the same as long as the camera stays at its
+            connector, or None.
+        has_twin: another camera is of the same make, and one of the two has no name of its own.
     """
 
     uri: str
     description: str
     by_id: str | None
     permitted: bool
+    by_path: str | None = None
+    has_twin: bool = False
+
+    @property
+    def permanent_uri(self) -> str | None:
+        """The URI that opens this camera, and no other, also after the next boot; or None."""
+        path = self.by_path if self.has_twin or self.by_id is None else self.by_id
+        return f"v4l2:{path}" if path else None
 
 
 def find_cameras() -> list[CameraInfo]:
@@ -65,23 +78,34 @@ def find_v4l2_cameras(sys_class: Path = _SYS_CLASS, dev: Path = _DEV) -> list[Ca
     """
     if not sys_class.is_dir():
         return []
-    by_id = {link.resolve(): str(link) for link in sorted((dev / "v4l/by-id").glob("*"))}
+    by_id, by_path = (_links(dev / "v4l" / name) for name in ("by-id", "by-path"))
     found = []
     for entry in sorted(sys_class.glob("video*"), key=_number):
         node = dev / entry.name
-        camera = _look_at(node, entry, by_id.get(node.resolve()))
+        target = node.resolve()
+        camera = _look_at(node, entry, by_id.get(target), by_path.get(target))
         if camera is not None:
             found.append(camera)
-    return found
+    unnamed = Counter(camera.description for camera in found if camera.by_id is None)
+    alike = Counter(camera.description for camera in found)
+    return [
+        replace(each, has_twin=alike[each.description] > 1 and unnamed[each.description] > 0)
+        for each in found
+    ]
 
 
-def _look_at(node: Path, entry: Path, by_id: str | None) -> CameraInfo | None:
+def _links(folder: Path) -> dict[Path, str]:
+    """The device nodes that the links of a folder lead to, with the first link to each."""
+    return {link.resolve(): str(link) for link in sorted(folder.glob("*"), reverse=True)}
+
+
+def _look_at(node: Path, entry: Path, by_id: str | None, by_path: str | None) -> CameraInfo | None:
     uri = f"v4l2:{node}"
     try:
         fd = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if error.errno in {errno.EACCES, errno.EPERM} and _may_be_camera(entry):
-            return CameraInfo(uri, _read(entry / "name"), by_id, permitted=False)
+            return CameraInfo(uri, _read(entry / "name"), by_id, permitted=False, by_path=by_path)
         log.debug("%s: %s", node, error.strerror)
         return None
     try:
@@ -90,7 +114,7 @@ def _look_at(node: Path, entry: Path, by_id: str | None) -> CameraInfo | None:
         os.close(fd)
     if capability is None or not capability.is_camera:
         return None
-    return CameraInfo(uri, capability.card, by_id, permitted=True)
+    return CameraInfo(uri, capability.card, by_id, permitted=True, by_path=by_path)
 
 
 def _may_be_camera(entry: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import stat
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +13,15 @@ import numpy as np
 
 from pi_detector.config.settings import SourceSettings
 from pi_detector.core.frame import Frame, ImageArray
-from pi_detector.errors import BadImageError, SourceLostError, SourceNotFoundError
+from pi_detector.errors import (
+    BadImageError,
+    PiDetectorError,
+    SourceLostError,
+    SourceNotFoundError,
+    SourcePermissionError,
+)
 from pi_detector.sources.framing import FrameMaker, Moment
+from pi_detector.util.media import list_folder
 from pi_detector.util.memory import check_size, largest_image
 
 if TYPE_CHECKING:
@@ -28,7 +36,7 @@ _PIXEL_LIMIT = "CV_IO_MAX_IMAGE"
 class ImagesSource:
     """Images one after the other, in the order of their names (folder) or as given.
 
-    An image that cannot be decoded is passed over with a warning; only when none at all could be
+    An image that cannot be decoded is skipped with a warning; only when none at all could be
     decoded is that an error. Images are turned upright by their EXIF orientation.
 
     They are decoded in a process of its own, unless ``isolation`` is off: a file of a few KiB may
@@ -39,7 +47,7 @@ class ImagesSource:
         settings: loop, isolation.
 
     Attributes:
-        skipped: images passed over so far.
+        skipped: images skipped so far.
     """
 
     live = False
@@ -55,6 +63,7 @@ class ImagesSource:
 
             self._process = PictureProcess(self.name)
         self.skipped = 0
+        self._faults: list[PiDetectorError] = []
         self._frames = FrameMaker(self.name)
         self._next = 0
         self._delivered = 0
@@ -65,14 +74,16 @@ class ImagesSource:
 
         Raises:
             SourceNotFoundError: the folder or a named file does not exist, or it has no images.
+            SourcePermissionError: the folder, or all that is in it, may not be read.
         """
         self.close()
+        self.skipped = 0
+        self._faults = []
         if self._folder is not None:
-            self._files = _list_folder(self._folder)
-        missing = next((path for path in self._files if not path.is_file()), None)
+            self._files, self.skipped = _list_folder(self._folder)
+        missing = next((path for path in self._files if not _is_there(path)), None)
         if missing is not None:
             raise SourceNotFoundError(f"no image at {missing}; check the path")
-        self.skipped = 0
         self._next = 0
         self._delivered = 0
         self._is_open = True
@@ -82,6 +93,7 @@ class ImagesSource:
 
         Raises:
             BadImageError: all images were tried, and not one could be decoded in this pass.
+            SourcePermissionError: not one of them may be read.
         """
         if not self._is_open:
             raise SourceLostError(f"{self.name} is not open; open it first")
@@ -93,6 +105,7 @@ class ImagesSource:
                     return None
                 self._next = 0
                 self._delivered = 0
+                self._faults = []
             path = self._files[self._next]
             self._next += 1
             frame = self._decode(path)
@@ -117,20 +130,27 @@ class ImagesSource:
                 image = self._process.decode(path)
                 return self._frames.from_rgb(image, Moment.now(), path=str(path))
             return self._frames.from_bgr(_read_picture(path), Moment.now(), path=str(path))
-        except BadImageError as error:
+        except (BadImageError, SourcePermissionError) as error:
             self.skipped += 1
-            log.warning("%s: passed over, it cannot be decoded (%s)", path, error)
+            self._faults.append(error)
+            log.warning("%s: skipped, it cannot be decoded (%s)", path, error)
             return None
 
-    def _nothing_decoded(self) -> BadImageError:
+    def _nothing_decoded(self) -> PiDetectorError:
+        reason = self._faults[0]
+        if all(isinstance(fault, SourcePermissionError) for fault in self._faults):
+            where = self._files[0] if len(self._files) == 1 else self._folder or self._files[0]
+            return SourcePermissionError(
+                f"{where}: no permission to read ({reason}); change it with 'chmod -R a+rX'"
+            )
         if len(self._files) == 1:
             return BadImageError(
-                f"{self._files[0]}: cannot be decoded; check that it is a whole image (JPEG, PNG, "
-                "BMP, TIFF)"
+                f"{self._files[0]}: cannot be decoded ({reason}); check that it is a whole image "
+                "(JPEG, PNG, BMP, TIFF, WebP)"
             )
         return BadImageError(
             f"{self._folder or 'images'}: none of the {len(self._files)} images can be decoded; "
-            f"the first is {self._files[0]}"
+            f"the first is {self._files[0]} ({reason})"
         )
 
 
@@ -138,6 +158,8 @@ def _read_picture(path: Path) -> ImageArray:
     try:
         with path.open("rb") as file:
             return decode_picture(file)
+    except PermissionError as error:
+        raise SourcePermissionError(error.strerror or str(error)) from error
     except OSError as error:
         raise BadImageError(error.strerror or str(error)) from error
 
@@ -200,14 +222,35 @@ def picture_size(head: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _list_folder(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise SourceNotFoundError(f"no folder {folder}; check the path")
-    from imutils import paths
+def _is_there(path: Path) -> bool:
+    """Whether a file is there, be it one that may not be read: that is found out by reading."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
 
-    files = sorted(Path(path) for path in paths.list_images(str(folder)))
-    if not files:
+
+def _list_folder(folder: Path) -> tuple[list[Path], int]:
+    """The images of a folder, and how many of its entries cannot be read."""
+    try:
+        found = list_folder(folder, frozenset({"image"}))
+    except PermissionError as error:
+        raise SourcePermissionError(
+            f"{folder}: no permission to read this folder; change it with 'chmod a+rx'"
+        ) from error
+    except OSError as error:
         raise SourceNotFoundError(
-            f"{folder} holds no images (.jpg, .jpeg, .png, .bmp, .tif, .tiff); check the path"
+            f"no folder {folder} ({error.strerror}); check the path"
+        ) from error
+    if not found.files:
+        faults = [error for _, error in found.faulty]
+        if faults and all(isinstance(error, PermissionError) for error in faults):
+            raise SourcePermissionError(
+                f"{folder}: no permission to read what is in it; change it with 'chmod -R a+rX'"
+            )
+        raise SourceNotFoundError(
+            f"{folder} holds no images (.jpg, .png, .bmp, .tif, .webp); check the path"
         )
-    return files
+    return found.files, len(found.faulty)

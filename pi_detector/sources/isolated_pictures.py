@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pi_detector.core.frame import ImageArray
-from pi_detector.errors import BadImageError
+from pi_detector.errors import BadImageError, SourcePermissionError
 from pi_detector.sources.isolated_link import (
     Delivered,
     Failed,
@@ -49,7 +49,8 @@ class PictureProcess:
             (H, W, 3) uint8 RGB, turned upright.
 
         Raises:
-            BadImageError: it cannot be read or decoded; the message is the reason alone.
+            BadImageError, SourcePermissionError: it cannot be decoded, or may not be read; the
+                message is the reason alone.
             SourceLostError, SourceStalledError: no process can be started.
         """
         if self._process is not None and not self._process.is_running:
@@ -62,7 +63,7 @@ class PictureProcess:
         except ProcessSilentError as error:
             self.close()
             raise BadImageError(f"the decoder was killed after {_TIMEOUT_S:g} s") from error
-        except BadImageError:
+        except (BadImageError, SourcePermissionError):
             raise
         except BaseException:
             # An answer that comes late would be taken for that of the next picture.
@@ -90,6 +91,8 @@ class PictureProcess:
         if not isinstance(answer, Failed):
             raise ProcessDiedError("answered nonsense")
         text = unpack_text(answer.text)
+        if answer.kind == "SourcePermissionError":
+            raise SourcePermissionError(text)
         raise BadImageError(text if answer.kind == "BadImageError" else f"{answer.kind}: {text}")
 
 
@@ -98,6 +101,8 @@ def _opened(path: Path) -> Iterator[int]:
     try:
         # Not to wait for the writer of a pipe that has an image's name.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except PermissionError as error:
+        raise SourcePermissionError(error.strerror or str(error)) from error
     except OSError as error:
         raise BadImageError(error.strerror or str(error)) from error
     try:

@@ -21,12 +21,10 @@ from pi_detector.sources.picamera import PicameraSource
 from pi_detector.sources.stream import StreamSource
 from pi_detector.sources.v4l2 import V4l2Source
 from pi_detector.sources.video import VideoSource
+from pi_detector.util.media import kind_of
 from pi_detector.util.uri import redact, split_uri
 
 log = logging.getLogger(__name__)
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
-"""Suffixes, in lower case, of files that are taken as a single image."""
 
 
 def make_source(settings: SourceSettings, *, wait: bool = False) -> Source:
@@ -70,6 +68,39 @@ def make_recording(settings: SourceSettings, starts_at: datetime) -> Source:
     return source
 
 
+def check_source(settings: SourceSettings) -> list[str]:
+    """What is wrong with a source before it is opened.
+
+    Returns:
+        What may be meant: a file that is not there yet, a setting without effect.
+
+    Raises:
+        UnknownSchemeError: the URI is of no kind that there is.
+        ConfigError: its kind is known, but not what follows.
+    """
+    uri = settings.uri
+    # What a secret holds is not known yet.
+    if "${" in uri or uri.lower() == "auto" or split_uri(uri)[0] == "auto":
+        return []
+    try:
+        source = _make(settings)
+    except SourceNotFoundError as error:
+        return [f"source.uri: {error}"]
+    effect = _without_fps(source) if settings.fps else ""
+    return [f"source.fps: has no effect on {effect}"] if effect else []
+
+
+def _without_fps(source: Source) -> str:
+    """What a source is whose rate cannot be asked for; empty where it can."""
+    if isinstance(source, StreamSource):
+        return "a stream, whose rate is set in the camera; leave it at 0"
+    if isinstance(source, ImagesSource):
+        return "images, which are read as fast as they are processed; leave it at 0"
+    if isinstance(source, VideoSource):
+        return "a video file, unless its frames have no times; leave it at 0"
+    return ""
+
+
 def _is_isolated(source: Source, wanted: str) -> bool:
     if isinstance(source, ImagesSource):  # isolates one picture from the other by itself
         return False
@@ -82,7 +113,8 @@ def _make(settings: SourceSettings) -> Source:
     kind = _KINDS.get(scheme)
     if kind is not None:
         return kind.make(uri if kind.takes_uri else target, settings)
-    if _exists(Path(uri)) or (not scheme and _looks_like_path(uri)):
+    # An empty one would be the path of the working directory.
+    if uri and (_exists(Path(uri)) or (not scheme and _looks_like_path(uri))):
         return _from_path(uri, settings)
     raise _unknown(uri, scheme)
 
@@ -101,9 +133,15 @@ def _from_path(target: str, settings: SourceSettings) -> Source:
         )
     if path.is_dir():
         return ImagesSource(target, settings)
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        return ImagesSource([path], settings)
-    return VideoSource(target, settings)
+    return ImagesSource([path], settings) if _is_image(path) else VideoSource(target, settings)
+
+
+def _is_image(path: Path) -> bool:
+    """Whether a file is an image; of one that cannot be read its source says so when it opens."""
+    try:
+        return path.is_file() and kind_of(path) == "image"
+    except OSError:
+        return False
 
 
 def _find() -> str:

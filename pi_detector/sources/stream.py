@@ -1,4 +1,4 @@
-"""Network streams: RTSP, and MJPEG over HTTP."""
+"""Network streams: RTSP, JPEGs over HTTP, and what else FFmpeg reads over HTTP."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from pi_detector.errors import (
     SourceStalledError,
 )
 from pi_detector.sources.capture import LiveCapture
+from pi_detector.sources.decoder import opencv_faults
 from pi_detector.sources.ffmpeg_watch import Watch, watched
 from pi_detector.sources.framing import FrameMaker
+from pi_detector.sources.http_jpegs import HttpJpegs, open_jpegs
 from pi_detector.sources.media import DEFAULT_PORTS, opencv_options
 from pi_detector.util.memory import check_size
 from pi_detector.util.uri import network_uri_problem, parse_network_uri, redact, split_uri
@@ -32,7 +34,9 @@ _DIAGNOSIS_TIMEOUT_S = 2.0
 
 
 class StreamSource:
-    """A stream, read by OpenCV's FFmpeg. RTSP goes over TCP, which is OpenCV's default.
+    """A stream, read by OpenCV's FFmpeg; JPEGs over HTTP are read by ``http_jpegs``.
+
+    RTSP goes over TCP, which is OpenCV's default.
 
     Args:
         uri: ``rtsp://``, ``rtsps://``, ``http://`` or ``https://``, with user and password if the
@@ -49,7 +53,7 @@ class StreamSource:
         self.name = redact(uri)
         self._host, self._port = self._address()
         self._frames = FrameMaker(self.name)
-        self._capture: LiveCapture | None = None
+        self._capture: LiveCapture | HttpJpegs | None = None
 
     def open(self, model_size: tuple[int, int] | None = None) -> None:  # noqa: ARG002
         """Connect. ``model_size`` is not used: a server does not scale.
@@ -58,10 +62,20 @@ class StreamSource:
             SourceNotFoundError: nothing answers there, or it sends no video.
             SourceStalledError: it did not start to send within the deadline.
             BadImageError: its frames are too large.
+            SourcePermissionError, SourceBusyError: an HTTP server says so.
         """
         self.close()
+        if self._uri.lower().startswith("http"):
+            self._capture = open_jpegs(
+                self._uri, self.name, self._read_timeout_s, elsewhere=self._playlists
+            )
+            if self._capture is not None:
+                log.info("%s: JPEGs over HTTP", self.name)
+                return
         import cv2
 
+        if faults := opencv_faults():
+            log.warning("%s: is decoded by OpenCV %s: %s", self.name, cv2.__version__, faults)
         started = time.monotonic()
         options = opencv_options(split_uri(self._uri)[0], playlists=self._playlists)
         with options, watched(None if self._playlists else (self._host, self._port)) as watch:

@@ -27,7 +27,7 @@ from pi_detector.util.confinement.confine import Needs, confine, limit
 from pi_detector.util.memory import fix_largest_image
 
 if TYPE_CHECKING:
-    from pi_detector.core.frame import Frame
+    from pi_detector.core.frame import Frame, ImageArray
     from pi_detector.sources import isolated_link
     from pi_detector.sources.base import Source
 
@@ -234,8 +234,8 @@ class _Server:
                 sequence=answer.sequence,
                 captured_ns=answer.captured_ns,
                 captured_at=answer.captured_at,
-                shape=answer.image.shape,
-                model_shape=None if model_input is None else model_input.shape,
+                shape=_shape(answer.image),
+                model_shape=None if model_input is None else _shape(model_input),
                 path=None if answer.path is None else self._messages.pack_text(answer.path),
             )
         )
@@ -246,6 +246,11 @@ class _Server:
 
     def _send(self, message: isolated_link.Message) -> None:
         self._link.send(self._messages.encode(message))
+
+
+def _shape(image: ImageArray) -> isolated_link.Shape:
+    height, width, channels = image.shape
+    return height, width, channels
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ def test_detect_passes_over_a_file_that_crashes_its_decoder(start: Start, tmp_pa
     assert 0 < sum(record["path"] == str(crashes) for record in records) < 4999
     assert sum(record["path"] == str(follows) for record in records) == 5
     assert "warning: a.avi: the decoder was killed by SIGSEGV" in err
-    assert "warning: 1 of 2 files could not be decoded" in err
+    assert "warning: 1 of 2 files could not be read or decoded" in err
     assert process.returncode == os.EX_DATAERR
 
 
@@ -118,7 +118,7 @@ def test_detect_says_why_its_only_file_failed(start: Start, tmp_path: Path) -> N
     first_record(process)
     os.kill(decoder_of(process), signal.SIGSEGV)
     _, err = process.communicate(timeout=60)
-    assert "1 of 1 files could not be decoded" in err
+    assert "1 of 1 files could not be read or decoded" in err
     assert process.returncode == os.EX_DATAERR
 
 

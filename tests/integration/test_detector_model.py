@@ -205,14 +205,13 @@ def test_the_legacy_model_finds_what_is_labelled(legacy, shared):
     assert with_bicycle >= len(photos) // 2
 
 
-def test_too_few_labels_for_the_legacy_model(legacy, tmp_path, shared):
-    short = tmp_path / "short.txt"
-    short.write_text("person\n")
-    model = detector(ModelSettings(path=legacy.path, labels=str(short)), min_score=0.3)
-    photo = Path(sorted((shared / "dataset/val").glob("bicycle-*.jpg"))[0])
-    seen = frame(cv2.cvtColor(cv2.imread(str(photo)), cv2.COLOR_BGR2RGB))
-    with pytest.raises(BadLabelsError, match="labels for 1 classes"):
-        model.run(model.prepare(seen))
+def test_labels_that_do_not_fit_the_legacy_model_are_refused_at_load(legacy, tmp_path):
+    names = Path(legacy.labels).read_text().splitlines()
+    for count, message in ((4, "has 3 labels after 'unlabeled', the model has 90"), (92, "has 91")):
+        labels = tmp_path / "labels.txt"
+        labels.write_text("\n".join([*names, "wardrobe"][:count]))
+        with pytest.raises(BadLabelsError, match=message):
+            load_model(ModelSettings(path=legacy.path, labels=str(labels)))
 
 
 def test_weak_detections_for_a_tracker_leave_the_strong_ones_alone():

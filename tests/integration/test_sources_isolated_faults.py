@@ -130,7 +130,7 @@ class TestPictures:
         paths = [frame.path for frame in iter(source.read, None)]
         assert paths == [str(tmp_path / f"{number}.bmp") for number in (2, 3)]
         assert source.skipped == 1
-        assert "1.bmp: passed over, it cannot be decoded (the decoder was killed by" in caplog.text
+        assert "1.bmp: skipped, it cannot be decoded (the decoder was killed by" in caplog.text
         source.close()
 
     def test_that_hangs_the_decoder_is_passed_over(
@@ -142,7 +142,7 @@ class TestPictures:
         monkeypatch.setattr(isolated_pictures, "_TIMEOUT_S", 2.0)
         os.kill(self.pid(source), signal.SIGSTOP)
         assert [frame.path for frame in iter(source.read, None)] == [str(tmp_path / "2.bmp")]
-        assert "1.bmp: passed over, it cannot be decoded (the decoder was killed after 2 s)" in (
+        assert "1.bmp: skipped, it cannot be decoded (the decoder was killed after 2 s)" in (
             caplog.text
         )
         source.close()
@@ -170,7 +170,7 @@ class TestPictures:
         frames = list(iter(source.read, None))
         assert time.monotonic() - started < 8
         assert [frame.path for frame in frames] == [str(tmp_path / "b.png")]
-        assert "a.png: passed over" in caplog.text
+        assert "a.png: skipped" in caplog.text
         source.close()
 
     def test_larger_than_the_memory_allows(

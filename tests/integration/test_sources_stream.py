@@ -15,7 +15,12 @@ import numpy as np
 import pytest
 
 from pi_detector.config.settings import SourceSettings
-from pi_detector.errors import SourceLostError, SourceNotFoundError, SourceStalledError
+from pi_detector.errors import (
+    SourceLostError,
+    SourceNotFoundError,
+    SourcePermissionError,
+    SourceStalledError,
+)
 from pi_detector.sources.base import Source
 from pi_detector.sources.registry import make_source
 
@@ -183,7 +188,7 @@ def test_password_opens_and_never_shows(
         source.close()
     assert frame is not None
     wrong = stream(f"http://{USER}:wr0ng@{server}/private")
-    with caplog.at_level(logging.DEBUG), pytest.raises(SourceNotFoundError) as caught:
+    with caplog.at_level(logging.DEBUG), pytest.raises(SourcePermissionError) as caught:
         wrong.open()
     gone = stream(f"http://{USER}:{PASSWORD}@127.0.0.1:9/private")
     with caplog.at_level(logging.DEBUG), pytest.raises(SourceNotFoundError) as refused:

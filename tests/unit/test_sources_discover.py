@@ -100,6 +100,31 @@ def test_a_camera_without_permission_is_found(tree: tuple[Path, Path]) -> None:
     assert found[0].by_id == str(dev / "v4l/by-id/usb-HD-index0")
 
 
+def test_identical_webcams_are_told_apart_by_their_connectors(tree: tuple[Path, Path]) -> None:
+    sys_class, dev = tree
+    # Two webcams of one make without serial numbers: the second has no name by id.
+    (sys_class / "video1" / "index").write_text("0")
+    by_path = dev / "v4l/by-path"
+    by_path.mkdir()
+    for number in (0, 1):
+        for kind in ("usb", "usbv2"):
+            link = by_path / f"pci-0000:01:00.0-{kind}-0:1.{number}:1.0-video-index0"
+            link.symlink_to(dev / f"video{number}")
+        (dev / f"video{number}").chmod(0)
+    with unprivileged():
+        twins = find_v4l2_cameras(sys_class, dev)
+    (sys_class / "video1" / "name").write_text("Another Webcam")
+    with unprivileged():
+        others = find_v4l2_cameras(sys_class, dev)
+    assert [camera.has_twin for camera in twins] == [True, True]
+    assert [camera.permanent_uri for camera in twins] == [
+        f"v4l2:{by_path}/pci-0000:01:00.0-usb-0:1.{number}:1.0-video-index0" for number in (0, 1)
+    ]
+    assert [camera.has_twin for camera in others] == [False, False]
+    assert others[0].permanent_uri == f"v4l2:{dev}/v4l/by-id/usb-HD-index0"
+    assert others[1].permanent_uri == twins[1].permanent_uri
+
+
 def test_no_video_subsystem(tmp_path: Path) -> None:
     assert find_v4l2_cameras(tmp_path / "missing", tmp_path) == []
 

@@ -1,0 +1,111 @@
+"""Decoding by PyAV: FFmpeg with the frames' own times and display matrix."""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
+
+import av
+import av.logging
+import numpy as np
+
+from pi_detector.sources.decoder import DecodedFrame, UndecodableError, upright
+from pi_detector.sources.media import demuxer_options
+
+if TYPE_CHECKING:
+    from pi_detector.core.frame import ImageArray
+
+log = logging.getLogger(__name__)
+
+# FFmpeg writes to stderr by itself, a line a frame.
+av.logging.set_level(av.logging.PANIC)
+
+_MATRIX = struct.Struct("=9i")
+_UNTURNED = (1, 0, 0, 1)
+
+
+class AvDecoder:
+    """A video, opened by PyAV. See ``Decoder``.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        UndecodableError: it holds no video that can be decoded.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._errors: Any = (av.error.FFmpegError, ValueError)
+        try:
+            self._container: Any = av.open(path, options=demuxer_options("file"))
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise UndecodableError(getattr(error, "strerror", None) or str(error)) from error
+        try:
+            self._stream: Any = self._container.streams.video[0]
+        except IndexError as error:
+            self._container.close()
+            raise UndecodableError("it holds no video") from error
+        # Several threads hold back a frame each; and the cores are the interpreter's.
+        self._stream.codec_context.thread_count = 1
+        self.size = (self._stream.codec_context.width, self._stream.codec_context.height)
+        self.fps = _rate(self._stream)
+        self.length_s = (self._container.duration or 0) / 1e6
+        start, base = self._stream.start_time, self._stream.time_base
+        self._start_s = float(start * base) if start is not None and base else 0.0
+        self._frames = self._decoded()
+
+    def read(self) -> DecodedFrame | None:
+        """The next frame that can be decoded; None at the end."""
+        return next(self._frames, None)
+
+    def close(self) -> None:
+        """Close the video."""
+        self._frames.close()
+        self._container.close()
+
+    def _decoded(self) -> Generator[DecodedFrame, None, None]:
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except self._errors as error:
+                log.debug("the file ends here: %s", error)
+                return
+            if packet is None:
+                return
+            yield from self._frames_of(packet)
+
+    def _frames_of(self, packet: Any) -> Iterator[DecodedFrame]:
+        try:
+            frames = packet.decode()
+        except self._errors as error:
+            log.debug("skipped a packet: %s", error)
+            return
+        for frame in frames:
+            try:
+                image = frame.to_ndarray(format="rgb24")
+            except self._errors as error:
+                log.debug("skipped a frame: %s", error)
+                continue
+            matrix = _matrix(frame)
+            turned: ImageArray = image if matrix == _UNTURNED else upright(image, matrix)
+            time_s = None if frame.time is None else float(frame.time) - self._start_s
+            yield DecodedFrame(np.asarray(turned, np.uint8), time_s)
+
+
+def _rate(stream: Any) -> float:
+    """Frames per second, or 0. The guess of FFmpeg allows for two fields a frame."""
+    rate = stream.guessed_rate or stream.average_rate
+    return float(rate) if rate else 0.0
+
+
+def _matrix(frame: Any) -> tuple[int, int, int, int]:
+    """a, b, c, d of a frame's display matrix. Source: FFmpeg's ``libavutil/display.h``."""
+    found = frame.side_data.get("DISPLAYMATRIX")
+    packed = b"" if found is None else bytes(found)
+    if len(packed) < _MATRIX.size:
+        return _UNTURNED
+    a, b, _, c, d, *_ = _MATRIX.unpack(packed[: _MATRIX.size])
+    return a, b, c, d

@@ -1,0 +1,57 @@
+"""Decoding by OpenCV's FFmpeg, for machines without PyAV."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from pi_detector.sources.decoder import DecodedFrame, UndecodableError, opencv_faults
+
+log = logging.getLogger(__name__)
+
+
+class CvDecoder:
+    """A video, opened by OpenCV. See ``Decoder``.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        UndecodableError: it holds no video that can be decoded.
+    """
+
+    def __init__(self, path: str) -> None:
+        import cv2
+
+        if faults := opencv_faults():
+            log.warning(
+                "OpenCV %s decodes this video: %s; install PyAV 12 or later (pip install av)",
+                cv2.__version__,
+                faults,
+            )
+        # FFmpeg only: OpenCV's own AVI reader corrupts the heap on some damaged files.
+        # Decoding on all cores would push the interpreter's threads aside.
+        self._capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+        if not self._capture.isOpened():
+            self._capture.release()
+            raise UndecodableError("it holds no video")
+        wide, high = cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT
+        self.size = (int(self._capture.get(wide)), int(self._capture.get(high)))
+        self.fps = float(self._capture.get(cv2.CAP_PROP_FPS))
+        frames = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.length_s = float(frames / self.fps) if self.fps > 0 else 0.0
+
+    def read(self) -> DecodedFrame | None:
+        """The next frame that can be decoded; None at the end."""
+        import cv2
+
+        decoded, image = self._capture.read()
+        if not decoded:
+            return None
+        rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+        return DecodedFrame(rgb, self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+
+    def close(self) -> None:
+        """Close the video."""
+        self._capture.release()
