@@ -13,6 +13,7 @@ import msgspec
 from pi_detector.config.changes import differ, differences
 from pi_detector.config.drawn import drawn_in_force
 from pi_detector.config.settings import Settings
+from pi_detector.core.outage import Outage, words_of
 from pi_detector.core.records import PerformanceRecord, State, StatusRecord, status_record
 from pi_detector.daemon.health import Health
 from pi_detector.daemon.systemd import Notifier
@@ -115,6 +116,7 @@ class Service:
             tells_source=True,
         )
         self._liveness = Health(self._notifier)
+        self._outage = Outage("service", "service", self._publish)
 
     @property
     def unstopped(self) -> list[str]:
@@ -210,23 +212,26 @@ class Service:
         while not self._ended.is_set():
             self._woken.wait(tick_s)
             self._woken.clear()
-            if self._reload_wanted.is_set():
-                self._reload_wanted.clear()
-                self._reload()
-            self._govern()
-            if not self._ended.is_set():
-                self._liveness.tell(self._pipeline)
+            # Whatever fails here must not end the thread that feeds the watchdog.
+            with self._outage.contain():
+                if self._reload_wanted.is_set():
+                    self._reload_wanted.clear()
+                    self._reload()
+                self._govern()
+                if not self._ended.is_set():
+                    self._liveness.tell(self._pipeline)
 
     def _reload(self) -> None:
         self._liveness.reloading()
         try:
             self._apply(self._load())
-        except PiDetectorError as error:
-            reason = "; ".join(str(error).splitlines())
+        except Exception as error:
+            reason = "; ".join(words_of(error).splitlines())
             self._liveness.trouble = f"reload refused: {reason}"
             log.error(
                 "reload refused, the settings in force stay so: %s",
                 reason,
+                exc_info=None if isinstance(error, PiDetectorError) else error,
                 extra={"DETECTOR_EVENT": "reload_refused"},
             )
             self._pipeline.publish(status_record("settings", "reload", "refused", reason=reason))
@@ -295,9 +300,11 @@ class Service:
         try:
             bundle = load_model(settings.model) if level.small else self._bundle
             detector = make_detector(settings, bundle)
-        except PiDetectorError as error:
-            log.error("governor: %s", error)
-            self._publish(status_record("governor", "model", "failed", reason=str(error)))
+        except Exception as error:
+            reason = words_of(error)
+            expected = isinstance(error, PiDetectorError)
+            log.error("governor: %s", reason, exc_info=None if expected else error)
+            self._publish(status_record("governor", "model", "failed", reason=reason))
             self._model_failed = True
             return
         self._end_model_failure()

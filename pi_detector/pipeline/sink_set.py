@@ -93,7 +93,7 @@ class SinkSet:
         self._machine = machine
         self._meter = meter
         self._recordings = make_recording_sinks(settings.recording, environ, machine.publish)
-        self._textfiles = make_textfile_sinks(settings.metrics, self._metrics_text, machine.publish)
+        self._textfiles = make_textfile_sinks(settings.metrics, self._metrics_text)
         self._metrics: Metrics | None = None
         self._mqtt: MqttSink | None = None
         self._socket: SocketSink | None = None

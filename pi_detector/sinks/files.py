@@ -41,11 +41,19 @@ def prepare_folder(folder: Path) -> list[str]:
     Raises:
         SinkError: it cannot be made, written or listed.
     """
+    make_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"\0" * 4096)
         return sorted(entry.name for entry in folder.iterdir())
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder where it does not exist. Raises SinkError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unwritable(folder, error) from error
 

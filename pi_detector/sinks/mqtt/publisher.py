@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import select
 import threading
 import time
 from collections.abc import Callable
 
 from pi_detector.config.outputs import MqttSettings
 from pi_detector.config.settings import RecoverySettings
+from pi_detector.core.outage import words_of
 from pi_detector.core.records import StatusRecord, status_record
 from pi_detector.errors import SinkError
 from pi_detector.sinks.mqtt.kept import Kept, Message
@@ -21,6 +21,7 @@ from pi_detector.sinks.mqtt.outbox import Entry, Outbox
 from pi_detector.sinks.mqtt.topics import Topics
 from pi_detector.sinks.mqtt.turns import is_wanted, turn
 from pi_detector.util.backoff import Backoff
+from pi_detector.util.poll import ready
 from pi_detector.util.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -95,14 +96,23 @@ class Publisher:
         self._worker: Worker | None = None
 
     def start(self) -> None:
-        """Begin; a broker that is not there is waited for.
+        """Begin, unless it runs already; a broker that is not there is waited for.
 
         Raises:
             SinkError: certificates that cannot be used.
         """
+        if self._worker is not None and self._worker.running:
+            return
         self._new_link()
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        with self._lock:
+            if self._wake < 0:
+                self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._worker = Worker("mqtt", self._run)
+
+    def check(self) -> None:
+        """Raise what ended the thread, if something did."""
+        if self._worker is not None:
+            self._worker.check()
 
     def event(self, payload: bytes) -> None:
         """Publish an event record, now or later."""
@@ -135,12 +145,9 @@ class Publisher:
         with self._lock:
             os.close(self._wake)
             self._wake = -1
-        if self._worker.error is not None:
-            raise self._worker.error
+        self._worker.check()
 
     def _nudge(self) -> None:
-        if self._worker is not None and self._worker.error is not None:
-            raise self._worker.error
         with self._lock:
             if self._wake >= 0:
                 os.eventfd_write(self._wake, 1)
@@ -156,12 +163,22 @@ class Publisher:
             self._guard(self._outbox.open)
             try:
                 while not self._closing.is_set():
-                    link = self._connect()
-                    if link is not None:
-                        self._serve(link)
+                    self._talk()
             finally:
                 self._guard(self._outbox.close)
                 self._give_up()
+
+    def _talk(self) -> None:
+        """A connection, from the try to its end, whatever ends it."""
+        link = None
+        try:
+            link = self._connect()
+            if link is not None:
+                self._serve(link)
+        except Exception as error:  # noqa: BLE001 - the next connection may do better
+            self._lost(words_of(error), error)
+            if link is not None:
+                link.close()
 
     def _new_link(self) -> Link:
         return Link(
@@ -210,8 +227,6 @@ class Publisher:
         if link.failure is None:
             self._farewell(link)
             return
-        self._in_flight.clear()
-        self._guard(self._outbox.rewind)
         if time.monotonic() - since_s >= _STEADY_S:
             self._backoff.reset()
             self._early_losses = 0
@@ -219,7 +234,13 @@ class Publisher:
         advice = rival_advice(self._topics.client_id)
         if self._early_losses >= _SUSPICIOUS and advice not in link.failure:
             link.failure += f", again and again; {advice}"
-        self._failed(link.failure)
+        self._lost(link.failure)
+
+    def _lost(self, reason: str, error: Exception | None = None) -> None:
+        """The connection is no more: what was on its way is sent again over the next one."""
+        self._in_flight.clear()
+        self._guard(self._outbox.rewind)
+        self._failed(reason, error)
 
     def _greet(self, link: Link) -> None:
         self._kept.put(self._topics.availability, b"online")
@@ -330,8 +351,13 @@ class Publisher:
             self._exchange(link, _CONNECT_TICK_S)
         link.close()
 
-    def _failed(self, reason: str) -> None:
-        """Tell of an outage once, and again when its reason changes; wait for the next try."""
+    def _failed(self, reason: str, error: Exception | None = None) -> None:
+        """Log an outage once, and again when its reason changes; wait for the next try.
+
+        Args:
+            reason: in words.
+            error: unexpected, logged with its traceback.
+        """
         delay_s = self._backoff.next_s()
         if reason == self._failure:
             log.debug("mqtt: %s; trying again in %.1f s", reason, delay_s)
@@ -341,13 +367,14 @@ class Publisher:
                 "mqtt: %s; trying again in %.1f s, and until it works; events wait",
                 reason,
                 delay_s,
+                exc_info=error,
                 extra={"DETECTOR_EVENT": "sink_failed", "DETECTOR_SINK": _LINK},
             )
             self._report(status_record("sink", _LINK, "failed", reason=reason, retry_s=delay_s))
         deadline = time.monotonic() + delay_s
         while not self._closing.is_set() and (left_s := deadline - time.monotonic()) > 0:
             self._keep_safe()
-            select.select([self._wake], [], [], min(left_s, _TICK_S))
+            ready([self._wake], timeout_s=min(left_s, _TICK_S))
             self._calm()
 
     def _keep_safe(self) -> None:

@@ -29,6 +29,8 @@ class DiskThread:
         self._busy = False
         self._closed = False
         self._error: Exception | None = None
+        self._done = False
+        self._fault = ""
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="recordings-disk", daemon=True)
         self._thread.start()
@@ -52,6 +54,12 @@ class DiskThread:
         with self._changed:
             error, self._error = self._error, None
             return error
+
+    def take_done(self) -> bool:
+        """Whether a job was done without an error since this was asked last."""
+        with self._changed:
+            done, self._done = self._done, False
+            return done
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until all jobs are done. Returns whether they are."""
@@ -77,16 +85,24 @@ class DiskThread:
             job, size = taken
             try:
                 job()
-            except Exception as error:
-                if not isinstance(error, PiDetectorError | OSError):
-                    log.exception("a fault while recording")
+            except Exception as error:  # noqa: BLE001 - the failure of this job alone
+                self._failed(error)
+            else:
                 with self._changed:
-                    self._error = self._error or error
+                    self._done = True
             finally:
                 with self._changed:
                     self._busy = False
                     self._bytes -= size
                     self._changed.notify_all()
+
+    def _failed(self, error: Exception) -> None:
+        fault = "" if isinstance(error, PiDetectorError | OSError) else repr(error)
+        if fault and fault != self._fault:
+            self._fault = fault
+            log.error("recordings: an unexpected error", exc_info=error)
+        with self._changed:
+            self._error = self._error or error
 
     def _next(self) -> tuple[Callable[[], None], int] | None:
         with self._changed:

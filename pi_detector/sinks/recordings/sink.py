@@ -68,17 +68,28 @@ class RecordingSink:
         self._settings = settings
         self._report = report
         self._started = False
+        self._disk: DiskThread  # since start()
 
     def start(self) -> None:
         """Take the folder, put right what the last run left, and tidy up.
+
+        Where it was started before, the next item looks whether the disk works again.
 
         Raises:
             SinkError: the folder cannot be written.
             RecordingInUseError: another process records there.
         """
-        self._storage = Storage(self._folder, self._settings)
-        self._number = self._storage.next_number()
+        if self._started:
+            self._retry_s = 0.0
+            self._disk.take_done()
+            return
         self._disk = DiskThread()
+        try:
+            self._storage = Storage(self._folder, self._settings)
+        except BaseException:
+            self._disk.close(CLOSE_S)
+            raise
+        self._number = self._storage.next_number()
         self._recorder = self._make_recorder()
         self._events: dict[str, TrackedEvent] = {}  # by path, also those whose clip goes on
         self._open: dict[str, TrackedEvent] = {}  # by id
@@ -90,8 +101,11 @@ class RecordingSink:
         self._tidy_s = time.monotonic() + TIDY_S
         self._started = True
 
-    def handle(self, item: Publication) -> None:
+    def handle(self, item: Publication) -> bool:
         """Take a frame, or what is told of an event.
+
+        Returns:
+            Whether the disk took something since the last call.
 
         Raises:
             SinkError: the disk is full or fails, or the encoder does.
@@ -104,6 +118,7 @@ class RecordingSink:
             self._notice(item)
         self._do_regularly(time.monotonic())
         self._check_disk()
+        return self._disk.take_done()
 
     def close(self) -> None:
         """Finish the clips and the events. Raises SinkError where that is not possible."""
