@@ -214,7 +214,7 @@ class Service:
             self._woken.clear()
             # Whatever fails here must not end the thread that feeds the watchdog.
             with self._outage.contain():
-                if self._reload_wanted.is_set():
+                if self._reload_wanted.is_set() and self._pipeline.running.is_set():
                     self._reload_wanted.clear()
                     self._reload()
                 self._govern()

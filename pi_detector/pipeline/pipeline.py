@@ -101,6 +101,7 @@ class Pipeline:
         unstopped: names of the threads that did not end within their deadline.
         progressed_s: monotonic time at which the machine was last known to be well: a frame went
             through the detector, or the detector waits for a source that is within its deadlines.
+        running: set once all threads run; what ``replace_`` does is for afterwards.
         last_found: label of the best detection in the last frame that had any, and when that was
             (monotonic seconds); None before the first.
     """
@@ -120,6 +121,7 @@ class Pipeline:
         self.counters = Counters()
         self.unstopped: list[str] = []
         self.progressed_s = 0.0
+        self.running = threading.Event()
         self.last_found: tuple[str, float] | None = None
         self._paused = self._pause_wanted = self._tell_wanted = False
         self._supervision = supervision if source.live else None
@@ -175,6 +177,7 @@ class Pipeline:
                 outlet.run()
             decode = Worker("decode", self._decode)
             capture = Worker("capture", self._capture)
+            self.running.set()
             self._detect(stop, max_frames)
         finally:
             self._shut_down(capture, decode)
