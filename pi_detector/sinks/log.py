@@ -47,6 +47,7 @@ class RecordLogSink:
         detections: bool = False,
         compress: bool = True,
     ) -> None:
+        self.setup = (folder, most_bytes, most_daily_bytes, detections, compress)
         self._folder = Path(folder)
         self._daily = DailyBytes(most_daily_bytes, str(folder))
         self._segments = Segments(self._folder, most_bytes=most_bytes, compress=compress)

@@ -36,6 +36,7 @@ class SnapshotSink:
     def __init__(
         self, folder: str | Path, *, interval_s: float = 1.0, keep: int = 1000, width: int = 0
     ) -> None:
+        self.setup = (folder, interval_s, keep, width)
         self._folder = Path(folder)
         self._interval_ns = round(interval_s * 1e9)
         self._keep = keep

@@ -31,6 +31,7 @@ class JsonLinesSink:
         line_format: LineFormat = "jsonl",
         empty_frames: bool = True,
     ) -> None:
+        self.setup = (stream, line_format, empty_frames)
         self._stream = stream
         self._line_format: LineFormat = line_format
         self._empty_frames = empty_frames

@@ -29,6 +29,7 @@ class TerminalSink:
     lossless = False
 
     def __init__(self, page: str = "", stream: BinaryIO | None = None) -> None:
+        self.setup = (page, stream)
         self._page = page
         self._stream = stream
         self._line: StatusLine | None = None

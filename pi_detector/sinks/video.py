@@ -47,6 +47,7 @@ class VideoSink:
             raise SinkError(
                 f"{path}: no video of this kind can be written; use {' or '.join(_CODECS)}"
             )
+        self.setup = (path, fps)
         self.lossless = fps is not None
         self._path = path
         self._aside = path.with_name(f".{path.stem}.part{path.suffix.lower()}")
