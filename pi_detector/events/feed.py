@@ -99,8 +99,11 @@ class EventFeed:
         try:
             if not self._broken:
                 self._tell(self._stage.interrupt(self.end_reason, time.monotonic_ns(), utc_now()))
-        finally:
-            self._end_open(self.end_reason)
+        except Exception as error:
+            if not self._contained:
+                raise
+            self._outage.failed(error)
+        self._end_open(self.end_reason)
 
     def _follow(
         self, item: Publication

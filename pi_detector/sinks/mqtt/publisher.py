@@ -58,6 +58,7 @@ class Publisher:
         report: takes status records.
 
     Attributes:
+        connected: a broker is there, and takes what it is given.
         skipped: messages passed on that the network had no time for.
     """
 
@@ -85,7 +86,9 @@ class Publisher:
         self._passing: list[tuple[str, bytes]] = []
         self._in_flight: dict[int, Entry | str] = {}
         self._complaints: set[str] = set()
+        self.connected = False
         self._failure: str | None = None
+        self._traced = ""
         self._early_losses = 0
         # The broker takes connections, and did not take the last event.
         self._doubtful = False
@@ -221,6 +224,9 @@ class Publisher:
         """Send over a connection until it ends."""
         since_s = time.monotonic()
         self._greet(link)
+        self._exchange(link, 0.0)
+        if link.failure is None and not self._doubtful:
+            self._works(link)
         while link.failure is None and not self._closing.is_set():
             waits = (_TICK_S, self._kept.wait_s, self._listener.wait_s)
             self._exchange(link, min(wait_s for wait_s in waits if wait_s is not None))
@@ -251,8 +257,6 @@ class Publisher:
         for topic_filter in self._listener.filters:
             link.subscribe(topic_filter)
         self._listener.connected()
-        if not self._doubtful:
-            self._works(link)
 
     def _works(self, link: Link) -> None:
         """Tell that an outage is over."""
@@ -268,6 +272,7 @@ class Publisher:
             extra={"DETECTOR_EVENT": "sink_live", "DETECTOR_SINK": _LINK},
         )
         self._failure = None
+        self.connected = True
         self._report(status_record("sink", _LINK, "live", lost=lost))
 
     def _exchange(self, link: Link, timeout_s: float) -> None:
@@ -358,11 +363,16 @@ class Publisher:
             reason: in words.
             error: unexpected, logged with its traceback.
         """
+        self.connected = False
         delay_s = self._backoff.next_s()
         if reason == self._failure:
             log.debug("mqtt: %s; trying again in %.1f s", reason, delay_s)
         else:
             self._failure = reason
+            if reason == self._traced:
+                error = None
+            elif error is not None:
+                self._traced = reason
             log.error(
                 "mqtt: %s; trying again in %.1f s, and until it works; events wait",
                 reason,

@@ -136,7 +136,11 @@ class MqttSink:
             self.handle(now.performance)
 
     def handle(self, item: Publication) -> bool:
-        """Publish what concerns this sink, now or when the broker is there."""
+        """Publish what concerns this sink, now or when the broker is there.
+
+        Returns:
+            Whether it is.
+        """
         self._publisher.check()
         match item:
             case EventRecord():
@@ -147,7 +151,7 @@ class MqttSink:
                 self._publisher.keep(self._topics.performance, encode(item))
             case Result():
                 self._result(item)
-        return True
+        return self._publisher.connected
 
     def close(self) -> None:
         """Say goodbye; events that the broker did not confirm stay on disk."""

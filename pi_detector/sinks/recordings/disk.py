@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-
-from pi_detector.errors import PiDetectorError
-
-log = logging.getLogger(__name__)
 
 MOST_WAITING_BYTES = 8 * 1024 * 1024
 MOST_WAITING_JOBS = 1000
@@ -30,7 +25,6 @@ class DiskThread:
         self._closed = False
         self._error: Exception | None = None
         self._done = False
-        self._fault = ""
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="recordings-disk", daemon=True)
         self._thread.start()
@@ -86,7 +80,8 @@ class DiskThread:
             try:
                 job()
             except Exception as error:  # noqa: BLE001 - the failure of this job alone
-                self._failed(error)
+                with self._changed:
+                    self._error = self._error or error
             else:
                 with self._changed:
                     self._done = True
@@ -95,14 +90,6 @@ class DiskThread:
                     self._busy = False
                     self._bytes -= size
                     self._changed.notify_all()
-
-    def _failed(self, error: Exception) -> None:
-        fault = "" if isinstance(error, PiDetectorError | OSError) else repr(error)
-        if fault and fault != self._fault:
-            self._fault = fault
-            log.error("recordings: an unexpected error", exc_info=error)
-        with self._changed:
-            self._error = self._error or error
 
     def _next(self) -> tuple[Callable[[], None], int] | None:
         with self._changed:

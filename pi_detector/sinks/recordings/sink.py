@@ -11,7 +11,6 @@ from pathlib import Path
 
 from pi_detector.config.outputs import RecordingSettings
 from pi_detector.core.records import EventRecord, Publication, Result, StatusRecord, status_record
-from pi_detector.errors import SinkError
 from pi_detector.sinks.recordings.disk import DiskThread
 from pi_detector.sinks.recordings.encoder import lacking
 from pi_detector.sinks.recordings.layout import (
@@ -94,7 +93,7 @@ class RecordingSink:
         self._events: dict[str, TrackedEvent] = {}  # by path, also those whose clip goes on
         self._open: dict[str, TrackedEvent] = {}  # by id
         self._last: Result | None = None
-        self._broken: str | None = None
+        self._broken: Exception | None = None
         self._recovered = False
         self._retry_s = 0.0
         self._check_s = time.monotonic() + CHECK_S
@@ -109,6 +108,7 @@ class RecordingSink:
 
         Raises:
             SinkError: the disk is full or fails, or the encoder does.
+            Exception: what the disk's thread met that was not foreseen.
         """
         if isinstance(item, Result):
             self._see(item)
@@ -137,7 +137,7 @@ class RecordingSink:
                 log.warning("recordings: the disk did not take all within %.0f s", CLOSE_S)
         error = self._disk.take_error()
         if error is not None:
-            raise _told(error) from error
+            raise error
 
     def _do_regularly(self, now_s: float) -> None:
         if now_s >= self._check_s:
@@ -289,7 +289,7 @@ class RecordingSink:
         """Raise what the disk's thread met, until it can go on."""
         error = self._disk.take_error()
         if self._broken is None and error is not None:
-            self._broken = str(_told(error))
+            self._broken = error
             if self._recorder is not None:
                 self._recorder.paused = True
                 self._recorder.finish()
@@ -297,7 +297,7 @@ class RecordingSink:
         elif self._broken is not None:
             self._try_again()
         if self._broken is not None:
-            raise SinkError(self._broken)
+            raise self._broken
 
     def _recover(self) -> None:
         self._storage.recover()
@@ -316,10 +316,4 @@ class RecordingSink:
             if self._recorder is not None:
                 self._recorder.paused = False
         elif error is not None:
-            self._broken = str(_told(error))
-
-
-def _told(error: Exception) -> Exception:
-    if isinstance(error, SinkError):
-        return error
-    return SinkError(f"recordings: {error}")
+            self._broken = error
