@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
-from waiting import until
+from waiting import PATIENCE_S, until
 
 from pi_detector.config.settings import Settings
 from pi_detector.core.records import Publication, Result, StatusRecord
@@ -112,7 +112,8 @@ class Run:
 
     def end(self) -> object:
         self.stop.set()
-        self.thread.join()
+        self.thread.join(PATIENCE_S)
+        assert self.ended, "it did not end"
         return self.ended[0]
 
     @property
@@ -132,6 +133,15 @@ class Run:
             for each in self.published[since:]
             if isinstance(each, StatusRecord) and (each.part, each.name) == (part, name)
         ]
+
+    def down(self) -> list[str]:
+        """The parts that failed, and have not recovered."""
+        last = {
+            f"{each.part} {each.name}": each.state
+            for each in self.published
+            if isinstance(each, StatusRecord)
+        }
+        return [name for name, state in last.items() if state == "failed"]
 
     def wait_for(
         self, part: str, name: str, state: str, since: int, reason: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from contextlib import suppress
@@ -60,6 +61,11 @@ def make_folder(folder: Path) -> None:
 
 def unwritable(folder: Path, error: OSError) -> SinkError:
     """The error of a folder in which nothing can be written."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return SinkError(
+            f"{folder}: cannot write: {error.strerror}; raise the limit (LimitNOFILE= of a "
+            "service), or see who connects to it"
+        )
     return SinkError(
         f"{folder}: cannot write: {error.strerror}; make room there, give this user the right to "
         "write, or set another folder"
