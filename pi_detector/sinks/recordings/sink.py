@@ -125,12 +125,14 @@ class RecordingSink:
         if not self._started:
             return
         self._started = False
+        self._storage.hurry()
         try:
             if self._recorder is not None:
                 self._recorder.close()
             for event in list(self._open.values()):
                 self._end(event, interrupted=True)
         finally:
+            self._disk.submit(self._storage.sync)
             if self._disk.close(CLOSE_S):
                 self._storage.close()
             else:
