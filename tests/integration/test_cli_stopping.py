@@ -40,14 +40,14 @@ def test_second_interrupt_ends_at_once() -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(timeout=SAME_WISH_S + 0.2)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=5) == 130
+    assert process.wait(PATIENCE_S) == 130
     process.stdout.close()
 
 
 def test_deadline_ends_what_hangs() -> None:
     process = stuck(deadline_s=0.3)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=5) == os.EX_SOFTWARE
+    assert process.wait(PATIENCE_S) == os.EX_SOFTWARE
     assert process.stdout is not None
     process.stdout.close()
 
@@ -73,7 +73,7 @@ def test_a_hangup_reloads() -> None:
         assert process.stdout.readline() == "reload\n"
     process.send_signal(signal.SIGTERM)
     assert process.stdout.read() == "stop\n"
-    assert process.wait(5) == 0
+    assert process.wait(PATIENCE_S) == 0
     process.stdout.close()
 
 
@@ -104,7 +104,7 @@ def test_a_hangup_that_was_ignored_stays_ignored() -> None:
     process.send_signal(signal.SIGHUP)
     process.send_signal(signal.SIGTERM)
     assert process.stdout.read() == "stop\n"
-    assert process.wait(5) == 0
+    assert process.wait(PATIENCE_S) == 0
     process.stdout.close()
 
 
