@@ -68,7 +68,12 @@ def settings_in(folder: Path, broker: Broker, mode: str = "after-start") -> Sett
             "video": str(folder / "video.avi"),
             "log": str(folder / "log"),
         },
-        "mqtt": {"host": "127.0.0.1", "port": broker.port, "queue": str(folder)},
+        "mqtt": {
+            "host": "127.0.0.1",
+            "port": broker.port,
+            "name": folder.name,  # one at a time has a client id
+            "queue": str(folder),
+        },
         "recording": {"enabled": True, "path": str(folder / "recordings"), "min_free_mb": 0},
         "web": {"enabled": True, "port": free_port()},
         "telemetry": {"interval_s": 0.1},

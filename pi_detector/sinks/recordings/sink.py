@@ -80,6 +80,8 @@ class RecordingSink:
         """
         if self._started:
             self._retry_s = 0.0
+            # What was handed over before the failure tells nothing of what comes now.
+            self._disk.drain(RETRY_S)
             self._disk.take_done()
             return
         self._disk = DiskThread()
@@ -95,6 +97,7 @@ class RecordingSink:
         self._last: Result | None = None
         self._broken: Exception | None = None
         self._recovered = False
+        self._filming = True
         self._retry_s = 0.0
         self._check_s = time.monotonic() + CHECK_S
         self._tidy_s = time.monotonic() + TIDY_S
@@ -118,7 +121,7 @@ class RecordingSink:
             self._notice(item)
         self._do_regularly(time.monotonic())
         self._check_disk()
-        return self._disk.take_done()
+        return self._disk.take_done() and self._filming
 
     def close(self) -> None:
         """Finish the clips and the events. Raises SinkError where that is not possible."""
@@ -175,7 +178,9 @@ class RecordingSink:
             if event is not None:
                 event.picture = picture_of(result, view.box_px, view.score)
         if self._recorder is not None:
+            self._filming = False
             self._recorder.see(result.frame)
+            self._filming = True
 
     def _hear(self, record: EventRecord) -> None:
         event = self._open.get(record.id) or self._begin(record)
