@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import select
 import threading
 import time
 from collections.abc import Callable
 
 from pi_detector.config.outputs import MqttSettings
 from pi_detector.config.settings import RecoverySettings
+from pi_detector.core.outage import words_of
 from pi_detector.core.records import StatusRecord, status_record
 from pi_detector.errors import SinkError
 from pi_detector.sinks.mqtt.kept import Kept, Message
@@ -21,6 +21,7 @@ from pi_detector.sinks.mqtt.outbox import Entry, Outbox
 from pi_detector.sinks.mqtt.topics import Topics
 from pi_detector.sinks.mqtt.turns import is_wanted, turn
 from pi_detector.util.backoff import Backoff
+from pi_detector.util.poll import ready
 from pi_detector.util.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class Publisher:
         report: takes status records.
 
     Attributes:
+        connected: a broker is there, and takes what it is given.
         skipped: messages passed on that the network had no time for.
     """
 
@@ -84,7 +86,9 @@ class Publisher:
         self._passing: list[tuple[str, bytes]] = []
         self._in_flight: dict[int, Entry | str] = {}
         self._complaints: set[str] = set()
+        self.connected = False
         self._failure: str | None = None
+        self._traced = ""
         self._early_losses = 0
         # The broker takes connections, and did not take the last event.
         self._doubtful = False
@@ -95,14 +99,23 @@ class Publisher:
         self._worker: Worker | None = None
 
     def start(self) -> None:
-        """Begin; a broker that is not there is waited for.
+        """Begin, unless it runs already; a broker that is not there is waited for.
 
         Raises:
             SinkError: certificates that cannot be used.
         """
+        if self._worker is not None and self._worker.running:
+            return
         self._new_link()
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        with self._lock:
+            if self._wake < 0:
+                self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._worker = Worker("mqtt", self._run)
+
+    def check(self) -> None:
+        """Raise what ended the thread, if something did."""
+        if self._worker is not None:
+            self._worker.check()
 
     def event(self, payload: bytes) -> None:
         """Publish an event record, now or later."""
@@ -135,12 +148,9 @@ class Publisher:
         with self._lock:
             os.close(self._wake)
             self._wake = -1
-        if self._worker.error is not None:
-            raise self._worker.error
+        self._worker.check()
 
     def _nudge(self) -> None:
-        if self._worker is not None and self._worker.error is not None:
-            raise self._worker.error
         with self._lock:
             if self._wake >= 0:
                 os.eventfd_write(self._wake, 1)
@@ -156,12 +166,22 @@ class Publisher:
             self._guard(self._outbox.open)
             try:
                 while not self._closing.is_set():
-                    link = self._connect()
-                    if link is not None:
-                        self._serve(link)
+                    self._talk()
             finally:
                 self._guard(self._outbox.close)
                 self._give_up()
+
+    def _talk(self) -> None:
+        """A connection, from the try to its end, whatever ends it."""
+        link = None
+        try:
+            link = self._connect()
+            if link is not None:
+                self._serve(link)
+        except Exception as error:  # noqa: BLE001 - the next connection may do better
+            self._lost(words_of(error), error)
+            if link is not None:
+                link.close()
 
     def _new_link(self) -> Link:
         return Link(
@@ -204,14 +224,15 @@ class Publisher:
         """Send over a connection until it ends."""
         since_s = time.monotonic()
         self._greet(link)
+        self._exchange(link, 0.0)
+        if link.failure is None and not self._doubtful:
+            self._works(link)
         while link.failure is None and not self._closing.is_set():
             waits = (_TICK_S, self._kept.wait_s, self._listener.wait_s)
             self._exchange(link, min(wait_s for wait_s in waits if wait_s is not None))
         if link.failure is None:
             self._farewell(link)
             return
-        self._in_flight.clear()
-        self._guard(self._outbox.rewind)
         if time.monotonic() - since_s >= _STEADY_S:
             self._backoff.reset()
             self._early_losses = 0
@@ -219,7 +240,13 @@ class Publisher:
         advice = rival_advice(self._topics.client_id)
         if self._early_losses >= _SUSPICIOUS and advice not in link.failure:
             link.failure += f", again and again; {advice}"
-        self._failed(link.failure)
+        self._lost(link.failure)
+
+    def _lost(self, reason: str, error: Exception | None = None) -> None:
+        """The connection is no more: what was on its way is sent again over the next one."""
+        self._in_flight.clear()
+        self._guard(self._outbox.rewind)
+        self._failed(reason, error)
 
     def _greet(self, link: Link) -> None:
         self._kept.put(self._topics.availability, b"online")
@@ -230,8 +257,6 @@ class Publisher:
         for topic_filter in self._listener.filters:
             link.subscribe(topic_filter)
         self._listener.connected()
-        if not self._doubtful:
-            self._works(link)
 
     def _works(self, link: Link) -> None:
         """Tell that an outage is over."""
@@ -247,6 +272,7 @@ class Publisher:
             extra={"DETECTOR_EVENT": "sink_live", "DETECTOR_SINK": _LINK},
         )
         self._failure = None
+        self.connected = True
         self._report(status_record("sink", _LINK, "live", lost=lost))
 
     def _exchange(self, link: Link, timeout_s: float) -> None:
@@ -330,24 +356,35 @@ class Publisher:
             self._exchange(link, _CONNECT_TICK_S)
         link.close()
 
-    def _failed(self, reason: str) -> None:
-        """Tell of an outage once, and again when its reason changes; wait for the next try."""
+    def _failed(self, reason: str, error: Exception | None = None) -> None:
+        """Log an outage once, and again when its reason changes; wait for the next try.
+
+        Args:
+            reason: in words.
+            error: unexpected, logged with its traceback.
+        """
+        self.connected = False
         delay_s = self._backoff.next_s()
         if reason == self._failure:
             log.debug("mqtt: %s; trying again in %.1f s", reason, delay_s)
         else:
             self._failure = reason
+            if reason == self._traced:
+                error = None
+            elif error is not None:
+                self._traced = reason
             log.error(
                 "mqtt: %s; trying again in %.1f s, and until it works; events wait",
                 reason,
                 delay_s,
+                exc_info=error,
                 extra={"DETECTOR_EVENT": "sink_failed", "DETECTOR_SINK": _LINK},
             )
             self._report(status_record("sink", _LINK, "failed", reason=reason, retry_s=delay_s))
         deadline = time.monotonic() + delay_s
         while not self._closing.is_set() and (left_s := deadline - time.monotonic()) > 0:
             self._keep_safe()
-            select.select([self._wake], [], [], min(left_s, _TICK_S))
+            ready([self._wake], timeout_s=min(left_s, _TICK_S))
             self._calm()
 
     def _keep_safe(self) -> None:
