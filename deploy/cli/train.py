@@ -133,7 +133,8 @@ def _pseudo_label(arguments: argparse.Namespace) -> None:
 def _train(arguments: argparse.Namespace) -> None:
     from deploy.data.dataset import load_coco
     from deploy.training.network import NetworkSpec
-    from deploy.training.train import Phase, Trainer, TrainSettings
+    from deploy.training.settings import Phase, TrainSettings
+    from deploy.training.train import Trainer
 
     annotations = arguments.annotations or arguments.data / "train.json"
     dataset = load_coco(annotations, arguments.data / "train", arguments.classes)
@@ -205,7 +206,7 @@ def _qat(arguments: argparse.Namespace) -> None:
     from deploy.quantization.qat import train_quantized
     from deploy.quantization.recipes import find_recipe
     from deploy.training.checkpoint import labels, load_network
-    from deploy.training.train import Phase, TrainSettings
+    from deploy.training.settings import Phase, TrainSettings
 
     recipe = find_recipe(arguments.recipe)
     if recipe.qat is None:
