@@ -19,6 +19,7 @@ from pi_detector.sinks.mqtt.link import CONNECT_TIMEOUT_S, Link, rival_advice, s
 from pi_detector.sinks.mqtt.listener import Listener
 from pi_detector.sinks.mqtt.outbox import Entry, Outbox
 from pi_detector.sinks.mqtt.topics import Topics
+from pi_detector.sinks.mqtt.troubles import LINK, Disk, Refusals
 from pi_detector.sinks.mqtt.turns import is_wanted, turn
 from pi_detector.util.backoff import Backoff
 from pi_detector.util.poll import ready
@@ -38,7 +39,6 @@ _FAREWELL_S = 1.5
 _LAST_WORD_S = 0.5
 # Below the 20 that brokers take by default before they confirm.
 _WINDOW = 16
-_LINK = "mqtt"
 
 
 class Publisher:
@@ -85,14 +85,14 @@ class Publisher:
         self._lock = threading.Lock()
         self._passing: list[tuple[str, bytes]] = []
         self._in_flight: dict[int, Entry | str] = {}
-        self._complaints: set[str] = set()
+        self._refusals = Refusals(report)
         self.connected = False
         self._failure: str | None = None
         self._traced = ""
         self._early_losses = 0
         # The broker takes connections, and did not take the last event.
         self._doubtful = False
-        self._disk_failure: str | None = None
+        self._disk = Disk(outbox, report, lambda: self._failure is not None)
         self._told_lost = 0
         self._closing = threading.Event()
         self._wake = -1
@@ -161,15 +161,15 @@ class Publisher:
         names = [self._seat, self._topics.client_id, self._topics.prefix]
         with turn(names, self._closing) as mine:
             if not mine:
-                self._give_up()
+                self._disk.give_up(self._told_lost)
                 return
-            self._guard(self._outbox.open)
+            self._disk.do(self._outbox.open)
             try:
                 while not self._closing.is_set():
                     self._talk()
             finally:
-                self._guard(self._outbox.close)
-                self._give_up()
+                self._disk.do(self._outbox.close)
+                self._disk.give_up(self._told_lost)
 
     def _talk(self) -> None:
         """A connection, from the try to its end, whatever ends it."""
@@ -245,7 +245,7 @@ class Publisher:
     def _lost(self, reason: str, error: Exception | None = None) -> None:
         """The connection is no more: what was on its way is sent again over the next one."""
         self._in_flight.clear()
-        self._guard(self._outbox.rewind)
+        self._disk.do(self._outbox.rewind)
         self._failed(reason, error)
 
     def _greet(self, link: Link) -> None:
@@ -269,11 +269,11 @@ class Publisher:
             "mqtt: connected to %s%s",
             link.broker,
             after,
-            extra={"DETECTOR_EVENT": "sink_live", "DETECTOR_SINK": _LINK},
+            extra={"DETECTOR_EVENT": "sink_live", "DETECTOR_SINK": LINK},
         )
         self._failure = None
         self.connected = True
-        self._report(status_record("sink", _LINK, "live", lost=lost))
+        self._report(status_record("sink", LINK, "live", lost=lost))
 
     def _exchange(self, link: Link, timeout_s: float) -> None:
         self._send(link)
@@ -290,7 +290,7 @@ class Publisher:
         self._listener.act()
         complaints, self._listener.complaints = self._listener.complaints, []
         for words in complaints:
-            self._complain(words)
+            self._refusals.say(words)
 
     def _send(self, link: Link) -> None:
         with self._lock:
@@ -311,7 +311,7 @@ class Publisher:
                     break
                 self._in_flight[mid] = entry
         except SinkError as error:
-            self._disk_failed(error)
+            self._disk.failed(error)
 
     def _publish_kept(self, link: Link, message: Message) -> None:
         topic, payload = message
@@ -320,7 +320,7 @@ class Publisher:
         self._listener.sent(message)
         mid = link.publish(topic, payload, qos=self._settings.qos, retain=retain)
         if mid is None and link.failure is None:
-            self._refuse(topic, f"{len(payload)} bytes are more than the broker takes")
+            self._refusals.topic(topic, f"{len(payload)} bytes are more than the broker takes")
         elif mid is not None:
             self._in_flight[mid] = topic
 
@@ -340,9 +340,9 @@ class Publisher:
                     "there"
                 )
             elif sent is not None and refusal is not None:
-                self._refuse(sent, f"{refusal}; let this user write there")
+                self._refusals.topic(sent, f"{refusal}; let this user write there")
         if acknowledged:
-            self._guard(self._outbox.settle)
+            self._disk.do(self._outbox.settle)
 
     def _farewell(self, link: Link) -> None:
         deadline = time.monotonic() + _FAREWELL_S
@@ -378,9 +378,9 @@ class Publisher:
                 reason,
                 delay_s,
                 exc_info=error,
-                extra={"DETECTOR_EVENT": "sink_failed", "DETECTOR_SINK": _LINK},
+                extra={"DETECTOR_EVENT": "sink_failed", "DETECTOR_SINK": LINK},
             )
-            self._report(status_record("sink", _LINK, "failed", reason=reason, retry_s=delay_s))
+            self._report(status_record("sink", LINK, "failed", reason=reason, retry_s=delay_s))
         deadline = time.monotonic() + delay_s
         while not self._closing.is_set() and (left_s := deadline - time.monotonic()) > 0:
             self._keep_safe()
@@ -392,44 +392,9 @@ class Publisher:
         oldest_s = self._outbox.unstored_since_s
         away = self._failure is not None
         late = oldest_s is not None and (away or time.monotonic() - oldest_s > GRACE_S)
-        if late or self._disk_failure is not None:
-            self._guard(self._outbox.store)
-        self._guard(self._outbox.sync)
-
-    def _guard(self, disk_work: Callable[[], None]) -> None:
-        """Do what the disk may refuse; what it does not take stays in memory."""
-        try:
-            disk_work()
-        except SinkError as error:
-            self._disk_failed(error)
-        else:
-            if disk_work == self._outbox.store and self._disk_failure is not None:
-                self._disk_failure = None
-                if self._failure is None:
-                    self._report(status_record("sink", _LINK, "live"))
-
-    def _disk_failed(self, error: SinkError) -> None:
-        if str(error) == self._disk_failure:
-            return
-        self._disk_failure = str(error)
-        log.error("mqtt: %s; as many as fit wait in memory", error)
-        self._report(status_record("sink", _LINK, "failed", reason=str(error)))
-
-    def _refuse(self, topic: str, reason: str) -> None:
-        self._complain(f"{topic}: is not published: {reason}")
-
-    def _complain(self, words: str) -> None:
-        """Say what does not work although the connection does, once."""
-        if words not in self._complaints:
-            self._complaints.add(words)
-            log.error("mqtt: %s", words)
-            self._report(status_record("sink", _LINK, "refused", reason=words))
-
-    def _give_up(self) -> None:
-        """Say what is lost now."""
-        lost = self._outbox.lost - self._told_lost
-        if lost:
-            log.error("mqtt: %d events were lost: there was no room for them", lost)
+        if late or self._disk.failure is not None:
+            self._disk.store()
+        self._disk.do(self._outbox.sync)
 
     def _calm(self) -> None:
         with contextlib.suppress(BlockingIOError):
