@@ -29,8 +29,7 @@ log = logging.getLogger(__name__)
 
 GRACE_S = 0.5
 """An event that a broker at hand has not confirmed after this goes on disk."""
-_TICK_S = 1.0
-_CONNECT_TICK_S = 0.05
+_TICK_S, _CONNECT_TICK_S = 1.0, 0.05
 _STEADY_S = 10.0
 """A connection that lasted this long was none of a series of failures."""
 _SUSPICIOUS = 3
