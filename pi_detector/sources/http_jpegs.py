@@ -179,7 +179,7 @@ def open_jpegs(
     except _RedirectedError as error:
         raise SourceNotFoundError(
             f"{name}: the server redirects to {error}; if you trust it, set source.uri to that "
-            "address"
+            "address, or source.playlists to true"
         ) from error
     except (urllib.error.URLError, OSError) as error:
         reason = getattr(error, "reason", error)
