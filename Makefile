@@ -5,7 +5,10 @@ VENV := .venv
 DEPLOY_VENV := .venv-deploy
 TFLITE_VENV := .venv-tflite
 FLEET_VENV := .venv-fleet
-PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint
+LOWEST_VENV := .venv-lowest
+NEWEST_VENV := .venv-newest
+# --use-pep517: the pip of bookworm complains of itself else.
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --use-pep517 --constraint
 
 # The first Python here that runs pi-detector.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -16,8 +19,8 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run install deb test lint format pytest test-tflite test-deploy models model model-small model-coco fuzz \
-	test-system test-v4l2 test-uvc test-picamera2 test-vm test-service test-rtsp test-mqtt test-metrics test-web test-fleet \
+.PHONY: help run install deb lock test lint format pytest test-tflite test-lowest test-newest test-deploy models model model-small model-coco fuzz \
+	test-system test-v4l2 test-uvc test-picamera2 test-vm test-service test-rtsp test-mqtt test-homeassistant test-metrics test-web test-fleet \
 	soak kill-test bench clean
 
 help:  ## this list
@@ -32,8 +35,11 @@ install:  ## install as a service of this machine, or upgrade it; asks for sudo
 	$(SUDO) systemd/install.sh
 
 # SUITE=bookworm or trixie, ARCH=arm64 or amd64; this machine's by default.
-deb: $(VENV)/.run  ## a Debian package in dist/, with all that it needs
+deb: $(VENV)/.made  ## a Debian package in dist/, with all that it needs
 	PYTHON=$(CURDIR)/$(VENV)/bin/python systemd/deb.sh "$(SUITE)" "$(ARCH)"
+
+lock: $(VENV)/.lock  ## renew the locked versions of install and deb; ARGS=--upgrade takes the newest
+	systemd/lock.sh $(CURDIR)/$(VENV)/bin/uv $(ARGS)
 
 test: lint pytest  ## all checks and tests of what runs on the device
 
@@ -59,6 +65,24 @@ kill-test: $(VENV)/.dev  ## recordings: SIGKILL and power cuts at any moment, fo
 
 test-tflite: $(TFLITE_VENV)/.dev  ## the tests beside tflite-runtime (Python 3.11 only)
 	$(TFLITE_VENV)/bin/python -m pytest $(ARGS)
+
+# Python's version decides as well: PYTHON=python3.13. imutils has no wheel.
+UV = $(VENV)/bin/uv
+define test-resolved
+$(UV) venv --quiet --clear --python $(PYTHON) $(1)
+$(UV) pip compile --quiet --no-config --no-header --python $(1)/bin/python --resolution $(2) \
+	--only-binary :all: --no-binary imutils --extra web --extra clips --extra dev \
+	--output-file $(1)/requirements.txt pyproject.toml >/dev/null
+$(UV) pip install --quiet --no-config --python $(1)/bin/python -r $(1)/requirements.txt
+$(UV) pip install --quiet --no-config --python $(1)/bin/python --no-deps -e .
+$(1)/bin/python -m pytest $(ARGS)
+endef
+
+test-lowest: $(VENV)/.lock  ## the tests with the lowest versions of all direct dependencies
+	$(call test-resolved,$(LOWEST_VENV),lowest-direct)
+
+test-newest: $(VENV)/.lock  ## the tests with the newest versions of today that are allowed
+	$(call test-resolved,$(NEWEST_VENV),highest)
 
 test-deploy: $(DEPLOY_VENV)/.dev  ## tests of training and packaging; installs 2.3 GB
 	$(DEPLOY_VENV)/bin/python -m pytest tests/deploy $(ARGS)
@@ -117,7 +141,7 @@ fuzz: $(VENV)/.fuzz  ## damaged settings, manifests, pictures, videos, models; F
 test-system: $(VENV)/.dev  ## Debian arm64, cameras of real drivers, a real systemd; installs tools with apt
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=bookworm tests/system/arm64/run.sh $(PICTURE)
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=trixie tests/system/arm64/run.sh $(PICTURE)
-	$(MAKE) test-rtsp test-mqtt test-metrics test-web test-v4l2 test-uvc test-picamera2 test-vm
+	$(MAKE) test-rtsp test-mqtt test-homeassistant test-metrics test-web test-v4l2 test-uvc test-picamera2 test-vm
 	$(MAKE) test-service SUITE=bookworm
 	$(MAKE) test-service SUITE=trixie
 	$(MAKE) test-fleet
@@ -148,6 +172,9 @@ test-rtsp: $(VENV)/.dev  ## a network camera that freezes, dies and comes back; 
 test-mqtt: $(VENV)/.dev  ## a real MQTT broker and its faults; installs tools with apt
 	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/mqtt/run.sh $(ARGS)
 
+test-homeassistant: $(VENV)/.dev  ## a real Home Assistant in a Debian of its own; 1.5 GB, once; root
+	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/homeassistant/run.sh $(ARGS)
+
 test-metrics: $(VENV)/.dev  ## metrics with a real Prometheus and node_exporter; installs tools with apt
 	PYTHON=$(CURDIR)/$(VENV)/bin/python tests/system/metrics/run.sh $(ARGS)
 
@@ -175,7 +202,8 @@ bench: $(VENV)/.bench  ## against the loop of the tutorials and other runtimes, 
 	$(BENCH) benchmarks.plot docs/comparison.json docs/comparison.svg
 
 clean:  ## remove everything that was made here
-	rm -rf .venv $(VENV) $(DEPLOY_VENV) $(TFLITE_VENV) $(FLEET_VENV) build dist
+	rm -rf .venv $(VENV) $(DEPLOY_VENV) $(TFLITE_VENV) $(FLEET_VENV) $(LOWEST_VENV) $(NEWEST_VENV)
+	rm -rf build dist
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -204,6 +232,10 @@ $(VENV)/.dev: $(VENV)/.made
 
 $(VENV)/.bench: $(VENV)/.dev
 	@$(VENV)/bin/python $(PIP_INSTALL) $(VENV)/constraints.txt -e '.[dev,bench]' >&2
+	@touch $@
+
+$(VENV)/.lock: $(VENV)/.dev
+	@$(VENV)/bin/python $(PIP_INSTALL) $(VENV)/constraints.txt -e '.[dev,lock]' >&2
 	@touch $@
 
 $(VENV)/.fuzz: $(VENV)/.dev

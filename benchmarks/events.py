@@ -30,6 +30,7 @@ from pi_detector.detector.bundle import load_model
 from pi_detector.detector.detector import Detector
 from pi_detector.events.motion import MotionGate
 from pi_detector.events.stage import EventStage
+from pi_detector.pipeline.build import make_detector
 from pi_detector.sources.video import VideoSource
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -127,12 +128,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=["model.threads=1"], metavar="KEY=VALUE")
     arguments = parser.parse_args()
     settings = load_settings(None, {}, arguments.set)
-    detector = Detector(
-        load_model(settings.model),
-        settings.model,
-        settings.detection,
-        low_score_share=settings.tracking.low_score_share,
-    )
+    detector = make_detector(settings, load_model(settings.model))
     for path in arguments.videos:
         recording = Recording(of_file(path, settings))
         name = Path(path).name

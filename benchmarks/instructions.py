@@ -12,6 +12,8 @@ come from memory, 640x480; one thread. Prints a table in Markdown, in millions.
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import statistics
 import sys
 import tempfile
@@ -48,16 +50,20 @@ def write_frames(clip: str, count: int, path: Path) -> None:
 
 
 def root_of(processor: str, arm64: Path) -> Path:
-    """A work folder whose Debian has the ``/proc/cpuinfo`` of a processor; the rest is linked."""
+    """A work folder like ``arm64``, whose Debian has the ``/proc/cpuinfo`` of a processor.
+
+    Its files are hard links, made again each time, and its folders are real: a program sees the
+    Debian's ``/tmp`` in the place of this machine's, and where that is a symbolic link it cannot
+    resolve the path of a checkout in ``/tmp``.
+    """
     work = arm64 / processor
-    proc = work / "root/proc"
-    proc.mkdir(parents=True, exist_ok=True)
-    (proc / "cpuinfo").write_text(cpuinfo(processor, 4) + "\n")
-    links = [(work / "site", arm64 / "site")]
-    links += [(work / "root" / entry.name, entry) for entry in (arm64 / "root").iterdir()]
-    for link, target in links:
-        if not link.exists():
-            link.symlink_to(target.resolve())
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree(arm64 / "root", work / "root", symlinks=True, copy_function=os.link)
+    info = work / "root/proc/cpuinfo"
+    info.parent.mkdir(exist_ok=True)
+    info.unlink(missing_ok=True)  # a hard link: writing to it would change the original
+    info.write_text(cpuinfo(processor, 4) + "\n")
+    (work / "site").symlink_to("../site")  # relative, for a checkout that moves
     return work
 
 

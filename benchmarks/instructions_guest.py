@@ -40,7 +40,7 @@ def step_of(what: str, frames: np.ndarray, bundle: Path, rest: list[str]) -> Cal
     detector = make_detector(settings, loaded)
     source = MemorySource([cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) for frame in frames])
     if what == "detect":
-        return lambda _: detector.detect(detector.prepare(source.read()))
+        return lambda _: detector.run(detector.prepare(source.read()))
     stage = make_stage(settings, detector)
 
     def whole(_: int) -> None:

@@ -78,7 +78,7 @@ class Subject:
         """How many a frame the detector hands to the tracker, on the average."""
         source = MemorySource(self._images)
         counts = [
-            len(self.detector.detect(self.detector.prepare(source.read()))[0]) for _ in self._images
+            len(self.detector.run(self.detector.prepare(source.read()))[0]) for _ in self._images
         ]
         return statistics.mean(counts)
 

@@ -16,7 +16,7 @@ import threading
 import time
 from pathlib import Path
 
-from pi_detector.config.settings import DetectionSettings, ModelSettings, SourceSettings
+from pi_detector.config.settings import ModelSettings, SourceSettings
 from pi_detector.detector.bundle import load_model
 from pi_detector.detector.detector import Detector
 from pi_detector.pipeline.pipeline import Pipeline
@@ -30,7 +30,7 @@ def bare_invoke_s(detector: Detector, video: str, count: int) -> float:
     source.open(detector.input_size)
     prepared = detector.prepare(source.read())
     source.close()
-    return statistics.median(detector.detect(prepared)[1] / 1e3 for _ in range(count))
+    return statistics.median(detector.run(prepared)[1] / 1e3 for _ in range(count))
 
 
 def pipeline_rate(detector: Detector, video: str, frames: int) -> float:
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     model = ModelSettings(threads=arguments.threads)
-    detector = Detector(load_model(model), model, DetectionSettings())
+    detector = Detector(load_model(model), runtime=model.runtime, threads=model.threads)
     video = str(arguments.video)
     bare_invoke_s(detector, video, 20)
     ratios = []

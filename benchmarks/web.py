@@ -25,7 +25,7 @@ import time
 import msgspec
 
 from pi_detector.config.outputs import WebSettings
-from pi_detector.config.settings import DetectionSettings, ModelSettings, Settings, SourceSettings
+from pi_detector.config.settings import ModelSettings, Settings, SourceSettings
 from pi_detector.core.frame import Frame
 from pi_detector.detector.bundle import load_model
 from pi_detector.detector.detector import Detector
@@ -115,7 +115,7 @@ def main() -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     model = ModelSettings(threads=arguments.threads)
-    detector = Detector(load_model(model), model, DetectionSettings())
+    detector = Detector(load_model(model), runtime=model.runtime, threads=model.threads)
     web = WebSettings(enabled=True, port=port, max_viewers=arguments.viewers)
     sink = WebSink(
         msgspec.structs.replace(Settings(), web=web),

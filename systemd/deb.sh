@@ -14,10 +14,10 @@ work=$checkout/build/deb/$suite-$arch
 
 say() { echo "deb.sh: $*" >&2; }
 
-# What the suite has: its Python, its numpy, which the wheels must work with, and its systemd.
+# What the suite has: its Python, and its systemd.
 case $suite in
-	bookworm) version=3.11 next=3.12 numpy=1.24.2 systemd=252 release=deb12 ;;
-	trixie) version=3.13 next=3.14 numpy=2.2.4 systemd=257 release=deb13 ;;
+	bookworm) version=3.11 next=3.12 systemd=252 release=deb12 ;;
+	trixie) version=3.13 next=3.14 systemd=257 release=deb13 ;;
 	*) say "SUITE=$suite: use bookworm or trixie"; exit 64 ;;
 esac
 case $arch in
@@ -29,23 +29,22 @@ for tool in dpkg-buildpackage:dpkg-dev dh:debhelper; do
 	command -v "${tool%%:*}" >/dev/null || { say "no ${tool%%:*}: sudo apt install ${tool##*:}"; exit 69; }
 done
 
-# Our wheel and imutils (published as source only) are pure Python: built here, for any machine.
+# Markers of the requirements would be those of this machine; the locked ones have none.
 get_wheels() {
 	local platforms=() glibc
 	for glibc in 2_17 2_24 2_26 2_27 2_28 2_31 2_34 2_35 2_36; do
 		platforms+=(--platform "manylinux_${glibc}_$machine")
 	done
-	"$python" -m pip wheel -q --no-deps -w "$work/built" "$checkout" imutils
-	"$python" -m pip download -q -d "$work/wheels" --only-binary=:all: \
+	"$here/build_wheels.sh" "$python" "$checkout" "$work/wheels"
+	"$python" -m pip download -q -d "$work/wheels" --only-binary=:all: --no-deps --require-hashes \
+		--requirement "$here/requirements/python$version.txt" \
 		--python-version "$version" --implementation cp \
-		"${platforms[@]}" --platform "manylinux2014_$machine" \
-		--find-links "$work/built" "$(echo "$work"/built/pi_detector-*.whl)[web]" "numpy==$numpy"
-	rm "$work"/wheels/numpy-*.whl # apt's
+		"${platforms[@]}" --platform "manylinux2014_$machine"
 }
 
 make_tree() {
 	local wheel date
-	wheel=$(basename "$work"/built/pi_detector-*.whl)
+	wheel=$(basename "$work"/wheels/pi_detector-*.whl)
 	wheel=${wheel#pi_detector-}
 	full=${wheel%%-*}+$release
 	date=$(git -C "$checkout" log -1 --format=%aD 2>/dev/null || date -R)

@@ -19,6 +19,8 @@ settings=$folder/config.toml
 command=/usr/local/bin/pi-detector
 # kill, of ExecReload, is in procps.
 packages=(python3-venv python3-systemd python3-numpy procps)
+version= # of Python
+wheels= # a folder with those that were built
 backup= # an archive with the files of the version before
 previous=
 replaced= # 1 from the moment on at which going back takes work
@@ -30,7 +32,6 @@ refuse() {
 }
 
 check_machine() {
-	local found
 	[ $# -eq 0 ] || refuse "takes no arguments; usage: sudo systemd/install.sh" 64
 	[ "$(uname -s)" = Linux ] || refuse "the service needs Linux; 'make run' tries it out anywhere"
 	[ "$(id -u)" -eq 0 ] || refuse "needs root: sudo $0" 77
@@ -40,10 +41,10 @@ check_machine() {
 		4) refuse "this system is 32-bit, for which there is no LiteRT: use 64-bit Raspberry Pi OS" ;;
 		*) refuse "no /usr/bin/python3: sudo apt install python3" ;;
 	esac
-	found=$(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-	case $found in
+	version=$(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+	case $version in
 		3.11 | 3.12 | 3.13) ;;
-		*) refuse "Python $found: needs 3.11 to 3.13 (Raspberry Pi OS bookworm or trixie)" ;;
+		*) refuse "Python $version: needs 3.11 to 3.13 (Raspberry Pi OS bookworm or trixie)" ;;
 	esac
 	if [ "$(dpkg-query -W -f '${db:Status-Status}' pi-detector 2>/dev/null)" = installed ]; then
 		refuse "the Debian package is installed; upgrade that, or first: sudo apt remove pi-detector"
@@ -87,6 +88,36 @@ need_packages() {
 	fi
 	# shellcheck disable=SC2068 # an emptied name must vanish
 	DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 install -y --no-install-recommends ${missing[@]} >&2
+}
+
+# Build our wheel and those that no index has, as a user of the moment, in a sandbox: a build runs
+# code of others. It gets the sources by a pipe, and gives the wheels by another.
+build_wheels() {
+	local name variables=()
+	for name in $(compgen -e); do
+		case $name in PIP_* | *_proxy | *_PROXY | SSL_CERT_FILE) variables+=("--setenv=$name") ;; esac
+	done
+	wheels=$(mktemp --directory)
+	tar --create --directory "$checkout" --exclude __pycache__ \
+		LICENSE README.md models pi_detector pyproject.toml systemd |
+		systemd-run --quiet --pipe --wait --collect "${variables[@]}" \
+			--setenv=HOME=/var/tmp --setenv=TMPDIR=/var/tmp \
+			--property DynamicUser=yes --property ProtectHome=yes --property PrivateDevices=yes \
+			--property CapabilityBoundingSet= \
+			bash -euc 'cd "$(mktemp --directory)"
+				tar --extract --no-same-owner
+				systemd/build_wheels.sh /usr/bin/python3 . wheels >&2
+				tar --create --directory wheels .' >"$wheels/built.tar" ||
+		refuse "the wheels could not be built (see above)"
+	tar --extract --file "$wheels/built.tar" --directory "$wheels" --no-same-owner --wildcards './*.whl'
+}
+
+make_environment() {
+	build_wheels
+	venv_make
+	venv_install --require-hashes --requirement "$here/requirements/python$version.txt"
+	venv_install --no-index --no-deps "$wheels"/*.whl
+	venv_try
 }
 
 # A new version that does not understand the old settings is not put in their place.
@@ -149,6 +180,7 @@ at_exit() {
 		fi
 	fi
 	[ -z "$backup" ] || rm "$backup"
+	[ -z "$wheels" ] || rm -rf "$wheels"
 }
 
 check_machine "$@"
@@ -156,7 +188,7 @@ trap at_exit EXIT
 systemd=$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
 need_packages
 say "making the virtual environment; takes minutes on a Pi Zero"
-venv_make "${checkout}[web]"
+make_environment
 check_settings
 keep_previous
 put_in_place

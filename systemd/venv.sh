@@ -8,22 +8,27 @@
 
 VENV=/opt/pi-detector
 
-# Make an environment from what pip's arguments name, and set VENV_MADE to its folder.
+# Make an environment, and set VENV_MADE to its folder.
 venv_make() {
-	local python=/usr/bin/python3 made
+	local made
 	umask 022
 	made=$(mktemp --directory "$VENV.XXXXXXXX")
 	# shellcheck disable=SC2034 # for the caller
 	VENV_MADE=$made
 	chmod 755 "$made"
-	"$python" -m venv --system-site-packages "$made"
-	# apt's picamera2 was compiled against apt's numpy: pip must not put another one over it.
-	"$python" -c 'import numpy; print("numpy==" + numpy.__version__)' >"$made/constraints.txt" \
-		2>/dev/null || : >"$made/constraints.txt"
-	"$made/bin/python" -m pip install --quiet --disable-pip-version-check --no-cache-dir \
-		--root-user-action=ignore --constraint "$made/constraints.txt" "$@"
-	"$made/bin/pi-detector" --version >/dev/null
+	/usr/bin/python3 -m venv --system-site-packages "$made"
 }
+
+# Install wheels into the environment that was made, as pip's arguments name them. Nothing is built:
+# that would run code of others as root. numpy is apt's, against which picamera2 was compiled, and
+# in no list of ours.
+venv_install() {
+	"$VENV_MADE/bin/python" -m pip install --quiet --disable-pip-version-check --no-cache-dir \
+		--root-user-action=ignore --only-binary=:all: "$@"
+}
+
+# See that what was made runs.
+venv_try() { "$VENV_MADE/bin/pi-detector" --version >/dev/null; }
 
 # Let the link point to the folder.
 venv_use() {

@@ -109,3 +109,23 @@ def messages(stream: http.client.HTTPResponse) -> Iterator[tuple[str, int, Any]]
         else:
             name, _, value = line.rstrip("\n").partition(": ")
             fields[name] = value
+
+
+def connect(port: int, sent: bytes = b"", address: str = "127.0.0.1") -> socket.socket:
+    """A connection to the page from one of this machine's addresses; all 127.* are."""
+    line = socket.create_connection(("127.0.0.1", port), PATIENCE_S, (address, 0))
+    line.sendall(sent)
+    return line
+
+
+def is_open(line: socket.socket) -> bool:
+    """Whether the other side has not closed a connection; what it sent is read."""
+    line.setblocking(False)
+    try:
+        while line.recv(65536):
+            continue
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

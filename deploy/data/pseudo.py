@@ -10,7 +10,6 @@ score is right. Both are reported. The result is a separate annotation file, to 
 from __future__ import annotations
 
 import json
-import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,14 +21,13 @@ from tqdm import tqdm
 from deploy.data.coco_classes import COCO_IDS
 from deploy.data.dataset import DatasetError, read_photo
 from deploy.files import write_aside
-from pi_detector.config.settings import DetectionSettings, ModelSettings
-from pi_detector.core.clock import utc_now
-from pi_detector.core.frame import Frame
+from pi_detector.config.settings import ModelSettings
 from pi_detector.core.geometry import pairwise_iou
 from pi_detector.detector.bundle import load_model
 from pi_detector.detector.detector import Detector
 
 SAME_OBJECT_IOU = 0.5
+LOWEST_SCORE = 0.05
 BIN = 0.05
 """Scores are judged in bins of this width."""
 FEWEST_BOXES = 20
@@ -76,18 +74,15 @@ class Teacher:
     """
 
     def __init__(self, models: Sequence[ModelSettings]) -> None:
-        settings = DetectionSettings(min_score=0.05)
-        self.detectors = [Detector(load_model(m), m, settings) for m in models]
+        self.detectors = [Detector(load_model(m), min_score=LOWEST_SCORE) for m in models]
         self.names = [detector.name for detector in self.detectors]
 
     def __call__(self, image: np.ndarray) -> list[tuple[str, float, list[float]]]:
         """Label, score and ``x, y, width, height`` in pixels of each detection, best first."""
-        frame = Frame(image, 0, time.monotonic_ns(), utc_now(), "teacher")
         found: list[tuple[str, float, np.ndarray]] = []
         for detector in self.detectors:
-            result, _, _ = detector.detect(detector.prepare(frame))
-            labels = [detector.labels[number] for number in result.class_id.tolist()]
-            found += zip(labels, result.score.tolist(), result.xyxy, strict=True)
+            result = detector.detect(image)
+            found += zip(result.label, result.score.tolist(), result.xyxy, strict=True)
         kept: list[tuple[str, float, np.ndarray]] = []
         for label, score, box in sorted(found, key=lambda f: -f[1]):
             rivals = [b for other, _, b in kept if other == label]

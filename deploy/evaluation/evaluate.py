@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import logging
-import time
 from pathlib import Path
 
 from tqdm import tqdm
 
 from deploy.data.dataset import DatasetError, load_coco, read_photo
 from deploy.evaluation.metrics import Metrics, measure
-from pi_detector.config.settings import DetectionSettings, ModelSettings
-from pi_detector.core.clock import utc_now
-from pi_detector.core.frame import Frame
+from pi_detector.config.settings import ModelSettings
 from pi_detector.detector.bundle import load_model
 from pi_detector.detector.detector import Detector
 
@@ -32,7 +29,7 @@ def detect_photos(model: ModelSettings, annotations: Path, images: Path) -> list
     dataset = load_coco(annotations, images)
     ids = {c.name: c.id for c in dataset.categories}
     bundle = load_model(model)
-    detector = Detector(bundle, model, DetectionSettings(min_score=LOWEST_SCORE))
+    detector = Detector(bundle, min_score=LOWEST_SCORE)
     known = set(detector.labels.values())
     if not set(ids) & known:
         raise DatasetError(f"{annotations}: has no class of the model ({detector.name})")
@@ -41,8 +38,7 @@ def detect_photos(model: ModelSettings, annotations: Path, images: Path) -> list
     results = []
     for photo in tqdm(dataset.photos, "detecting", disable=None):
         image = read_photo(photo.path)
-        frame = Frame(image, photo.image_id, time.monotonic_ns(), utc_now(), photo.path.name)
-        found, _, _ = detector.detect(detector.prepare(frame))
+        found = detector.detect(image)
         rows = zip(found.xyxy.tolist(), found.score.tolist(), found.class_id.tolist(), strict=True)
         for (x1, y1, x2, y2), score, class_id in rows:
             label = detector.labels[class_id]

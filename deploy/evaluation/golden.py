@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -17,9 +16,8 @@ import numpy as np
 
 from deploy.data.dataset import DatasetError, read_photo
 from deploy.quantization.calibrate import list_frames
-from pi_detector.config.settings import DetectionSettings, ModelSettings
-from pi_detector.core.clock import utc_now
-from pi_detector.core.frame import Frame, ImageArray
+from pi_detector.config.settings import ModelSettings
+from pi_detector.core.frame import ImageArray
 from pi_detector.core.geometry import pairwise_iou
 from pi_detector.detector.bundle import load_model
 from pi_detector.detector.detector import Detector
@@ -101,13 +99,12 @@ def _has(found: Found, label: str, box: list[float], lowest: float) -> bool:
 
 
 def _detect(model: ModelSettings, names: list[str], folder: Path) -> Iterator[tuple[str, Found]]:
-    detector = Detector(load_model(model), model, DetectionSettings(min_score=LOWEST_SCORE))
+    detector = Detector(load_model(model), min_score=LOWEST_SCORE)
     photograph = load_photograph()
     for name in names:
         image = _picture(name, folder, photograph)
-        frame = Frame(image, 0, time.monotonic_ns(), utc_now(), name)
-        found, _, _ = detector.detect(detector.prepare(frame))
-        labels = [detector.labels[number] for number in found.class_id.tolist()]
+        found = detector.detect(image)
+        labels = found.label
         scores = [round(score, 3) for score in found.score.tolist()]
         boxes = [[round(value, 1) for value in box] for box in found.xyxy.tolist()]
         yield name, list(zip(labels, scores, boxes, strict=True))

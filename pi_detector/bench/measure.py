@@ -140,7 +140,7 @@ class Subject:
         self._metered.cpu_s = 0.0
         for _ in range(frames):
             prepared = detector.prepare(source.read())
-            detections, invoke_ms, decode_ms = detector.detect(prepared)
+            detections, invoke_ms, decode_ms = detector.run(prepared)
             timings = Timings(prepared.preprocess_ms, invoke_ms, decode_ms, 0.0)
             result = Result(prepared.frame, detections, detector.labels, timings)
             started = time.perf_counter()

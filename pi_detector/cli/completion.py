@@ -8,6 +8,7 @@ from typing import Any
 
 from pi_detector.cli.common import Subparsers, add_command
 from pi_detector.errors import DependencyMissingError
+from pi_detector.util.installation import how_to_install
 
 _SHELLS = ("bash", "zsh", "tcsh")
 _EXAMPLES = """
@@ -39,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
         import shtab
     except ImportError as error:
         raise DependencyMissingError(
-            "completion needs the package shtab, which is not installed: pip install shtab"
+            "completion needs the package shtab, which is not installed; to install it: "
+            f"{how_to_install()}"
         ) from error
     # main imports this module: by now it is loaded.
     from pi_detector.cli.main import make_parser

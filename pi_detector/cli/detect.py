@@ -91,11 +91,11 @@ def run(args: argparse.Namespace) -> int:
     image_of = _image_ids(args, paths)
 
     from pi_detector.detector.bundle import load_model
-    from pi_detector.detector.detector import Detector
+    from pi_detector.pipeline.build import make_detector
     from pi_detector.pipeline.pipeline import Pipeline
 
     source = FileSource(paths, settings.source)
-    detector = Detector(load_model(settings.model), settings.model, settings.detection)
+    detector = make_detector(settings, load_model(settings.model), tracked=False)
     with open_output(args.output) as out:
         sinks = [_make_writer(args.format, out, image_of)]
         if args.annotate:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from pi_detector.cli.findings import Finding
 
 _DESCRIPTION = """\
-Check this machine: packages, runtime, settings, secrets, model, cameras, recordings, power,
-temperature, clock, disk. Each line is 'ok', 'warn' or 'fail', what was checked, what was found and
-what to do. The exit code is 0 without a 'fail', else 69."""
+Check this machine: packages, runtime, settings, secrets, model, cameras, recordings, page,
+power, temperature, clock, disk. Each line is 'ok', 'warn' or 'fail', what was checked, what was
+found and what to do. The exit code is 0 without a 'fail', else 69."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -60,7 +60,13 @@ def run(args: argparse.Namespace) -> int:
 
 def examine(args: argparse.Namespace) -> Iterator[Finding]:
     """All checks, cheap ones first."""
-    from pi_detector.cli import doctor_host, doctor_private, doctor_recordings, doctor_software
+    from pi_detector.cli import (
+        doctor_host,
+        doctor_page,
+        doctor_private,
+        doctor_recordings,
+        doctor_software,
+    )
     from pi_detector.cli.findings import Finding, Level
 
     yield from doctor_host.host_findings()
@@ -85,11 +91,12 @@ def examine(args: argparse.Namespace) -> Iterator[Finding]:
         settings = Settings()
         for line in str(error).splitlines():
             yield Finding(Level.FAIL, "settings", line)
-    yield doctor_software.runtimes()
+    yield from doctor_software.runtimes()
     yield doctor_software.model(settings)
     yield doctor_software.picamera2(pi_model())
     yield from doctor_software.cameras(find_cameras())
     yield from doctor_recordings.recordings(settings.recording)
+    yield from doctor_page.page_findings(settings, os.environ)
 
 
 def as_json(findings: list[Finding], *, healthy: bool) -> str:

@@ -13,6 +13,7 @@ from pi_detector.cli.findings import Finding, fail, ok, warn
 from pi_detector.core.clock import clock_synchronized
 from pi_detector.telemetry import sensors
 from pi_detector.telemetry.sensors import ROOT
+from pi_detector.util.confinement.confine import available
 
 _ABSENT = "not present on this machine"
 _HOT_CELSIUS = 80.0  # a Raspberry Pi lowers its clock from here on
@@ -32,6 +33,21 @@ def host_findings(root: Path = ROOT) -> Iterator[Finding]:
     yield governor(root)
     yield clock(clock_synchronized())
     yield disk_space(sensors.state_folder())
+    yield confinement(available())
+
+
+def confinement(found: list[str]) -> Finding:
+    """What the kernel can hold off a decoder that damaged or made-up data takes over.
+
+    Args:
+        found: of ``confine.available``.
+    """
+    what = "isolation"
+    missing = [name for name in ("Landlock", "seccomp") if name not in " ".join(found)]
+    if not missing:
+        return ok(what, ", ".join(found))
+    finding = f"{', '.join(found)}; the kernel has no {' and no '.join(missing)}"
+    return warn(what, finding, "use a newer kernel; see docs/security.md for what is not held off")
 
 
 def board(root: Path = ROOT) -> Finding:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import platform
 import time
 from collections.abc import Iterator
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING
 from pi_detector import __version__
 from pi_detector.cli.findings import Finding, Level, fail, ok, warn
 from pi_detector.core.clock import utc_now
-from pi_detector.errors import PiDetectorError
+from pi_detector.errors import PiDetectorError, RuntimeMissingError
+from pi_detector.util.installation import how_to_install, import_compiled
 
 if TYPE_CHECKING:
     from pi_detector.config.settings import Settings
@@ -33,9 +33,9 @@ def versions() -> Iterator[Finding]:
     yield ok("pi-detector", __version__)
     for module, package in _PACKAGES.items():
         try:
-            version = str(importlib.import_module(module).__version__)
+            version = str(import_compiled(module).__version__)
         except ImportError as error:
-            yield fail(package, f"not usable: {error}", f"pip install {package}")
+            yield fail(package, f"not usable: {error}", how_to_install())
         else:
             yield ok(package, version)
     yield from _video()
@@ -53,18 +53,27 @@ def _video() -> Iterator[Finding]:
     yield ok("video files", f"decoded by {'PyAV' if pyav else 'OpenCV'}")
     if faults:
         kinds = "streams" if pyav else "streams and video files"
-        fix = "pip install 'opencv-python-headless>=4.8,<4.11'"
+        fix = "pip install 'opencv-python-headless>=4.10.0.84,<4.11'"
         yield warn("opencv", f"of {kinds} {faults}", fix)
 
 
-def runtimes() -> Finding:
-    """The interpreters of models."""
-    from pi_detector.detector.runtime import available_runtimes
+def runtimes() -> Iterator[Finding]:
+    """The interpreters of models: those that work, and those that are installed and do not."""
+    from pi_detector.detector.runtime import available_runtimes, choose_runtime, load_runtime
 
     found = available_runtimes()
     if not found:
-        return fail("runtime", "none installed", "pip install ai-edge-litert")
-    return ok("runtime", ", ".join(f"{name} {version}" for name, version in found.items()))
+        try:
+            choose_runtime("auto")
+        except RuntimeMissingError as error:
+            yield Finding(Level.FAIL, "runtime", str(error))
+    for name, version in found.items():
+        try:
+            load_runtime(name)
+        except RuntimeMissingError as error:  # a failure only for settings that choose it
+            yield Finding(Level.WARN, "runtime", str(error))
+        else:
+            yield ok("runtime", f"{name} {version}")
 
 
 def model(settings: Settings) -> Finding:
@@ -73,15 +82,15 @@ def model(settings: Settings) -> Finding:
 
     from pi_detector.core.frame import Frame
     from pi_detector.detector.bundle import load_model
-    from pi_detector.detector.detector import Detector
+    from pi_detector.pipeline.build import make_detector
 
     grey = np.full((settings.source.height, settings.source.width, 3), 128, np.uint8)
     frame = Frame(grey, 0, time.monotonic_ns(), utc_now(), "doctor")
     try:
-        detector = Detector(load_model(settings.model), settings.model, settings.detection)
-        detector.detect(detector.prepare(frame))  # the first one allocates
+        detector = make_detector(settings, load_model(settings.model), tracked=False)
+        detector.run(detector.prepare(frame))  # the first one allocates
         prepared = detector.prepare(frame)
-        _, invoke_ms, _ = detector.detect(prepared)
+        _, invoke_ms, _ = detector.run(prepared)
     except PiDetectorError as error:
         return Finding(Level.FAIL, "model", str(error))
     height, width = detector.input_size
@@ -119,15 +128,11 @@ def picamera2(pi_model: str | None) -> Finding:
             without picamera2.
     """
     try:
-        importlib.import_module("picamera2")
+        import_compiled("picamera2")
     except ImportError as error:
         if pi_model is None:
             return ok("picamera2", "not installed; only a Raspberry Pi's camera connector needs it")
-        fix = (
-            "sudo apt install python3-picamera2, and make the virtual environment with "
-            "--system-site-packages"
-        )
-        return warn("picamera2", f"not usable: {error}", fix)
+        return warn("picamera2", f"not usable: {error}", how_to_install("picamera"))
     return ok("picamera2", _version_of("picamera2"))
 
 

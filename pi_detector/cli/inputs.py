@@ -121,6 +121,7 @@ class FileSource:
         self._part: Source | None = None
         self._pictures = False
         self._delivered = False
+        self._interrupted = False
         self._error: PiDetectorError | None = None
 
     def open(self, model_size: tuple[int, int] | None = None) -> None:  # noqa: ARG002
@@ -147,6 +148,17 @@ class FileSource:
                 self._delivered = True
                 return frame
             self.close()
+            if self._interrupted:
+                return None
+
+    def interrupt(self) -> None:
+        """End ``read`` at once, now and in future. May be called from any thread."""
+        from pi_detector.sources.base import Interruptible
+
+        self._interrupted = True
+        part = self._part
+        if isinstance(part, Interruptible):
+            part.interrupt()
 
     def close(self) -> None:
         """Close the file that is being read."""
@@ -185,6 +197,9 @@ class FileSource:
                 continue
             for path in paths:
                 video = make_source(msgspec.structs.replace(self._settings, uri=f"file:{path}"))
+                self._part = video  # what ``interrupt`` ends
+                if self._interrupted:
+                    return
                 try:
                     video.open()
                 except _FAULTS as error:

@@ -33,6 +33,7 @@ from pi_detector.cli.common import (
     print_error,
     set_up_logging,
 )
+from pi_detector.cli.library_output import capture_stderr_of_libraries
 from pi_detector.errors import ConfigError, PiDetectorError
 
 logger = logging.getLogger(__name__)
@@ -94,6 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code, of sysexits.h.
     """
     set_up_logging("info")
+    capture_stderr_of_libraries()
     if type(sys.stdout) is io.TextIOWrapper:  # not what a test put in its place
         buffering = sys.stdout.line_buffering
         # JSON is UTF-8 in any locale; a file name that is not becomes an escape, also in JSON.

@@ -133,16 +133,15 @@ def _verified(bundle: Bundle) -> str:
 
     import numpy as np
 
-    from pi_detector.config.settings import DetectionSettings, ModelSettings
     from pi_detector.core.clock import utc_now
     from pi_detector.core.frame import Frame
     from pi_detector.detector.detector import Detector
 
-    detector = Detector(bundle, ModelSettings(), DetectionSettings())
+    detector = Detector(bundle)
     height, width = detector.input_size
     grey = np.full((height, width, 3), 128, np.uint8)
     frame = Frame(grey, 0, time.monotonic_ns(), utc_now(), "verify")
-    detector.detect(detector.prepare(frame))
+    detector.run(detector.prepare(frame))
     vouched = "SHA-256 matches" if bundle.manifest else "no manifest, SHA-256 not known"
     return f"{bundle.path}: ok, {vouched}, runs on {detector.runtime}"
 

@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         PiDetectorError: the settings, the model, the file or the output is at fault.
         BrokenPipeError: the reader of standard output is gone.
     """
-    stop = Signals().stop
+    signals = Signals()
     settings = settings_of(args, model_overrides(args))
 
     import msgspec
@@ -87,11 +87,11 @@ def run(args: argparse.Namespace) -> int:
     from pi_detector.events.stage import EventStage
     from pi_detector.pipeline.build import make_detector
     from pi_detector.sinks.stdout import JsonLinesSink
-    from pi_detector.sources.video import VideoSource
+    from pi_detector.sources.base import Interruptible
+    from pi_detector.sources.registry import make_recording
 
-    source = VideoSource(
-        args.path, msgspec.structs.replace(settings.source, loop=False), starts_at=args.start
-    )
+    recording = msgspec.structs.replace(settings.source, uri=f"file:{args.path}", loop=False)
+    source = make_recording(recording, args.start)
     detector = make_detector(settings, load_model(settings.model))
     stage = EventStage(
         settings,
@@ -100,20 +100,24 @@ def run(args: argparse.Namespace) -> int:
         run_token=_RUN_TOKEN,
         synchronized=lambda: False,
     )
+    if isinstance(source, Interruptible):
+        signals.on_stop(source.interrupt)
     inferred = frames = 0
     with open_output(args.output) as out:
         sink = JsonLinesSink(out.buffer)
         sink.start()
         for item in replayed(source, detector, stage, settings):
+            if signals.stop.is_set():
+                break
             if isinstance(item, Result):
                 frames += 1
                 inferred += item.inferred
                 if not args.detections:
                     continue
             sink.handle(item)
-            if stop.is_set():
-                logger.warning("stopped after %d frames; events are missing", frames)
-                return _EXIT_STOPPED
+    if signals.stop.is_set():
+        logger.warning("stopped after %d frames; events are missing", frames)
+        return _EXIT_STOPPED
     logger.info("%d frames, %d inferred, %d events", frames, inferred, stage.counts.started)
     return os.EX_OK
 

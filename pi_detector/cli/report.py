@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pi_detector.cli.common import Subparsers, add_command, settings_of
 from pi_detector.cli.events import TIME_HELP, moment
 from pi_detector.errors import DependencyMissingError, SinkError, UsageError
+from pi_detector.util.installation import how_to_install
 
 if TYPE_CHECKING:
     from pi_detector.report.store import Period, Store
@@ -25,7 +26,7 @@ _PACKAGES = ("duckdb", "jinja2", "matplotlib")
 _DESCRIPTION = """\
 Make a page, and a summary in the terminal, of the records that output.log of devices kept: speed
 against temperature and clock, throttling, lost frames, restarts, gaps, clocks. For a host: it
-needs 'pip install pi-detector[report]', and room in the temporary folder.
+needs the extra 'report' (pip install '.[report]' in a checkout), and room in the temporary folder.
 
 LOG is a file, a folder that is searched through, or a pattern; .jsonl, .jsonl.zst and .jsonl.gz.
 Each folder with log files is a device, named by its path."""
@@ -119,8 +120,8 @@ def _need_packages() -> None:
             importlib.import_module(name)
         except ImportError as error:
             raise DependencyMissingError(
-                f"report needs {', '.join(_PACKAGES)}, and {name} is not here: pip install "
-                "'pi-detector[report]', or '.[report]' in the checkout; on a host only"
+                f"report needs {', '.join(_PACKAGES)}, and {name} is not installed; to install "
+                f"them: {how_to_install('report')}"
             ) from error
 
 

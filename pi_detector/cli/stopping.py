@@ -44,6 +44,7 @@ class Signals:
         self._deadline_s = deadline_s
         self._reloads = reloads
         self._hangup: Callable[[], None] = _nothing_to_reload
+        self._on_stop: Callable[[], None] = _nothing_to_stop
         self._had_terminal = _has_terminal()
         self._reader, writer = os.pipe()
         os.set_blocking(writer, False)
@@ -58,6 +59,12 @@ class Signals:
         """Have SIGHUP call ``action``, on the thread of the signals."""
         self._hangup = action
 
+    def on_stop(self, action: Callable[[], None]) -> None:
+        """Have the first signal to stop call ``action``, on the thread of the signals."""
+        self._on_stop = action
+        if self.stop.is_set():  # it came before
+            action()
+
     def _watch(self) -> None:
         number = self._next(None)
         while number == signal.SIGHUP and self._reloads and not self._terminal_closed():
@@ -66,6 +73,7 @@ class Signals:
         logger.debug("%s: stopping", signal.Signals(number or signal.SIGTERM).name)
         asked = time.monotonic()
         self.stop.set()
+        self._on_stop()
         while (left_s := asked + self._deadline_s - time.monotonic()) > 0:
             number = self._next(left_s)
             if number == signal.SIGINT and time.monotonic() - asked > SAME_WISH_S:
@@ -87,6 +95,10 @@ class Signals:
 
 def _nothing_to_reload() -> None:
     logger.debug("SIGHUP: the settings are being read for the first time")
+
+
+def _nothing_to_stop() -> None:
+    """Nothing waits where an event does not reach it."""
 
 
 def _has_terminal() -> bool:

@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING
 
 from pi_detector.cli.common import Subparsers, add_command, positive_int, read_settings, settings_of
 from pi_detector.cli.measuring import measure
-from pi_detector.errors import ConfigError, UnfitMachineError
+from pi_detector.errors import ConfigError, RuntimeMissingError, UnfitMachineError
 
 if TYPE_CHECKING:
     from pi_detector.bench.choose import Choice
     from pi_detector.bench.measure import Subject
     from pi_detector.bench.results import Case
     from pi_detector.config.settings import Settings
+    from pi_detector.detector.runtime import RuntimeName
 
 logger = logging.getLogger(__name__)
 
 _DESCRIPTION = """\
-Measure every installed runtime with one to four threads on this machine, and say which is best
+Measure every usable runtime with one to four threads on this machine, and say which is best
 for the model of the settings. With --write, set model.threads in the settings file, and
 model.runtime where several are installed; all else in it stays as it is.
 
@@ -119,21 +120,37 @@ def _check_machine(*, anyway: bool) -> None:
 
 
 def _measure(args: argparse.Namespace, settings: Settings) -> list[Case]:
-    from pi_detector.detector.runtime import choose_runtime
-
-    choose_runtime("auto")  # says what to install where there is none
-    done = measure(lambda: _subjects(settings), args.rounds, args.frames)
+    runtimes = _usable_runtimes()
+    done = measure(lambda: _subjects(settings, runtimes), args.rounds, args.frames)
     return [subject.case() for subject in done.subjects]
 
 
-def _subjects(settings: Settings) -> list[Subject]:
+def _usable_runtimes() -> list[RuntimeName]:
+    """The installed runtimes that can be imported; at least one, with a warning for the others."""
+    from pi_detector.detector.runtime import choose_runtime, installed_runtimes, load_runtime
+
+    choose_runtime("auto")  # says what to install where there is none
+    usable, broken = [], []
+    for name in installed_runtimes():
+        try:
+            load_runtime(name)
+            usable.append(name)
+        except RuntimeMissingError as error:
+            broken.append(error)
+    if not usable:
+        raise broken[0]
+    for why in broken:
+        logger.warning("not measured: %s", why)
+    return usable
+
+
+def _subjects(settings: Settings, runtimes: list[RuntimeName]) -> list[Subject]:
     """Every runtime, with every number of threads."""
     import msgspec
 
     from pi_detector.bench.frames import load_frames
     from pi_detector.bench.measure import Subject
     from pi_detector.detector.bundle import load_model
-    from pi_detector.detector.runtime import installed_runtimes
 
     bundle = load_model(settings.model)
     images = load_frames("", (settings.source.width, settings.source.height))
@@ -147,7 +164,7 @@ def _subjects(settings: Settings) -> list[Subject]:
             ),
             images,
         )
-        for runtime in installed_runtimes()
+        for runtime in runtimes
         for threads in range(1, min(cores, _MAX_THREADS) + 1)
     ]
 

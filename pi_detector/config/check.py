@@ -147,6 +147,21 @@ def _web_conflicts(web: WebSettings) -> Iterator[Problem]:
             f"web.token: has less than {_SHORTEST_TOKEN} characters; 'openssl rand -hex 16' makes "
             "a good one",
         )
+    for proxy in web.trusted_proxies:
+        if not _is_proxy(proxy):
+            yield (
+                ("web", "trusted_proxies"),
+                f"web.trusted_proxies: {_quote(proxy)} is not an address such as 127.0.0.1 or a "
+                "network such as 10.0.0.0/24; name the proxy's own address",
+            )
+
+
+def _is_proxy(text: str) -> bool:
+    """Whether a text is an address or a network, but not all addresses there are."""
+    try:
+        return ipaddress.ip_network(text).prefixlen > 0
+    except ValueError:
+        return False
 
 
 def is_loopback(host: str) -> bool:
@@ -220,16 +235,20 @@ def _check(kind: Any, value: Any, path: Path) -> Iterator[Problem]:
         for item in value:
             yield from _check(get_args(kind)[0], item, path)
     else:
-        try:
-            msgspec.convert(value, kind)
-        except (
-            msgspec.ValidationError,
-            UnicodeEncodeError,
-        ):  # the latter of bytes that are no UTF-8
-            expected = describe(inspect.type_info(kind))
-            name = dotted(path) or "settings"
-            got = "another, which is not shown" if path in CONFIDENTIAL else _quote(value)
-            yield path, f"{name}: expected {expected}, got {got}"
+        yield from _check_value(kind, value, path)
+
+
+def _check_value(kind: Any, value: Any, path: Path) -> Iterator[Problem]:
+    name = dotted(path) or "settings"
+    try:
+        msgspec.convert(value, kind)
+    except (msgspec.ValidationError, UnicodeEncodeError):  # the latter of bytes that are no UTF-8
+        expected = describe(inspect.type_info(kind))
+        got = "another, which is not shown" if path in CONFIDENTIAL else _quote(value)
+        yield path, f"{name}: expected {expected}, got {got}"
+        return
+    if isinstance(value, str) and "\0" in value:
+        yield path, f"{name}: has a NUL character; remove it"
 
 
 def _name_fault(name: str) -> str | None:

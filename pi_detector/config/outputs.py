@@ -62,7 +62,7 @@ class MqttSettings(Section, frozen=True):
         version: of the protocol; only `5` tells when the broker refuses a topic.
         name: of this detector, also in Home Assistant; empty takes the host's name. Each detector
             needs its own.
-        client_id: empty takes `pi-detector-` and the name.
+        client_id: empty takes `pi-detector-`, the name, and a short hash of the machine's id.
         topic: what all topics begin with; empty takes `pi-detector/` and the name.
         username: for the broker; may be `${secret:NAME}`.
         password: for the broker; better `${secret:NAME}` than the password itself.
@@ -76,6 +76,7 @@ class MqttSettings(Section, frozen=True):
         retain: the broker keeps states and pictures for those who subscribe later.
         detections: also publish the record of each processed frame.
         snapshots: publish the best view of each event, as JPEG.
+        snapshot_interval_s: of each label at most one best view in this time; the latest counts.
         discovery: let Home Assistant know what there is.
         discovery_prefix: under which Home Assistant looks for that.
         commands: obey commands; let the broker decide who may send them.
@@ -100,6 +101,7 @@ class MqttSettings(Section, frozen=True):
     retain: bool = True
     detections: bool = False
     snapshots: bool = True
+    snapshot_interval_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 10.0
     discovery: bool = True
     discovery_prefix: str = "homeassistant"
     commands: bool = False
@@ -165,6 +167,8 @@ class WebSettings(Section, frozen=True):
         port: to listen at.
         token: what a browser or program must know; empty asks for none. Better `${secret:NAME}`
             than the token itself.
+        trusted_proxies: addresses or networks of reverse proxies whose `X-Forwarded-For` and
+            `X-Forwarded-Proto` are believed, such as `["127.0.0.1"]`; empty believes none.
         max_viewers: at most this many look at the live picture at a time.
         view_fps: at most this many pictures a second in the live picture.
         view_width: the live picture is scaled down to this width in pixels; 0 keeps the frame's.
@@ -174,6 +178,7 @@ class WebSettings(Section, frozen=True):
     host: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8080
     token: str = ""
+    trusted_proxies: tuple[str, ...] = ()
     max_viewers: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 8
     view_fps: Annotated[float, msgspec.Meta(ge=0.1, le=60)] = 5.0
     view_width: Annotated[int, msgspec.Meta(ge=0, le=8192)] = 800

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from pi_detector.config.check import conflicts
 from pi_detector.config.settings import Settings
 from pi_detector.errors import ConfigError, NoPermissionError
 
@@ -40,7 +41,8 @@ def with_secrets(
         section: the only section whose secrets are wanted; None for all.
 
     Raises:
-        ConfigError: there is no such secret, or it is not a line of UTF-8 text.
+        ConfigError: there is no such secret, it is not a line of UTF-8 text, or the settings make
+            no sense with it, such as a token that is too short.
         NoPermissionError: this user may not read it.
     """
     unused = {name for name, used in _in_use(settings).items() if not used}
@@ -48,7 +50,10 @@ def with_secrets(
     wanted = tree.keys() - unused if section is None else {section}
     for name in wanted:
         tree[name] = _replaced(tree[name], (name,), environ)
-    return msgspec.convert(tree, Settings)
+    replaced = msgspec.convert(tree, Settings)
+    if wrong := [message for _, message in conflicts(replaced)]:
+        raise ConfigError("\n".join(wrong))
+    return replaced
 
 
 def secret_folders(environ: Mapping[str, str]) -> list[Path]:
@@ -129,6 +134,8 @@ def _decoded(data: bytes, place: str, *, in_uri: bool) -> str:
         text = data.decode().rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{place}: the secret is not UTF-8 text") from error
+    if not text:
+        raise ConfigError(f"{place}: the secret is empty; write it to its file and restart")
     if not text.isprintable():
         raise ConfigError(f"{place}: the secret is not one line of printable text")
     return quote(text, safe="") if in_uri else text

@@ -47,6 +47,8 @@ class SourceSettings(Section, frozen=True):
             hangs a decoder is an error like others; `auto` does so for network streams, video
             files and images, `on` for cameras too (one that hangs is then closed by killing that
             process), `off` for none.
+        playlists: network streams may be playlists (HLS, DASH) and redirect to other servers; the
+            decoder then connects to any address that they name.
     """
 
     uri: str = "auto"
@@ -56,6 +58,7 @@ class SourceSettings(Section, frozen=True):
     read_timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 5.0
     loop: bool = False
     isolation: Literal["auto", "on", "off"] = "auto"
+    playlists: bool = False
 
 
 class ModelSettings(Section, frozen=True):

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from pi_detector.errors import DependencyMissingError
+from pi_detector.util.installation import how_to_install
 from pi_detector.util.text import one_line
 from pi_detector.util.uri import redact_within
 
@@ -80,8 +81,8 @@ def _sender() -> Callable[[str], object]:
         from systemd.daemon import notify
     except ImportError as error:
         raise DependencyMissingError(
-            "systemd listens (NOTIFY_SOCKET is set), and its Python package is not installed: "
-            "'sudo apt install python3-systemd', in an environment made with --system-site-packages"
+            "systemd listens (NOTIFY_SOCKET is set), and its Python package is not installed; to "
+            f"install it: {how_to_install('systemd')}"
         ) from error
     send: Callable[[str], object] = notify
     return send

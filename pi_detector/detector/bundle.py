@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import msgspec
@@ -62,6 +63,11 @@ class Bundle:
         return {
             label.name: scores.by_label.get(label.name, scores.default) for label in self.labels
         }
+
+
+def find_model(model: str | PathLike[str] = "", labels: str | PathLike[str] = "") -> Bundle:
+    """As ``load_model``, of a name or path; see there."""
+    return load_model(ModelSettings(path=str(model), labels=str(labels)))
 
 
 def load_model(settings: ModelSettings) -> Bundle:

@@ -6,14 +6,18 @@ import difflib
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from pi_detector.config.settings import DetectionSettings, ModelSettings
+from pi_detector.config.settings import DetectionSettings
 from pi_detector.core.frame import Frame, ImageArray
 from pi_detector.core.geometry import Detections
-from pi_detector.detector.bundle import Bundle
+from pi_detector.detector.bundle import Bundle, find_model
 from pi_detector.detector.candidates import Candidates, Decoder
+from pi_detector.detector.images import read_image
 from pi_detector.detector.nms import suppress, vote
 from pi_detector.detector.postprocess import PostprocessDecoder, map_outputs
 from pi_detector.detector.preprocess import InputCoding, staged_input
@@ -63,10 +67,10 @@ class Inferred:
 
 
 class Detector:
-    """A model that runs.
+    """A model that runs: images in, detections out.
 
-    ``prepare``, ``infer`` and ``decode`` may each run on a thread of its own; each is for one
-    thread at a time. ``detect`` is the last two.
+    The pipeline uses its three halves, each on a thread of its own, one thread at a time:
+    ``prepare``, ``infer`` and ``decode``; ``run`` is the last two.
 
     Attributes:
         name: of the model.
@@ -77,38 +81,45 @@ class Detector:
         min_scores: class id to the lowest score of a detection that is to be published.
 
     Example:
-        >>> model = ModelSettings()
-        >>> detector = Detector(load_model(model), model, DetectionSettings())
-        >>> detections, invoke_ms, decode_ms = detector.detect(detector.prepare(frame))
+        >>> import numpy as np
+        >>> detector = Detector("street")
+        >>> len(detector.detect(np.zeros((480, 640, 3), np.uint8)))
+        0
     """
 
     def __init__(
         self,
-        bundle: Bundle,
-        model: ModelSettings,
-        detection: DetectionSettings,
+        model: str | PathLike[str] | Bundle = "",
         *,
+        labels: str | PathLike[str] = "",
+        runtime: Literal["auto", "litert", "tflite"] = "auto",
+        threads: int = 0,
+        min_score: float | None = None,
+        detection: DetectionSettings | None = None,
         low_score_share: float = 1.0,
     ) -> None:
         """Load the model and work out its thresholds.
 
         Args:
-            bundle: the model.
-            model: how it runs.
-            detection: what counts as a detection.
+            model: name of an installed bundle, a bundle's folder, a bare `.tflite`, or what
+                ``load_model`` gave; empty takes the default model.
+            labels: labels file of a bare `.tflite`.
+            runtime: `auto` takes LiteRT where it is installed, else tflite-runtime.
+            threads: interpreter threads; 0 = one per core, at most 4.
+            min_score: lowest score of a detection; None takes the model's own thresholds.
+            detection: what counts as a detection, in full; overrides ``min_score``.
             low_score_share: also give detections down to this share of the lowest score, for a
                 tracker; whoever publishes sorts them out by ``min_scores``.
 
         Raises:
             RuntimeMissingError: no runtime is installed.
+            ModelNotFoundError: there is no such model.
             BadModelError: the model cannot be run, or is not what its manifest says.
             BadLabelsError: the labels do not fit the model.
             ConfigError: a label in the settings is unknown to the model.
         """
-        import cv2
-
-        # The cores belong to the interpreter: OpenCV's pool would only push its threads aside.
-        cv2.setNumThreads(1)
+        bundle = model if isinstance(model, Bundle) else find_model(model, labels)
+        detection = detection or DetectionSettings(min_score=min_score)
         published = lowest_scores(bundle, detection)
         min_scores = [low_score_share * s if s <= 1 else s for s in published]
         self.min_scores = {
@@ -116,8 +127,8 @@ class Detector:
         }
         self.name = bundle.name
         self.labels = {label.id: label.name for label in bundle.labels}
-        self.runtime = choose_runtime(model.runtime)
-        self.threads = thread_count(model.threads)
+        self.runtime = choose_runtime(runtime)
+        self.threads = thread_count(threads)
         self._interpreter = open_interpreter(
             bundle.model,
             self.runtime,
@@ -138,14 +149,34 @@ class Detector:
         self._iou_threshold = detection.iou_threshold
         self._max_detections = detection.max_detections
 
+    def detect(self, image: Frame | ImageArray | str | PathLike[str]) -> Detections:
+        """Find the objects of an image.
+
+        Args:
+            image: a frame, (H, W, 3) uint8 RGB, or the path of an image file.
+
+        Returns:
+            The detections, best first, in pixels of the image and inside it.
+
+        Raises:
+            BadImageError: the file is no image.
+            ValueError: the array is no RGB image.
+            BadModelError: the runtime failed.
+        """
+        if isinstance(image, Frame):
+            return self.run(self.prepare(image))[0]
+        pixels = _checked(image) if isinstance(image, np.ndarray) else read_image(Path(image))
+        outputs, _ = self._invoke(staged_input(pixels, self.input_size))
+        return self._detections(self._decoder.read(outputs), pixels.shape[1], pixels.shape[0])
+
     def prepare(self, frame: Frame) -> Prepared:
         """Scale a frame to the model's size."""
         started = time.perf_counter()
-        staged = staged_input(frame, self.input_size)
+        staged = staged_input(frame.image, self.input_size, frame.model_input)
         return Prepared(frame, staged, _ms_since(started))
 
-    def detect(self, prepared: Prepared) -> tuple[Detections, float, float]:
-        """Find the objects of a frame.
+    def run(self, prepared: Prepared) -> tuple[Detections, float, float]:
+        """Find the objects of a frame, and what that took.
 
         Returns:
             The detections, best first, in pixels of the frame and inside it; the milliseconds that
@@ -161,16 +192,19 @@ class Detector:
 
     def infer(self, prepared: Prepared) -> Inferred:
         """Run the model on a frame. Raises BadModelError if the runtime fails."""
+        return Inferred(prepared.frame, *self._invoke(prepared.staged))
+
+    def _invoke(self, staged: ImageArray) -> tuple[OutputCopies, float]:
         started = time.perf_counter()
         # No view of a tensor may live while the interpreter runs.
-        self._coding.fill(prepared.staged, self._interpreter.tensor(self._input.index)())
+        self._coding.fill(staged, self._interpreter.tensor(self._input.index)())
         try:
             self._interpreter.invoke()
         except (ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise BadModelError(f"model {self.name!r}: invoke failed ({reason})") from error
         invoke_ms = _ms_since(started)
-        return Inferred(prepared.frame, OutputCopies(self._interpreter, self._outputs), invoke_ms)
+        return OutputCopies(self._interpreter, self._outputs), invoke_ms
 
     def decode(self, inferred: Inferred) -> tuple[Detections, float]:
         """The objects in what the model said, and the milliseconds that finding them took.
@@ -180,16 +214,26 @@ class Detector:
         """
         started = time.perf_counter()
         candidates = self._decoder.read(inferred.outputs)
-        detections = self._detections(candidates, inferred.frame)
+        detections = self._detections(candidates, inferred.frame.width, inferred.frame.height)
         return detections, _ms_since(started)
 
-    def _detections(self, found: Candidates, frame: Frame) -> Detections:
+    def _detections(self, found: Candidates, width: int, height: int) -> Detections:
         keep = suppress(found.xyxy, found.score, found.class_index, self._iou_threshold)
         keep = keep[: self._max_detections]
         voted = vote(found.xyxy, found.score, found.class_index, keep)
-        limits = np.asarray([frame.width, frame.height] * 2, np.float32)
+        limits = np.asarray([width, height] * 2, np.float32)
         xyxy = np.clip(voted * limits, 0, limits)
-        return Detections(xyxy, found.score[keep], self._ids[found.class_index[keep]])
+        ids = self._ids[found.class_index[keep]]
+        return Detections(xyxy, found.score[keep], ids, labels=self.labels)
+
+
+def _checked(image: ImageArray) -> ImageArray:
+    """An array that is an RGB image. Raises ValueError where it is not."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise ValueError(
+            f"image: {image.shape} {image.dtype} is no RGB image; give (height, width, 3) uint8"
+        )
+    return np.ascontiguousarray(image)
 
 
 def lowest_scores(bundle: Bundle, detection: DetectionSettings) -> list[float]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pi_detector.core.frame import Frame, ImageArray
+from pi_detector.core.frame import ImageArray
 from pi_detector.detector.runtime import TensorInfo
 from pi_detector.errors import BadModelError
 
@@ -19,24 +19,27 @@ def scale_to_input(image: ImageArray, out: ImageArray) -> None:
     cv2.resize(image, (out.shape[1], out.shape[0]), dst=out, interpolation=cv2.INTER_LINEAR)
 
 
-def staged_input(frame: Frame, input_size: tuple[int, int]) -> ImageArray:
-    """The frame at the model's size: what the camera scaled, else a scaled copy.
+def staged_input(
+    image: ImageArray, input_size: tuple[int, int], scaled: ImageArray | None = None
+) -> ImageArray:
+    """An image at the model's size: what the camera scaled, else a scaled copy.
 
     Args:
-        frame: the frame.
+        image: (H, W, 3) uint8 RGB.
         input_size: (height, width) of the model's input.
+        scaled: the same as the camera scaled it, or None.
 
     Returns:
-        (height, width, 3) uint8 RGB; the frame's own array where that already fits.
+        (height, width, 3) uint8 RGB; the given array where that already fits.
     """
     shape = (*input_size, 3)
-    for ready in (frame.model_input, frame.image):
+    for ready in (scaled, image):
         if ready is not None and ready.shape == shape:
             return ready
     # A fresh buffer for each frame: one that waits or is in use is never overwritten, and a frame
     # that a newer one replaces needs no return to a pool. The allocator makes it cheap.
     staged = np.empty(shape, np.uint8)
-    scale_to_input(frame.image, staged)
+    scale_to_input(image, staged)
     return staged
 
 

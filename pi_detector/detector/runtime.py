@@ -2,13 +2,13 @@
 
 LiteRT checks the structure of a model before it reads it, which refuses most damage, but aborts on
 some; tflite-runtime 2.14 crashes on a truncated file. So a model that no SHA-256 vouches for is
-first tried in a process of its own.
+first tried in a confined process of its own.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -23,6 +24,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from pi_detector.detector.refusal import what_it_is, why_not
 from pi_detector.errors import BadModelError, ModelNotFoundError, RuntimeMissingError
+from pi_detector.util.installation import how_to_install, import_compiled
 
 RuntimeName = Literal["litert", "tflite"]
 
@@ -31,14 +33,20 @@ MAX_AUTO_THREADS = 4
 PROBE_TIMEOUT_S = 120.0
 
 _PACKAGES: Mapping[RuntimeName, str] = {"litert": "ai-edge-litert", "tflite": "tflite-runtime"}
+# The extra of pyproject.toml that has it; LiteRT comes with pi-detector.
+_EXTRAS: Mapping[RuntimeName, str] = {"litert": "", "tflite": "tflite"}
+_LITERT_MACHINES = frozenset({"x86_64", "aarch64"})
 _MODULES: Mapping[RuntimeName, str] = {
     "litert": "ai_edge_litert.interpreter",
     "tflite": "tflite_runtime.interpreter",
 }
 _PROBE = """
 import importlib, sys
+from pi_detector.util.confinement.confine import Needs, confine
 module = importlib.import_module(sys.argv[1])
-interpreter = module.Interpreter(model_content=sys.stdin.buffer.read(), num_threads=1)
+model = sys.stdin.buffer.read()
+confine(Needs())
+interpreter = module.Interpreter(model_content=model, num_threads=1)
 interpreter.allocate_tensors()
 interpreter.invoke()
 """
@@ -163,16 +171,57 @@ def choose_runtime(wanted: Literal["auto", "litert", "tflite"]) -> RuntimeName:
     if wanted == "auto":
         if not found:
             raise RuntimeMissingError(
-                "no runtime for .tflite models is installed: `pip install ai-edge-litert` "
-                "(or, with Python 3.11, `pip install tflite-runtime`)"
+                f"no runtime for .tflite models is installed; {_fix('litert')}"
             )
         return found[0]
     if wanted not in found:
-        package = _PACKAGES[wanted]
-        raise RuntimeMissingError(
-            f"model.runtime = {wanted!r}: {package} is not installed: `pip install {package}`"
-        )
+        raise _unusable(wanted, "it is not installed")
     return wanted
+
+
+def load_runtime(name: RuntimeName) -> ModuleType:
+    """The module of a runtime, which has the class ``Interpreter``.
+
+    Raises:
+        RuntimeMissingError: it cannot be imported, or not be used beside this numpy.
+    """
+    if name == "tflite" and _major(np.__version__) >= 2 and _is_for_numpy_1():
+        raise _unusable(name, f"it needs numpy 1, and numpy {np.__version__} is installed")
+    try:
+        return import_compiled(_MODULES[name])
+    except ImportError as error:
+        raise _unusable(name, str(error)) from error
+
+
+def _is_for_numpy_1() -> bool:
+    """Whether the tflite-runtime here is one of Google's; others compile newer ones for numpy 2.
+
+    It would be found out late: numpy is imported only where the first interpreter is made.
+    """
+    from importlib import metadata
+
+    try:
+        major, minor, *_ = metadata.version(_PACKAGES["tflite"]).split(".")
+    except (metadata.PackageNotFoundError, ValueError):
+        return False
+    return (int(major), int(minor)) <= (2, 14)
+
+
+def _major(version: str) -> int:
+    return int(version.partition(".")[0])
+
+
+def _unusable(name: RuntimeName, reason: str) -> RuntimeMissingError:
+    return RuntimeMissingError(f"{_PACKAGES[name]} cannot be used: {reason}; {_fix(name)}")
+
+
+def _fix(name: RuntimeName) -> str:
+    """What to do for a runtime that is missing or broken."""
+    if name == "litert" and platform.machine() not in _LITERT_MACHINES:
+        return f"LiteRT needs a 64-bit system, and this one is {platform.machine()}"
+    if name == "tflite" and sys.version_info[:2] != (3, 11):
+        return "there is none but for Python 3.11; set model.runtime to 'auto'"
+    return f"to install it: {how_to_install(_EXTRAS[name])}"
 
 
 def thread_count(wanted: int) -> int:
@@ -231,7 +280,7 @@ def open_interpreter(
         trusted: a SHA-256 vouches for the bytes.
 
     Raises:
-        RuntimeMissingError: no runtime is installed.
+        RuntimeMissingError: no runtime is installed, or it cannot be imported.
         ModelNotFoundError: there is no such file.
         BadModelError: the runtime cannot run the model.
     """
@@ -239,14 +288,17 @@ def open_interpreter(
         name, model = str(model), read_model(model)
     check_identity(model, name)
     chosen = choose_runtime(runtime)
+    # Before the probe, which would call the model damaged where the runtime is.
+    module = load_runtime(chosen)
     if not trusted:
         _probe(model, chosen, name)
-    module = importlib.import_module(_MODULES[chosen])
     try:
         interpreter: Interpreter = module.Interpreter(
             model_content=model, num_threads=thread_count(threads)
         )
         interpreter.allocate_tensors()
+    except (ImportError, SystemError) as error:  # compiled for another numpy
+        raise _unusable(chosen, " ".join(str(error).split())[:160]) from error
     except (ValueError, RuntimeError) as error:
         raise BadModelError(_cannot_load(model, name, chosen, str(error))) from error
     return interpreter
@@ -267,6 +319,8 @@ def _probe(model: bytes, runtime: RuntimeName, name: str) -> None:
     if done.returncode > 0:
         text = done.stderr.decode(errors="replace").strip()
         reason = _last_error(text) if text else "unknown reason"
+        if reason.startswith(("ImportError", "SystemError")):
+            raise _unusable(runtime, " ".join(reason.split())[:160])
         raise BadModelError(_cannot_load(model, name, runtime, reason))
 
 

@@ -125,7 +125,9 @@ class LifeCycle:
         interval_s = self._settings.position_interval_s
         moving = 0 < interval_s <= since_s and thing.last == now and not thing.stationary
         told = (event.label, event.stationary)
-        if thing.changes or (thing.class_id, thing.stationary) != told or moving:
+        # A reload may have moved a zone away from an object that did nothing.
+        elsewhere = thing.last == now and thing.path.inside != event.zones
+        if thing.changes or (thing.class_id, thing.stationary) != told or moving or elsewhere:
             self.counts.updates += 1
             return self._record(thing, event, "update", scene)
         return None
@@ -240,7 +242,7 @@ class LifeCycle:
         size = (scene.width, scene.height)
         seen, best_box, best_score = event.best
         event.published_ns, event.label = scene.now.ns, thing.class_id
-        event.stationary = thing.stationary
+        event.stationary, event.zones = thing.stationary, thing.path.inside
         transitions = tuple(self._transition(change) for change in thing.changes)
         thing.changes.clear()
         revision, event.revision = event.revision, event.revision + 1

@@ -41,6 +41,7 @@ class OpenEvent:
         published_ns: when its last record was made.
         label: class id that the last record told.
         stationary: what the last record told.
+        zones: that the last record told.
         best: moment, box and score of the best view.
         best_value: what the best view is worth.
         revision: records made so far.
@@ -52,6 +53,7 @@ class OpenEvent:
     label: int
     stationary: bool
     best: tuple[Moment, BoxPx, float]
+    zones: tuple[str, ...] = ()
     best_value: float = 0.0
     revision: int = 0
     continues: str | None = None

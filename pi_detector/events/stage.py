@@ -181,7 +181,7 @@ class EventStage:
             self._look_until_ns, self._look_again_ns = old._look_until_ns, old._look_again_ns
             if old._places_settings != self._places_settings:
                 for thing in self._objects.values():
-                    thing.path = Path(self._places)
+                    thing.path = thing.path.through(self._places)
         elif old._scene is not None:
             records = old._end_all("reload", old._scene)
         self._tracker.ids = old._tracker.ids

@@ -47,12 +47,22 @@ class _Zone:
 
         return float(cv2.pointPolygonTest(self._polygon, foot, measureDist=True))
 
+    def is_like(self, other: _Zone) -> bool:
+        """Whether the same objects are in both."""
+        mine, its = self.settings, other.settings
+        return (mine.polygon, mine.labels) == (its.polygon, its.labels)
+
 
 class _Line:
     def __init__(self, settings: LineSettings) -> None:
         self.settings = settings
         points = settings.points
         self.pieces = [(points[i], points[i + 1]) for i in range(len(points) - 1)]
+
+    def is_like(self, other: _Line) -> bool:
+        """Whether the same objects cross both."""
+        mine, its = self.settings, other.settings
+        return (mine.points, mine.labels) == (its.points, its.labels)
 
 
 class Places:
@@ -77,6 +87,7 @@ class _Presence:
     since_ns: int | None = None
     beyond: int = 0
     loitered: bool = False
+    begun: bool = False
 
 
 class Path:
@@ -91,12 +102,30 @@ class Path:
         self._places = places
         self._presence = {name: _Presence() for name in places.zones}
         self._known: dict[tuple[str, int], Foot] = {}  # where it last was, clear of a line's piece
-        self._begun = False
 
     @property
     def inside(self) -> tuple[str, ...]:
         """Zones that it is in now."""
         return tuple(n for n, presence in self._presence.items() if presence.since_ns is not None)
+
+    def through(self, places: Places) -> Path:
+        """The same way through other places: what stays where it was is not entered once more."""
+        path = Path(places)
+        before = self._places
+        zones = [
+            name
+            for name, zone in places.zones.items()
+            if name in before.zones and zone.is_like(before.zones[name])
+        ]
+        lines = [
+            name
+            for name, line in places.lines.items()
+            if name in before.lines and line.is_like(before.lines[name])
+        ]
+        path.ever = [name for name in self.ever if name in zones]
+        path._presence |= {name: self._presence[name] for name in zones}
+        path._known = {piece: foot for piece, foot in self._known.items() if piece[0] in lines}
+        return path
 
     def step(
         self, label: str, foot: Foot, now_ns: int, at: datetime, slack: float = _MARGIN
@@ -128,7 +157,8 @@ class Path:
             kind = self._crossing(name, line, foot, slack)
             if kind is not None and _counts(label, line.settings.labels):
                 changes.append(Change(kind, name, at))
-        self._begun = True
+        for presence in self._presence.values():
+            presence.begun = True
         return changes
 
     def linger(self, now_ns: int, at: datetime) -> list[Change]:
@@ -149,7 +179,7 @@ class Path:
     ) -> list[Change]:
         presence = self._presence[name]
         is_inside = presence.since_ns is not None
-        if not self._begun:
+        if not presence.begun:
             changed = depth > 0
         else:
             beyond = depth < -slack if is_inside else depth > slack
@@ -160,7 +190,7 @@ class Path:
         presence.beyond = 0
         if presence.since_ns is not None:
             dwell_s = (now_ns - presence.since_ns) / 1e9
-            self._presence[name] = _Presence()
+            self._presence[name] = _Presence(begun=True)
             return [Change("left", name, at, dwell_s)]
         presence.since_ns = now_ns
         if name not in self.ever:

@@ -9,10 +9,26 @@ from pi_detector.events.motion import MotionGate
 from pi_detector.events.stage import EventStage
 
 
-def make_detector(settings: Settings, bundle: Bundle) -> Detector:
-    """The detector that the settings ask for."""
-    share = settings.tracking.low_score_share if settings.tracking.enabled else 1.0
-    return Detector(bundle, settings.model, settings.detection, low_score_share=share)
+def make_detector(settings: Settings, bundle: Bundle, *, tracked: bool = True) -> Detector:
+    """The detector that the settings ask for.
+
+    Args:
+        settings: all settings.
+        bundle: the model.
+        tracked: a tracker follows, if the settings have one; it also wants lower scores.
+    """
+    import cv2
+
+    # The cores belong to the interpreter: OpenCV's pool would only push its threads aside.
+    cv2.setNumThreads(1)
+    share = settings.tracking.low_score_share if tracked and settings.tracking.enabled else 1.0
+    return Detector(
+        bundle,
+        runtime=settings.model.runtime,
+        threads=settings.model.threads,
+        detection=settings.detection,
+        low_score_share=share,
+    )
 
 
 def make_stage(settings: Settings, detector: Detector) -> EventStage:

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from pi_detector.config.settings import RecoverySettings
+from pi_detector.core.current import CurrentState
 from pi_detector.core.records import Publication, Result, State, StatusRecord, status_record
 from pi_detector.detector.detector import Detector, Prepared
 from pi_detector.errors import SourceStuckError
@@ -30,7 +31,7 @@ from pi_detector.pipeline.inference import Seen, decoded, see
 from pi_detector.pipeline.sink_runner import SinkRunner
 from pi_detector.sinks.base import Sink
 from pi_detector.sinks.supervised import SupervisedSink
-from pi_detector.sources.base import Source
+from pi_detector.sources.base import Interruptible, Source
 from pi_detector.sources.supervised import SupervisedSource
 from pi_detector.util.bounded_queue import BoundedQueue
 from pi_detector.util.rate_limit import Cost, RateLimit
@@ -127,6 +128,8 @@ class Pipeline:
         self._detector = detector
         self._gate = gate
         self._pace = pace
+        self._current = CurrentState()
+        self._giving = threading.Lock()
         self._outlets = self._outlets_of(sinks)
         self._feed = EventFeed(stage, self._to_sinks) if stage else None
         self._events = SinkRunner(self._feed, lossless=not source.live) if self._feed else None
@@ -226,7 +229,8 @@ class Pipeline:
     def replace_sinks(self, sinks: Sequence[Sink]) -> None:
         """Publish to other sinks. The old ones are given what was meant for them, then closed.
 
-        A sink that is among both goes on.
+        A sink that is among both goes on. A new one that catches up is given what holds now, so
+        that it and its items are all that there is: nothing is missing, nothing comes twice.
 
         Raises:
             SinkError: a new sink cannot be started; the old ones go on.
@@ -234,17 +238,24 @@ class Pipeline:
         kept = [outlet for outlet in self._outlets if outlet.origin in sinks]
         going_on = [outlet.origin for outlet in kept]
         outlets = self._outlets_of([sink for sink in sinks if sink not in going_on])
-        for outlet in outlets:
-            outlet.start()
-        old = [outlet for outlet in self._outlets if outlet not in kept]
-        self._outlets = [*outlets, *kept]
         deadline = time.monotonic() + STOP_DEADLINE_S
+        for number, outlet in enumerate(outlets):
+            try:
+                outlet.start()
+            except BaseException:
+                for started in outlets[:number]:
+                    started.finish(deadline)
+                raise
+        old = [outlet for outlet in self._outlets if outlet not in kept]
+        with self._giving:
+            self._outlets = [*outlets, *kept]
+            now = self._current.copy()
         try:
             for outlet in old:
                 outlet.finish(deadline)
         finally:
             for outlet in outlets:
-                outlet.run()
+                outlet.run(now)
 
     def _capture(self) -> None:
         try:
@@ -260,8 +271,10 @@ class Pipeline:
             self._frames.close()
 
     def _to_sinks(self, item: Publication) -> None:
-        for outlet in self._outlets:
-            outlet.put(item)
+        with self._giving:
+            self._current.note(item)
+            for outlet in self._outlets:
+                outlet.put(item)
 
     def _event_outlet(self) -> tuple[SinkRunner, ...]:
         return () if self._events is None else (self._events,)
@@ -353,8 +366,8 @@ class Pipeline:
     def _shut_down(self, capture: Worker | None, decode: Worker | None) -> None:
         """Stop in the order of the data, so that what was processed is still published."""
         deadline = time.monotonic() + STOP_DEADLINE_S
-        if self._supervisor is not None:
-            self._supervisor.stop()
+        if isinstance(self._source, Interruptible):
+            self._source.interrupt()
         self._frames.close(discard=True)
         self._seen.close()
         if decode is not None and not decode.join(deadline):

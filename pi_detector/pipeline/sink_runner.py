@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 
+from pi_detector.core.current import CurrentState
 from pi_detector.core.records import Publication, Result
-from pi_detector.sinks.base import Sink
+from pi_detector.sinks.base import CatchesUp, Sink
 from pi_detector.util.bounded_queue import BoundedQueue
 from pi_detector.util.worker import Worker
 
@@ -37,6 +38,7 @@ class SinkRunner:
         self._sink = sink
         self._items: BoundedQueue[Publication] = BoundedQueue(QUEUE, lossless, is_precious=_is_rare)
         self._worker: Worker | None = None
+        self._now = CurrentState()
 
     @property
     def dropped(self) -> int:
@@ -52,8 +54,13 @@ class SinkRunner:
         """Start the sink. Raises SinkError."""
         self._sink.start()
 
-    def run(self) -> None:
-        """Begin to publish, on a thread of its own."""
+    def run(self, now: CurrentState | None = None) -> None:
+        """Begin to publish, on a thread of its own.
+
+        Args:
+            now: what holds before the first item; None for nothing, as at the start of a run.
+        """
+        self._now = now or CurrentState()
         self._worker = Worker(f"sink-{self.name}", self._publish)
 
     def put(self, item: Publication) -> None:
@@ -75,6 +82,8 @@ class SinkRunner:
 
     def _publish(self) -> None:
         try:
+            if isinstance(self.origin, CatchesUp):
+                self.origin.catch_up(self._now)
             while (item := self._items.get()) is not None:
                 self._sink.handle(item)
         finally:

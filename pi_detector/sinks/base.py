@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from pi_detector.core.current import CurrentState
 from pi_detector.core.records import Publication
 
 
@@ -32,3 +33,18 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Flush and close."""
+
+
+@runtime_checkable
+class CatchesUp(Protocol):
+    """A sink that shows what holds now, and so must know it when it begins in the middle of a run.
+
+    A reload may replace a sink, or add one, while objects are in the picture that are told of again
+    only when they move.
+    """
+
+    def catch_up(self, now: CurrentState) -> None:
+        """Take what holds now: once, before the first item, on the thread of ``handle``.
+
+        Everything that is published later is an item; nothing that is in ``now`` comes again.
+        """

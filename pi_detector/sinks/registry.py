@@ -29,6 +29,7 @@ from pi_detector.sinks.stdout import JsonLinesSink
 from pi_detector.sinks.terminal import TerminalSink, is_terminal
 from pi_detector.sinks.textfile import TextfileSink
 from pi_detector.sinks.video import VideoSink
+from pi_detector.util.installation import how_to_install
 
 if TYPE_CHECKING:
     from pi_detector.sinks.mqtt.discovery import Place
@@ -213,7 +214,8 @@ def make_web_sink(
         from pi_detector.sinks.web.sink import WebSink
     except ImportError as error:
         raise DependencyMissingError(
-            f"the page (web.enabled) needs {error.name}: pip install 'pi-detector[web]'"
+            f"the page (web.enabled) needs {error.name}, which is not installed; "
+            f"to install it: {how_to_install('web')}"
         ) from error
     recording = settings.recording
     return WebSink(

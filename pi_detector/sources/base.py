@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pi_detector.core.frame import Frame
 
@@ -41,3 +41,11 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Release everything; may be called twice, and on a source that never opened."""
+
+
+@runtime_checkable
+class Interruptible(Protocol):
+    """A source whose calls another thread can end."""
+
+    def interrupt(self) -> None:
+        """End ``open`` and ``read`` at once, now and in future; ``read`` then returns None."""

@@ -47,10 +47,12 @@ class Decoder(Protocol):
     Attributes:
         fps: frames per second, or 0 where it is not known.
         length_s: that the video announces, or 0.
+        size: width and height that it announces, in pixels.
     """
 
     fps: float
     length_s: float
+    size: tuple[int, int]
 
     def read(self) -> DecodedFrame | None:
         """The next frame that can be decoded; None at the end."""
@@ -83,9 +85,14 @@ def has_pyav() -> bool:
         return False
     try:
         import av
+        import av.logging
     except ImportError as error:  # its libraries do not fit this machine
         log.debug("PyAV cannot be used: %s", error)
         return False
+    if av.logging.get_level() != av.logging.PANIC:
+        # FFmpeg writes to stderr by itself: addresses with their passwords, and a line a frame.
+        # Once: it would take the place of who watches FFmpeg.
+        av.logging.set_level(av.logging.PANIC)
     major = re.match(r"\d+", av.__version__)
     return major is not None and int(major[0]) >= _LEAST_PYAV
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pi_detector.sources.decoder import DecodedFrame, UndecodableError, upright
+from pi_detector.sources.media import demuxer_options
 
 if TYPE_CHECKING:
     from pi_detector.core.frame import ImageArray
@@ -25,8 +26,7 @@ class AvDecoder:
 
     Args:
         address: what FFmpeg opens.
-        protocols: that it may use.
-        options: further ones of FFmpeg's demuxer.
+        options: of FFmpeg's demuxer; None allows what a file may need.
         timeout_s: of opening, and of each read; None for a file.
 
     Raises:
@@ -37,19 +37,15 @@ class AvDecoder:
         self,
         address: str,
         *,
-        protocols: tuple[str, ...] = ("file",),
         options: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
     ) -> None:
         import av
-        import av.logging
 
-        # FFmpeg writes to stderr by itself: addresses with their passwords, and a line a frame.
-        av.logging.set_level(av.logging.PANIC)
         self._errors: Any = (av.error.FFmpegError, ValueError)
-        every = {"protocol_whitelist": ",".join(protocols), **(options or {})}
+        allowed = demuxer_options("file") if options is None else dict(options)
         try:
-            self._container: Any = av.open(address, options=every, timeout=timeout_s)
+            self._container: Any = av.open(address, options=allowed, timeout=timeout_s)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise UndecodableError(getattr(error, "strerror", None) or str(error)) from error
         try:
@@ -60,6 +56,7 @@ class AvDecoder:
         # Several threads hold back a frame each; and the cores are the interpreter's.
         self._stream.codec_context.thread_count = 1
         self.fps = _rate(self._stream)
+        self.size = (int(self._stream.width or 0), int(self._stream.height or 0))
         self.length_s = (self._container.duration or 0) / 1e6
         start, base = self._stream.start_time, self._stream.time_base
         self._start_s = float(start * base) if start is not None and base else 0.0

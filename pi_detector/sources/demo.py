@@ -17,6 +17,7 @@ from pi_detector.config.settings import SourceSettings
 from pi_detector.core.frame import Frame, ImageArray
 from pi_detector.errors import ConfigError, DependencyMissingError, SourceLostError
 from pi_detector.sources.framing import FrameMaker, Moment
+from pi_detector.util.installation import how_to_install
 
 _FPS = 15.0
 # Shares of the photograph. Its man stands at the left edge, his head an eighth below the top.
@@ -85,8 +86,7 @@ def load_photograph() -> ImageArray:
     path = Path(next(iter(folders or ()), "")) / "data/camera.npz"
     if spec is None or not path.is_file():
         raise DependencyMissingError(
-            "demo: needs the photograph that PyWavelets ships; install it with "
-            "'pip install PyWavelets'"
+            f"demo: needs the photograph that PyWavelets ships; to install it: {how_to_install()}"
         )
     with np.load(path, allow_pickle=False) as archive:
         grey = archive["data"].astype(np.uint8)

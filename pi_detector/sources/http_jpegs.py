@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import logging
 import ssl
 import time
@@ -12,10 +13,9 @@ from collections import deque
 from typing import IO
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-import numpy as np
-
 from pi_detector.core.frame import ImageArray
 from pi_detector.errors import (
+    BadImageError,
     PiDetectorError,
     SourceBusyError,
     SourceLostError,
@@ -24,6 +24,7 @@ from pi_detector.errors import (
     SourceStalledError,
 )
 from pi_detector.sources.framing import Moment
+from pi_detector.sources.images import decode_picture
 from pi_detector.sources.jpegs import LONGEST_JPEG, JpegScanner, TooLongError
 
 log = logging.getLogger(__name__)
@@ -145,13 +146,16 @@ class HttpJpegs:
         )
 
 
-def open_jpegs(uri: str, name: str, timeout_s: float) -> HttpJpegs | None:
+def open_jpegs(
+    uri: str, name: str, timeout_s: float, *, redirects: bool = False
+) -> HttpJpegs | None:
     """Connect to a server of JPEGs; None where it sends something else, for FFmpeg to read.
 
     Args:
         uri: ``http://`` or ``https://``, with user and password if the server wants them.
         name: of the source, without them.
         timeout_s: the deadline of opening, and of each read.
+        redirects: to other servers are left to FFmpeg, not refused.
 
     Raises:
         PiDetectorError: the server cannot be reached, or its answer is no video; says why.
@@ -163,9 +167,11 @@ def open_jpegs(uri: str, name: str, timeout_s: float) -> HttpJpegs | None:
         error.close()
         raise _refused(name, error.code, has_password=bool(urlsplit(uri).username)) from error
     except _RedirectedError as error:
+        if redirects:
+            return None
         raise SourceNotFoundError(
             f"{name}: the server redirects to {error}; if you trust it, set source.uri to that "
-            "address"
+            "address, or source.playlists to true"
         ) from error
     except (urllib.error.URLError, OSError) as error:
         reason = getattr(error, "reason", error)
@@ -257,13 +263,11 @@ def _request(uri: str, timeout_s: float) -> http.client.HTTPResponse:
 
 
 def _decoded(jpeg: bytes) -> ImageArray | None:
-    import cv2
-
     try:
-        image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
+        return decode_picture(io.BytesIO(jpeg))
+    except BadImageError as error:
+        log.debug("skipped a picture: %s", error)
         return None
-    return None if image is None else np.asarray(image, np.uint8)
 
 
 def _refused(name: str, code: int, *, has_password: bool) -> PiDetectorError:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import stat
+import struct
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -21,11 +22,15 @@ from pi_detector.errors import (
 )
 from pi_detector.sources.framing import FrameMaker, Moment
 from pi_detector.util.media import list_folder
+from pi_detector.util.memory import check_size, largest_image
 
 if TYPE_CHECKING:
     from pi_detector.sources.isolated_pictures import PictureProcess
 
 log = logging.getLogger(__name__)
+
+_HEAD_BYTES = 1024 * 1024
+_PIXEL_LIMIT = "CV_IO_MAX_IMAGE"
 
 
 class ImagesSource:
@@ -124,7 +129,7 @@ class ImagesSource:
             if self._process is not None:
                 image = self._process.decode(path)
                 return self._frames.from_rgb(image, Moment.now(), path=str(path))
-            return self._frames.from_bgr(decode_picture(path), Moment.now(), path=str(path))
+            return self._frames.from_bgr(_read_picture(path), Moment.now(), path=str(path))
         except (BadImageError, SourcePermissionError) as error:
             self.skipped += 1
             self._faults.append(error)
@@ -149,31 +154,72 @@ class ImagesSource:
         )
 
 
-def decode_picture(path: Path) -> ImageArray:
-    """Read and decode one picture.
+def _read_picture(path: Path) -> ImageArray:
+    try:
+        with path.open("rb") as file:
+            return decode_picture(file)
+    except PermissionError as error:
+        raise SourcePermissionError(error.strerror or str(error)) from error
+    except OSError as error:
+        raise BadImageError(error.strerror or str(error)) from error
+
+
+def decode_picture(file: BinaryIO) -> ImageArray:
+    """Decode one picture.
+
+    Args:
+        file: at its begin. Bytes are decoded, not a path: cv2.imread cannot open names that are not
+            UTF-8, nor say why it fails.
 
     Returns:
         (H, W, 3) uint8 BGR, turned upright.
 
     Raises:
-        BadImageError, SourcePermissionError: it cannot be decoded, or may not be read; the message
-            is the reason alone.
+        BadImageError: it cannot be decoded, or is too large; the message is the reason alone.
+        OSError: it cannot be read.
     """
     import cv2
 
     try:
-        # Bytes first: cv2.imread cannot open names that are not UTF-8, nor say why it fails.
-        encoded = np.fromfile(path, np.uint8)
-        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
-    except PermissionError as error:
-        raise SourcePermissionError(error.strerror or str(error)) from error
-    except OSError as error:
-        raise BadImageError(error.strerror or str(error)) from error
+        encoded = np.frombuffer(file.read(), np.uint8)
+        if not encoded.size:
+            raise BadImageError("it is empty")
+        size = picture_size(encoded[:_HEAD_BYTES].tobytes())
+        if size is not None:
+            check_size(*size)
+        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
     except cv2.error as error:
-        raise BadImageError(error.err) from error
+        # The variable of OpenCV, which a process of ours sets, holds for all kinds of pictures.
+        reason = f"its pixels are more than {largest_image() / 1e6:.3g} megapixels"
+        raise BadImageError(reason if _PIXEL_LIMIT in error.err else error.err) from error
+    except MemoryError as error:
+        raise BadImageError("there is not enough memory for it") from error
     if image is None:
-        raise BadImageError("it is damaged or no image" if encoded.size else "it is empty")
+        raise BadImageError("it is damaged or no image")
     return np.asarray(image, np.uint8)
+
+
+def picture_size(head: bytes) -> tuple[int, int] | None:
+    """Width and height that a JPEG or PNG announces; None of other kinds, or where it says none.
+
+    Args:
+        head: the begin of the file. Of a JPEG the size may stand behind a preview and a colour
+            profile.
+    """
+    if head.startswith(b"\x89PNG\r\n\x1a\n") and len(head) >= 24:
+        width, height = struct.unpack_from(">II", head, 16)
+        return width, height
+    if not head.startswith(b"\xff\xd8"):
+        return None
+    at = 2
+    while at + 9 <= len(head) and head[at] == 0xFF:
+        marker, length = head[at + 1], int.from_bytes(head[at + 2 : at + 4])
+        # Start of frame of any kind; not tables of Huffman (C4) or arithmetic (CC), nor C8.
+        if 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}:
+            height, width = struct.unpack_from(">HH", head, at + 5)
+            return width, height
+        at += 1 if marker == 0xFF else 2 + length  # markers may be padded
+    return None
 
 
 def _is_there(path: Path) -> bool:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import time
+from datetime import datetime
 
 import msgspec
 
@@ -36,6 +37,7 @@ from pi_detector.sources.isolated_link import (
     Delivered,
     Ended,
     Failed,
+    Job,
     Message,
     Opened,
     pack_job,
@@ -44,6 +46,7 @@ from pi_detector.sources.isolated_link import (
 from pi_detector.sources.isolated_process import (
     IsolatedProcess,
     ProcessDiedError,
+    ProcessInterruptedError,
     ProcessSilentError,
     start_process,
 )
@@ -68,14 +71,19 @@ class IsolatedSource:
     Args:
         inner: the source; only its ``name`` and ``live`` are used here.
         settings: make the same source in the process.
+        starts_at: of a recording, see ``VideoSource``.
     """
 
-    def __init__(self, inner: Source, settings: SourceSettings) -> None:
+    def __init__(
+        self, inner: Source, settings: SourceSettings, starts_at: datetime | None = None
+    ) -> None:
         self.name = inner.name
         self.live = inner.live
         self._settings = msgspec.structs.replace(settings, isolation="off")
+        self._starts_at = starts_at
         self._frames = FrameMaker(self.name)
         self._expected = 0
+        self._interrupted = False
         self._process: IsolatedProcess | None = None
 
     def open(self, model_size: tuple[int, int] | None = None) -> None:
@@ -92,18 +100,24 @@ class IsolatedSource:
         """
         self.close()
         settings = self._settings
-        job = pack_job(settings, model_size, log.getEffectiveLevel())
+        job = pack_job(Job(settings, model_size, log.getEffectiveLevel(), self._starts_at))
         if len(job) > LONGEST_PACKET:
             raise ConfigError(f"source.uri is {len(settings.uri)} characters long; shorten it")
         deadline_s = time.monotonic() + _OPEN_LIMIT_S + settings.read_timeout_s
-        process = self._process = start_process(self.name)
+        pixels = settings.width * settings.height if self.live else 0
+        process = self._process = start_process(self.name, pixels)
         self._expected = 0
+        if self._interrupted:  # while it started
+            process.interrupt()
         try:
             answer = self._ask(process, job, deadline_s - time.monotonic())
             if isinstance(answer, Failed):
                 raise self._error_of(answer)
             if not isinstance(answer, Opened):
                 raise self._died("answered nonsense")
+        except ProcessInterruptedError:
+            self.close()
+            return
         except BaseException:
             self.close()
             raise
@@ -118,6 +132,8 @@ class IsolatedSource:
             SourceLostError: the process of a live source died, as under a damaged stream.
             BadImageError: the process of a file died.
         """
+        if self._interrupted:
+            return None
         if self._process is None:
             raise SourceLostError(f"{self.name} is not open; open it first")
         try:
@@ -131,6 +147,9 @@ class IsolatedSource:
                     return self._frame(self._process, answer)
                 case _:
                     raise self._died("answered nonsense")
+        except ProcessInterruptedError:
+            self.close()
+            return None
         except BaseException:
             # An answer that comes late would be taken for that of the next request.
             self.close()
@@ -141,7 +160,17 @@ class IsolatedSource:
         """End the process, by force when it does not end by itself."""
         process, self._process = self._process, None
         if process is not None:
-            process.end(_CLOSE_TIMEOUT_S)
+            process.end(0 if self._interrupted else _CLOSE_TIMEOUT_S)
+
+    def interrupt(self) -> None:
+        """End ``open`` and ``read`` at once, now and in future. May be called from any thread.
+
+        ``read`` then returns None, as at the end of a file.
+        """
+        self._interrupted = True
+        process = self._process
+        if process is not None:
+            process.interrupt()
 
     def _ask(self, process: IsolatedProcess, request: bytes, timeout_s: float) -> Message:
         try:

@@ -18,18 +18,21 @@ import numpy as np
 
 from pi_detector.config.settings import SourceSettings
 from pi_detector.core.frame import ImageArray
+from pi_detector.util.memory import check_size
 
 LONGEST_PACKET = 64 * 1024
 """Bytes. Linux takes three times as much without further settings."""
 
 READ = b"r"
-"""The request for a frame of the source. Of a process for pictures a request is the path of one.
+"""The request for a frame of the source. One for a picture brings its open file along.
 
 The end of the connection asks for the end of the process.
 """
 
 _LONGEST_TEXT = 16 * 1024
-_LARGEST_PICTURE = 1 << 30
+_CHANNELS = 3
+# Of a model's input, which lies behind the image.
+_MODEL_INPUT_BYTES = 16 * 1024 * 1024
 _ALIGNMENT = 64
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 
@@ -121,18 +124,17 @@ class Job(msgspec.Struct, frozen=True):
         settings: of the source; None for a process that decodes pictures.
         model_size: see ``Source.open``.
         log_level: lowest level of log messages, of ``logging``.
+        starts_at: see ``VideoSource``.
     """
 
     settings: SourceSettings | None
     model_size: tuple[int, int] | None
     log_level: int
+    starts_at: datetime | None = None
 
 
-def pack_job(
-    settings: SourceSettings | None, model_size: tuple[int, int] | None, log_level: int
-) -> bytes:
+def pack_job(job: Job) -> bytes:
     """A job as JSON, in ASCII: escapes carry any text, also a path that is not UTF-8."""
-    job = Job(settings, model_size, log_level)
     return json.dumps(msgspec.to_builtins(job)).encode("ascii")
 
 
@@ -149,6 +151,15 @@ def pack_text(text: str) -> bytes:
 def unpack_text(packed: bytes) -> str:
     """The text of ``pack_text``."""
     return packed.decode("utf-8", "surrogatepass")
+
+
+def memory_size(pixels: int) -> int:
+    """Bytes that the memory may grow to.
+
+    Args:
+        pixels: of the largest image.
+    """
+    return _aligned(_CHANNELS * pixels) + _MODEL_INPUT_BYTES
 
 
 def make_memory() -> int:
@@ -174,7 +185,12 @@ class FrameWriter:
         self._map: mmap.mmap | None = None
 
     def put(self, image: ImageArray, model_input: ImageArray | None) -> None:
-        """Write a frame over the one before."""
+        """Write a frame over the one before.
+
+        Raises:
+            BadImageError: it is too large.
+        """
+        check_size(image.shape[1], image.shape[0])
         offset = _aligned(image.nbytes)
         size = offset + (model_input.nbytes if model_input is not None else 0)
         if self._map is None or len(self._map) < size:
@@ -192,10 +208,12 @@ class FrameReader:
 
     Args:
         fd: of ``make_memory``; stays the caller's.
+        largest: pixels of the largest image.
     """
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, largest: int) -> None:
         self._fd = fd
+        self._largest = largest
         self._map: mmap.mmap | None = None
 
     def take(self, shape: Shape, model_shape: Shape | None) -> tuple[ImageArray, ImageArray | None]:
@@ -204,8 +222,10 @@ class FrameReader:
         Raises:
             ValueError: the shapes are no pictures', or larger than the memory.
         """
-        offset = _aligned(_size(shape))
-        end = offset + (_size(model_shape) if model_shape is not None else 0)
+        offset = _aligned(_size(shape, self._largest))
+        end = offset
+        if model_shape is not None:
+            end += _size(model_shape, _MODEL_INPUT_BYTES // _CHANNELS)
         if self._map is None or len(self._map) < end:
             size = os.fstat(self._fd).st_size
             if size < end:
@@ -228,12 +248,11 @@ def _aligned(size: int) -> int:
     return -(-size // _ALIGNMENT) * _ALIGNMENT
 
 
-def _size(shape: Shape) -> int:
+def _size(shape: Shape, largest: int) -> int:
     height, width, channels = shape
-    size = height * width * channels
-    if min(shape) < 1 or channels != 3 or size > _LARGEST_PICTURE:
+    if min(shape) < 1 or channels != _CHANNELS or height * width > largest:
         raise ValueError(f"a picture of {width}x{height} pixels and {channels} channels")
-    return size
+    return height * width * channels
 
 
 def _view(memory: mmap.mmap, offset: int, shape: tuple[int, ...]) -> ImageArray:

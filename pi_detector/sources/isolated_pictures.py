@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from pi_detector.core.frame import ImageArray
 from pi_detector.errors import BadImageError, SourcePermissionError
 from pi_detector.sources.isolated_link import (
-    LONGEST_PACKET,
     Delivered,
     Failed,
+    Job,
     Opened,
     pack_job,
     unpack_text,
@@ -51,13 +53,10 @@ class PictureProcess:
                 message is the reason alone.
             SourceLostError, SourceStalledError: no process can be started.
         """
-        request = os.fsencode(path.absolute())
-        if len(request) > LONGEST_PACKET:
-            raise BadImageError("its path is too long")
         if self._process is not None and not self._process.is_running:
             self.close()  # it died between two pictures, of neither
         try:
-            return self._ask(request)
+            return self._ask(path)
         except ProcessDiedError as error:
             self.close()
             raise BadImageError(f"the decoder {error}") from error
@@ -77,19 +76,34 @@ class PictureProcess:
         if process is not None:
             process.end(_CLOSE_TIMEOUT_S)
 
-    def _ask(self, request: bytes) -> ImageArray:
+    def _ask(self, path: Path) -> ImageArray:
         if self._process is None:
             self._process = start_process(self._name)
-            self._process.send(pack_job(None, None, log.getEffectiveLevel()))
+            self._process.send(pack_job(Job(None, None, log.getEffectiveLevel())))
             if not isinstance(self._process.receive(_TIMEOUT_S), Opened):
                 raise ProcessDiedError("answered nonsense")
-        self._process.send(request)
+        # Opened here: the process itself may open nothing.
+        with _opened(path) as fd:
+            self._process.send_file(fd)
         answer = self._process.receive(_TIMEOUT_S)
         if isinstance(answer, Delivered):
             return self._process.take(answer.shape, None)[0]
         if not isinstance(answer, Failed):
             raise ProcessDiedError("answered nonsense")
         text = unpack_text(answer.text)
-        if answer.kind == "SourcePermissionError":
-            raise SourcePermissionError(text)
         raise BadImageError(text if answer.kind == "BadImageError" else f"{answer.kind}: {text}")
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    try:
+        # Not to wait for the writer of a pipe that has an image's name.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except PermissionError as error:
+        raise SourcePermissionError(error.strerror or str(error)) from error
+    except OSError as error:
+        raise BadImageError(error.strerror or str(error)) from error
+    try:
+        yield fd
+    finally:
+        os.close(fd)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import functools
 import logging
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -18,6 +20,8 @@ from pi_detector.core.frame import ImageArray
 from pi_detector.errors import SourceLostError, SourceStalledError
 from pi_detector.sources import isolated_link
 from pi_detector.sources.isolated_link import Logged, Message, Shape, Started
+from pi_detector.util.memory import largest_image
+from pi_detector.util.raw_lines import RawLines
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +29,13 @@ _MODULE = "pi_detector.sources.worker"
 # A cold start from the SD card of a small board, with OpenCV to load.
 _START_TIMEOUT_S = 20.0
 _END_TIMEOUT_S = 1.0
-# What the parent was told and the process need not know, or must not use in the parent's name.
-_NOT_INHERITED = ("PI_DETECTOR_", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "CREDENTIALS_")
+# What the parent knows and the process need not, or must not use in the parent's name; and a proxy,
+# which would be given the passwords of cameras.
+_NOT_INHERITED = (
+    *("PI_DETECTOR_", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "CREDENTIALS_", "JOURNAL_STREAM"),
+    *("http_proxy", "https_proxy", "all_proxy"),
+)
+_STDERR_CHUNK = 64 * 1024
 
 
 class ProcessDiedError(Exception):
@@ -37,23 +46,40 @@ class ProcessSilentError(Exception):
     """The process did not answer within its deadline, and was killed."""
 
 
+class ProcessInterruptedError(Exception):
+    """Another thread wants no answer any more."""
+
+
 class IsolatedProcess:
     """A running process, with the socket and the memory that are shared with it.
+
+    What its libraries write to stderr becomes log messages of level debug.
+
+    Args:
+        name: of the source.
+        least_pixels: an image of so many is never too large.
 
     Raises:
         OSError: no process can be started.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str, least_pixels: int = 0) -> None:
+        largest = max(largest_image(), least_pixels)
         self._memory_fd = isolated_link.make_memory()
-        self._reader = isolated_link.FrameReader(self._memory_fd)
+        self._reader = isolated_link.FrameReader(self._memory_fd, largest)
+        self._lines = RawLines(log, name)
+        self._interrupted = False
+        self._stderr, stderr = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             with theirs:
-                self._process = _spawner().submit(_start, theirs.fileno(), self._memory_fd).result()
+                job = (theirs.fileno(), self._memory_fd, stderr, largest)
+                self._process = _spawner().submit(_start, *job).result()
         except BaseException:
             self._release()
             raise
+        finally:
+            os.close(stderr)
 
     @property
     def pid(self) -> int:
@@ -69,12 +95,29 @@ class IsolatedProcess:
         """Send a request.
 
         Raises:
-            ProcessDiedError: it is gone.
+            ProcessDiedError, ProcessInterruptedError: it is gone, or is not to answer.
         """
         try:
             self._link.send(packet)
         except OSError as error:
-            raise ProcessDiedError(self._how_it_ended()) from error
+            raise self._ended() from error
+
+    def send_file(self, fd: int) -> None:
+        """Send the request for a picture, with its open file.
+
+        Raises:
+            ProcessDiedError, ProcessInterruptedError: it is gone, or is not to answer.
+        """
+        try:
+            socket.send_fds(self._link, [isolated_link.READ], [fd])
+        except OSError as error:
+            raise self._ended() from error
+
+    def interrupt(self) -> None:
+        """Have ``receive`` end at once. May be called from any thread."""
+        self._interrupted = True
+        with contextlib.suppress(OSError):  # it is closed
+            self._link.shutdown(socket.SHUT_RDWR)
 
     def receive(self, timeout_s: float) -> Message:
         """The next message; log messages are passed on on the way.
@@ -82,18 +125,16 @@ class IsolatedProcess:
         Raises:
             ProcessDiedError: it is gone, or sends what is no message.
             ProcessSilentError: nothing came in time.
+            ProcessInterruptedError: see ``interrupt``.
         """
         deadline = time.monotonic() + timeout_s
-        while (left_s := deadline - time.monotonic()) > 0:
-            self._link.settimeout(left_s)
+        while self._wait(deadline):
             try:
                 packet = self._link.recv(isolated_link.LONGEST_PACKET)
-            except TimeoutError:
-                break
             except OSError:
                 packet = b""
             if not packet:
-                raise ProcessDiedError(self._how_it_ended())
+                raise self._ended()
             try:
                 message = isolated_link.decode(packet)
             except msgspec.DecodeError as error:
@@ -104,6 +145,29 @@ class IsolatedProcess:
             _log(message)
         self._process.kill()
         raise ProcessSilentError
+
+    def _wait(self, deadline: float) -> bool:
+        """Wait for a packet; what is written to stderr meanwhile is read."""
+        poll = select.poll()
+        poll.register(self._link, select.POLLIN)
+        poll.register(self._stderr, select.POLLIN)
+        while (left_s := deadline - time.monotonic()) > 0:
+            for fd, _ in poll.poll(left_s * 1000):
+                if fd == self._link.fileno():
+                    self._read_stderr()
+                    return True
+                if not self._read_stderr():
+                    poll.unregister(self._stderr)
+        return False
+
+    def _read_stderr(self) -> bool:
+        """Read what is there. Returns whether more may come."""
+        try:
+            data = os.read(self._stderr, _STDERR_CHUNK)
+        except BlockingIOError:
+            return True
+        self._lines.feed(data)
+        return bool(data)
 
     def take(self, shape: Shape, model_shape: Shape | None) -> tuple[ImageArray, ImageArray | None]:
         """Copies of the frame that lies in the shared memory.
@@ -128,39 +192,49 @@ class IsolatedProcess:
                 self._process.wait(_END_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 log.warning("process %d is stuck in the kernel and cannot be killed", self.pid)
+        self._read_stderr()
+        self._lines.flush()
         self._release()
 
     def _release(self) -> None:
         self._link.close()
         self._reader.close()
         os.close(self._memory_fd)
+        os.close(self._stderr)
 
-    def _how_it_ended(self) -> str:
+    def _ended(self) -> Exception:
+        return ProcessInterruptedError() if self._interrupted else ProcessDiedError(self._how())
+
+    def _how(self) -> str:
         try:
             code = self._process.wait(_END_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             return "closed the connection"
+        self._read_stderr()
+        self._lines.flush()
+        last = f" ({self._lines.last})" if self._lines.last else ""
         if code >= 0:
-            return f"ended with exit code {code}"
+            return f"ended with exit code {code}{last}"
         try:
             name = signal.Signals(-code).name
         except ValueError:
             name = f"signal {-code}"
-        return f"was killed by {name}"
+        return f"was killed by {name}{last}"
 
 
-def start_process(name: str) -> IsolatedProcess:
+def start_process(name: str, least_pixels: int = 0) -> IsolatedProcess:
     """A process that waits for its job.
 
     Args:
         name: of the source, for messages.
+        least_pixels: see ``IsolatedProcess``.
 
     Raises:
         SourceLostError: it cannot be started.
         SourceStalledError: it did not start within its deadline.
     """
     try:
-        process = IsolatedProcess()
+        process = IsolatedProcess(name, least_pixels)
     except (OSError, RuntimeError) as error:
         raise _not_started(name, str(error)) from error
     try:
@@ -202,14 +276,18 @@ def _block_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
 
 
-def _start(link_fd: int, memory_fd: int) -> subprocess.Popen[bytes]:
+def _start(link_fd: int, memory_fd: int, stderr: int, largest: int) -> subprocess.Popen[bytes]:
     environ = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_INHERITED)}
     # numpy would start a thread a core, with a buffer each, for algebra that no source does.
     environ["OPENBLAS_NUM_THREADS"] = "1"
+    # Judged by an image's header, before there is memory for its pixels.
+    environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(largest)
+    numbers = map(str, (link_fd, memory_fd, os.getpid(), largest))
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", _MODULE, str(link_fd), str(memory_fd), str(os.getpid())],
+        [sys.executable, "-P", "-m", _MODULE, *numbers],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
+        stderr=stderr,
         env=environ,
         pass_fds=(link_fd, memory_fd),
     )

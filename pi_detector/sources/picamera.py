@@ -27,6 +27,7 @@ from pi_detector.errors import (
 )
 from pi_detector.sources.framing import FrameMaker, Moment
 from pi_detector.sources.picamera_formats import check_format, to_rgb
+from pi_detector.util.installation import how_to_install
 
 log = logging.getLogger(__name__)
 
@@ -274,8 +275,7 @@ def _picamera2() -> Any:
     except (ImportError, ValueError) as error:
         # ValueError is what a module compiled for another numpy raises.
         raise DependencyMissingError(
-            f"picamera2 cannot be imported ({error}); install it with 'sudo apt install "
-            "python3-picamera2' and make the virtual environment with --system-site-packages"
+            f"picamera2 cannot be imported ({error}); to install it: {how_to_install('picamera')}"
         ) from error
     return Picamera2
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,6 +84,21 @@ def _without_fps(source: Source) -> str:
     if isinstance(source, VideoSource):
         return "a video file, unless its frames have no times; leave it at 0"
     return ""
+
+
+def make_recording(settings: SourceSettings, starts_at: datetime) -> Source:
+    """A video file with clocks of its own, not yet opened, in a process of its own where wanted.
+
+    Args:
+        settings: ``uri`` is ``file:`` and the path.
+        starts_at: see ``VideoSource``.
+    """
+    source = VideoSource(split_uri(settings.uri)[1], settings, starts_at=starts_at)
+    if _is_isolated(source, settings.isolation):
+        from pi_detector.sources.isolated import IsolatedSource
+
+        return IsolatedSource(source, settings, starts_at)
+    return source
 
 
 def _is_isolated(source: Source, wanted: str) -> bool:

@@ -5,19 +5,31 @@ from __future__ import annotations
 import logging
 import socket
 import time
+from typing import TYPE_CHECKING
 
 from pi_detector.config.settings import SourceSettings
 from pi_detector.core.frame import Frame
-from pi_detector.errors import ConfigError, SourceLostError, SourceNotFoundError, SourceStalledError
+from pi_detector.errors import (
+    BadImageError,
+    ConfigError,
+    SourceLostError,
+    SourceNotFoundError,
+    SourceStalledError,
+)
 from pi_detector.sources.capture import LiveCapture
 from pi_detector.sources.decoder import opencv_faults
+from pi_detector.sources.ffmpeg_watch import Watch, watched
 from pi_detector.sources.framing import FrameMaker
 from pi_detector.sources.http_jpegs import HttpJpegs, open_jpegs
-from pi_detector.util.uri import network_uri_problem, parse_network_uri, redact
+from pi_detector.sources.media import DEFAULT_PORTS, opencv_options
+from pi_detector.util.memory import check_size
+from pi_detector.util.uri import network_uri_problem, parse_network_uri, redact, split_uri
+
+if TYPE_CHECKING:
+    import cv2
 
 log = logging.getLogger(__name__)
 
-_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 _DIAGNOSIS_TIMEOUT_S = 2.0
 
 
@@ -29,7 +41,7 @@ class StreamSource:
     Args:
         uri: ``rtsp://``, ``rtsps://``, ``http://`` or ``https://``, with user and password if the
             server wants them; they never appear in names, logs or errors.
-        settings: read_timeout_s.
+        settings: read_timeout_s, playlists.
     """
 
     live = True
@@ -37,6 +49,7 @@ class StreamSource:
     def __init__(self, uri: str, settings: SourceSettings) -> None:
         self._uri = uri
         self._read_timeout_s = settings.read_timeout_s
+        self._playlists = settings.playlists
         self.name = redact(uri)
         self._host, self._port = self._address()
         self._frames = FrameMaker(self.name)
@@ -49,10 +62,13 @@ class StreamSource:
             SourceNotFoundError: nothing answers there, or it sends no video.
             SourceStalledError: it did not start to send within the deadline.
             SourcePermissionError, SourceBusyError: an HTTP server says so.
+            BadImageError: its frames are too large.
         """
         self.close()
         if self._uri.lower().startswith("http"):
-            self._capture = open_jpegs(self._uri, self.name, self._read_timeout_s)
+            self._capture = open_jpegs(
+                self._uri, self.name, self._read_timeout_s, redirects=self._playlists
+            )
             if self._capture is not None:
                 log.info("%s: JPEGs over HTTP", self.name)
                 return
@@ -60,31 +76,20 @@ class StreamSource:
 
         if faults := opencv_faults():
             log.warning("%s: is decoded by OpenCV %s: %s", self.name, cv2.__version__, faults)
-        deadline_ms = max(1, round(self._read_timeout_s * 1000))
         started = time.monotonic()
-        capture = cv2.VideoCapture(
-            self._uri,
-            cv2.CAP_FFMPEG,
-            [
-                cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
-                deadline_ms,
-                cv2.CAP_PROP_READ_TIMEOUT_MSEC,
-                deadline_ms,
-                # Several decoding threads hold back a frame each, so that pictures are late and a
-                # stall is seen late; and the cores are the interpreter's.
-                cv2.CAP_PROP_N_THREADS,
-                1,
-            ],
-        )
+        options = opencv_options(split_uri(self._uri)[0], playlists=self._playlists)
+        with options, watched(None if self._playlists else (self._host, self._port)) as watch:
+            capture = self._connect()
         if not capture.isOpened():
             capture.release()
-            raise self._diagnosed(time.monotonic() - started)
-        log.info(
-            "%s: %dx%d",
-            self.name,
-            capture.get(cv2.CAP_PROP_FRAME_WIDTH),
-            capture.get(cv2.CAP_PROP_FRAME_HEIGHT),
-        )
+            raise self._diagnosed(time.monotonic() - started, watch)
+        size = [int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)]
+        try:
+            check_size(*size)
+        except BadImageError as error:
+            capture.release()
+            raise BadImageError(f"{self.name}: {error}") from error
+        log.info("%s: %dx%d", self.name, *size)
         self._capture = LiveCapture(capture, self.name, self._read_timeout_s)
 
     def read(self) -> Frame:
@@ -104,13 +109,29 @@ class StreamSource:
             self._capture.release()
             self._capture = None
 
+    def _connect(self) -> cv2.VideoCapture:
+        import cv2
+
+        deadline_ms = max(1, round(self._read_timeout_s * 1000))
+        options = [
+            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
+            deadline_ms,
+            cv2.CAP_PROP_READ_TIMEOUT_MSEC,
+            deadline_ms,
+            # Several decoding threads hold back a frame each, so that pictures are late and a
+            # stall is seen late; and the cores are the interpreter's.
+            cv2.CAP_PROP_N_THREADS,
+            1,
+        ]
+        return cv2.VideoCapture(self._uri, cv2.CAP_FFMPEG, options)
+
     def _address(self) -> tuple[str, int]:
         parsed = parse_network_uri(self._uri)
         if parsed is None:
             raise ConfigError(network_uri_problem(self._uri))
-        return parsed.host, parsed.port or _PORTS[parsed.scheme]
+        return parsed.host, parsed.port or DEFAULT_PORTS[parsed.scheme]
 
-    def _diagnosed(self, elapsed_s: float) -> Exception:
+    def _diagnosed(self, elapsed_s: float, watch: Watch) -> Exception:
         """Why the stream did not open: FFmpeg only says that it did not."""
         try:
             socket.create_connection((self._host, self._port), _DIAGNOSIS_TIMEOUT_S).close()
@@ -124,6 +145,13 @@ class StreamSource:
                 f"{self.name}: no video within {elapsed_s:.1f} s; check the camera, or raise "
                 "source.read_timeout_s"
             )
+        if watch.playlist:
+            return SourceNotFoundError(
+                f"{self.name}: the server sends a playlist ({watch.playlist}), which may name "
+                "other servers; set source.playlists to true if you trust it"
+            )
+        reason = f" ({watch.reason})" if watch.reason else ""
         return SourceNotFoundError(
-            f"{self.name}: the server answers but sends no video; check the path, user and password"
+            f"{self.name}: the server answers but sends no video{reason}; check the path, user and "
+            "password"
         )

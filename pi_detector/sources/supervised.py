@@ -18,7 +18,7 @@ from pi_detector.errors import (
     SourceStalledError,
     SourceStuckError,
 )
-from pi_detector.sources.base import Source
+from pi_detector.sources.base import Interruptible, Source
 from pi_detector.util.backoff import Backoff
 
 log = logging.getLogger(__name__)
@@ -134,6 +134,12 @@ class SupervisedSource:
     def stop(self) -> None:
         """End a wait for the next try, now and in future. May be called from any thread."""
         self._stopping.set()
+
+    def interrupt(self) -> None:
+        """Stop, and end what the source does where it can be ended. From any thread."""
+        self.stop()
+        if isinstance(self._source, Interruptible):
+            self._source.interrupt()
 
     @property
     def overdue(self) -> bool:

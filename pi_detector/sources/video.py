@@ -15,8 +15,16 @@ from pi_detector.errors import (
     SourceNotFoundError,
     SourcePermissionError,
 )
-from pi_detector.sources.decoder import Decoder, FrameTimes, UndecodableError, open_decoder
+from pi_detector.sources.decoder import (
+    Decoder,
+    FrameTimes,
+    UndecodableError,
+    has_pyav,
+    open_decoder,
+)
+from pi_detector.sources.ffmpeg_watch import watched
 from pi_detector.sources.framing import FrameMaker, Moment
+from pi_detector.util.memory import check_size
 from pi_detector.util.uri import is_unicode
 
 log = logging.getLogger(__name__)
@@ -65,7 +73,8 @@ class VideoSource:
         """
         self.close()
         reason = "no frame of it can be decoded"
-        with self._open_file() as file:
+        has_pyav()  # loads its libraries, which can be watched only then
+        with self._open_file() as file, watched() as watch:
             try:
                 self._decoder = open_decoder(self._path_for_ffmpeg(file))
             except UndecodableError as error:
@@ -73,10 +82,16 @@ class VideoSource:
         self._count = 0
         self._ahead = None
         if self._decoder is not None:
+            self._check_size(self._decoder)
             self._times = FrameTimes(self._decoder.fps, self._fps)
             self._ahead = self._decode(self._decoder)
         if self._ahead is None:
             self.close()
+            if watch.playlist:
+                raise BadImageError(
+                    f"{self._path}: a playlist ({watch.playlist}), which names other files; give "
+                    "the video itself"
+                )
             raise BadImageError(
                 f"{self._path}: no video that can be decoded ({reason}); check it with 'ffprobe', "
                 "or convert it to H.264 in MP4"
@@ -120,6 +135,13 @@ class VideoSource:
         """An absolute path, because FFmpeg takes what stands before a colon for a protocol."""
         path = str(self._path.resolve())
         return path if is_unicode(path) else f"/proc/self/fd/{file.fileno()}"
+
+    def _check_size(self, decoder: Decoder) -> None:
+        try:
+            check_size(*decoder.size)
+        except BadImageError as error:
+            self.close()
+            raise BadImageError(f"{self._path}: {error}") from error
 
     def _decode(self, decoder: Decoder) -> tuple[ImageArray, Moment] | None:
         decoded = decoder.read()

@@ -1,12 +1,12 @@
 """The process of an isolated source: it opens one source, or pictures, and sends the frames.
 
-Started by ``isolated_process`` as ``python -m pi_detector.sources.worker LINK MEMORY PID``
-with two inherited file descriptors and the process id of the parent. Everything else comes over
-the link, because others can read the arguments of a process.
+Started by ``isolated_process`` as ``python -m pi_detector.sources.worker LINK MEMORY PID PIXELS``
+with two inherited file descriptors, the process id of the parent and the size of the largest image.
+Everything else comes over the link, because others can read the arguments of a process.
 
 Nothing here may end the parent's work: signals that ask a program to end are the parent's business,
-a stdout that libraries print to is the parent's stderr, and data that makes a decoder ask for all
-memory of the machine gets none.
+what libraries print goes to stderr, which the parent reads, and data that makes a decoder ask for
+all memory of the machine gets none. Data that takes the decoder over finds itself confined.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from pi_detector.errors import PiDetectorError
+from pi_detector.errors import BadImageError, PiDetectorError, SourceNotFoundError
+from pi_detector.util.confinement.confine import Needs, confine, limit
+from pi_detector.util.memory import fix_largest_image
 
 if TYPE_CHECKING:
-    from pi_detector.config.settings import SourceSettings
     from pi_detector.core.frame import Frame, ImageArray
     from pi_detector.sources import isolated_link
     from pi_detector.sources.base import Source
@@ -35,19 +36,22 @@ log = logging.getLogger(__name__)
 _PR_SET_PDEATHSIG = 1
 # Of 1000, added to the share of memory in use: well above the parent's.
 _OOM_SCORE = 300
-# Bytes that this process may allocate: half of the machine's memory, within limits.
-_LEAST_MEMORY = 256 * 1024 * 1024
-_MOST_MEMORY = 2 * 1024 * 1024 * 1024
+# Bytes that this process may allocate: what Python, OpenCV and their threads' stacks take, and
+# what a decoder needs for each pixel, the frames that a video refers to included.
+_PROGRAM_BYTES = 192 * 1024 * 1024
+_BYTES_PER_PIXEL = 20
+# Address space beside that: code, files, and what is reserved but not used.
+_ADDRESS_BYTES = 2 * 1024 * 1024 * 1024
 _LEFT_TO_THE_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(argv: list[str]) -> None:
     """Serve the parent until it closes the link, or dies."""
-    socket_fd, memory_fd, parent = map(int, argv)
+    socket_fd, memory_fd, parent, largest = map(int, argv)
     _die_with(parent)
     _settle_in()
     with socket.socket(fileno=socket_fd) as link, contextlib.suppress(ConnectionError):
-        _Server(link, memory_fd).run()
+        _Server(link, memory_fd, largest).run()
     sys.stderr.flush()
     # Destructors of libraries and their threads may hang or crash, and have nothing left to do.
     os._exit(os.EX_OK)
@@ -77,17 +81,16 @@ def _settle_in() -> None:
         score = Path("/proc/self/oom_score_adj")
         score.write_text(str(min(1000, int(score.read_text("ascii")) + _OOM_SCORE)), "ascii")
     # A camera that sends damage day and night must not fill the disk with dumps.
-    _limit(resource.RLIMIT_CORE, 0)
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    _limit(resource.RLIMIT_DATA, min(max(_LEAST_MEMORY, memory // 2), _MOST_MEMORY))
+    limit(resource.RLIMIT_CORE, 0)
 
 
-def _limit(kind: int, value: int) -> None:
-    """Set a limit of this process, unless it is stricter already."""
-    soft, hard = resource.getrlimit(kind)
-    if soft == resource.RLIM_INFINITY or value < soft:
-        with contextlib.suppress(OSError):  # a sandbox may forbid it
-            resource.setrlimit(kind, (value, hard))
+def _limit_memory(largest: int, shared: int) -> None:
+    """Bound what this process can take of the machine's memory, the shared memory included."""
+    private = _PROGRAM_BYTES + largest * _BYTES_PER_PIXEL
+    limit(resource.RLIMIT_DATA, private)
+    limit(resource.RLIMIT_AS, private + shared + _ADDRESS_BYTES)
+    # The shared memory is a file that only grows; other files this process does not write.
+    limit(resource.RLIMIT_FSIZE, shared)
 
 
 class _Forwarder(logging.Handler):
@@ -112,16 +115,19 @@ class _Server:
     A source that is not live is read one frame ahead, while the parent works on the last one.
     """
 
-    def __init__(self, link: socket.socket, memory_fd: int) -> None:
+    def __init__(self, link: socket.socket, memory_fd: int, largest: int) -> None:
         # Only now: what may fail or take long comes after the promise to die with the parent.
         import cv2
 
         from pi_detector.sources import isolated_link
 
         cv2.setNumThreads(1)
+        fix_largest_image(largest)
+        _limit_memory(largest, isolated_link.memory_size(largest))
         self._link = link
         self._messages = isolated_link
         self._memory = isolated_link.FrameWriter(memory_fd)
+        self._name = ""
 
     def run(self) -> None:
         """Serve until the parent closes the source."""
@@ -135,9 +141,10 @@ class _Server:
             level=todo.log_level, format="%(message)s", handlers=[_Forwarder(self._link)]
         )
         if todo.settings is None:
+            log.debug("pictures are decoded with: %s", confine(Needs()))
             self._serve_pictures()
             return
-        source = self._open(todo.settings, todo.model_size)
+        source = self._open(todo)
         if source is None:
             return
         self._serve(source)
@@ -151,26 +158,48 @@ class _Server:
 
         self._send(self._messages.Opened())
         frames = FrameMaker("pictures")
-        while path := self._link.recv(self._messages.LONGEST_PACKET):
+        while True:
+            request, files, _, _ = socket.recv_fds(self._link, len(self._messages.READ), 1)
+            if not request:
+                return
             try:
-                image = decode_picture(Path(os.fsdecode(path)))
+                with open(files[0], "rb") as file:  # noqa: PTH123 - it is open
+                    image = decode_picture(file)
                 answer = frames.from_bgr(image, Moment.now())
             except Exception as error:  # noqa: BLE001 - raised again by the parent
                 self._send(self._failed(error))
             else:
                 self._answer(answer)
 
-    def _open(self, settings: SourceSettings, model_size: tuple[int, int] | None) -> Source | None:
-        from pi_detector.sources.registry import make_source
+    def _open(self, todo: isolated_link.Job) -> Source | None:
+        from pi_detector.sources import ffmpeg_watch
+        from pi_detector.sources.media import needs_of
+        from pi_detector.sources.registry import make_recording, make_source
 
+        assert todo.settings is not None
+        ffmpeg_watch.watch_openings(self._refuse)
         try:
-            source = make_source(settings)
-            source.open(model_size)
+            if todo.starts_at is None:
+                source = make_source(todo.settings)
+            else:
+                source = make_recording(todo.settings, todo.starts_at)
+            self._name = source.name
+            log.debug("%s is read with: %s", self._name, confine(needs_of(todo.settings)))
+            source.open(todo.model_size)
         except Exception as error:  # noqa: BLE001 - raised again by the parent
             self._send(self._failed(error))
             return None
         self._send(self._messages.Opened())
         return source
+
+    def _refuse(self, host: str, port: int) -> NoReturn:
+        """Say where the server has this process connect to, and end it before it does."""
+        error = SourceNotFoundError(
+            f"{self._name}: the server redirects to {host} port {port}; if you trust it, set "
+            "source.uri to that address, or source.playlists to true"
+        )
+        self._send(self._failed(error))
+        os._exit(os.EX_NOPERM)
 
     def _serve(self, source: Source) -> None:
         ahead = None if source.live else self._read(source)
@@ -193,6 +222,10 @@ class _Server:
         model_input = answer.model_input
         try:
             self._memory.put(answer.image, model_input)
+        except BadImageError as error:
+            named = f"{self._name}: {error}" if self._name else str(error)
+            self._send(self._failed(BadImageError(named)))
+            return
         except OSError as error:
             self._send(self._failed(error))
             return

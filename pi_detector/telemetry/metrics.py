@@ -29,6 +29,7 @@ from prometheus_client.core import (
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from pi_detector import __version__
+from pi_detector.core.current import CurrentState
 from pi_detector.core.readings import ThrottlingFlags
 from pi_detector.core.records import (
     EventRecord,
@@ -116,6 +117,12 @@ class Metrics:
 
     def start(self) -> None:
         """Do nothing."""
+
+    def catch_up(self, now: CurrentState) -> None:
+        """Know what works and the latest readings; counters begin at 0."""
+        for status in now.statuses.values():
+            self.handle(status)
+        self._performance = now.performance
 
     def handle(self, item: Publication) -> None:
         """Count a frame or record."""

@@ -28,7 +28,6 @@ from deploy.quantization.recipes import (
     list_recipes,
     load_recipe,
 )
-from pi_detector.config.settings import DetectionSettings, ModelSettings
 from pi_detector.core.frame import Frame
 from pi_detector.detector.bundle import load_bundle
 from pi_detector.detector.detector import Detector
@@ -74,10 +73,9 @@ def test_the_device_takes_and_decodes_it(name, files, tmp_path):
 
     info = BundleInfo(name, "1", "test", SPEC, [Category(1, "person"), Category(3, "car")])
     write_bundle(files[name], info, tmp_path / name)
-    model = ModelSettings(path=str(tmp_path / name), runtime="litert", threads=1)
-    detector = Detector(load_bundle(tmp_path / name), model, DetectionSettings(min_score=0.05))
+    detector = Detector(load_bundle(tmp_path / name), min_score=0.05)
     frame = Frame(byte, 0, 0, datetime.now(UTC), "test")
-    detections, _, _ = detector.detect(detector.prepare(frame))
+    detections, _, _ = detector.run(detector.prepare(frame))
     assert detections.score[0] == pytest.approx(1 / (1 + np.exp(-highest)), abs=1e-5)
 
 

@@ -86,6 +86,33 @@ def test_detect_passes_over_a_file_that_crashes_its_decoder(start: Start, tmp_pa
     assert process.returncode == os.EX_DATAERR
 
 
+@pytest.mark.parametrize("command", [("replay",), ("detect",), ("run", "--source")])
+def test_an_interrupt_does_not_wait_for_the_writer_of_a_pipe(
+    start: Start, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    os.mkfifo(tmp_path / "clip.ts")
+    process = start(*command, tmp_path / "clip.ts", "-v")
+    assert process.stderr is not None
+    assert any("is read with" in line for line in process.stderr)  # now it opens the pipe
+    decoder = decoder_of(process)
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert time.monotonic() - started < 3  # 0.2 s on a machine that has nothing else to do
+    assert process.returncode == (0 if command[0] == "run" else 130), err
+    assert "Traceback" not in err
+    assert not Path(f"/proc/{decoder}").exists()
+
+
+def test_replay_decodes_in_a_process_that_may_die(start: Start, tmp_path: Path) -> None:
+    process = start("replay", write_video(tmp_path / "a.avi", 5000), "--detections")
+    first_record(process)
+    os.kill(decoder_of(process), signal.SIGSEGV)
+    _, err = process.communicate(timeout=60)
+    assert "a.avi: the decoder was killed by SIGSEGV" in err
+    assert process.returncode == os.EX_DATAERR
+
+
 def test_detect_says_why_its_only_file_failed(start: Start, tmp_path: Path) -> None:
     process = start("detect", write_video(tmp_path / "a.avi", 5000), "-v")
     first_record(process)

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from field_logs import START, Truth, histogram_of, write_fleet
 
 from pi_detector.telemetry.histogram import Histogram
+from pi_detector.util.installation import how_to_install
 
 pi_detector = partial(command.pi_detector, timeout_s=110)
 
@@ -168,7 +169,7 @@ def test_a_missing_extra_is_named_with_the_fix(tmp_path: Path, package: str) -> 
     done = pi_detector("report", tmp_path, env={"PYTHONPATH": str(tmp_path)})
     assert done.returncode == os.EX_UNAVAILABLE
     assert "Traceback" not in done.stderr
-    assert f"{package} is not here: pip install 'pi-detector[report]'" in done.stderr
+    assert f"{package} is not installed; to install them: {how_to_install('report')}" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,9 @@ def noise(seed, height=240, width=320):
 
 def detector(model=None, **detection):
     model = model or ModelSettings(threads=1)
-    return Detector(load_model(model), model, DetectionSettings(**detection))
+    return Detector(
+        load_model(model), runtime=model.runtime, detection=DetectionSettings(**detection)
+    )
 
 
 def rows(detections):
@@ -64,13 +66,13 @@ def test_the_models_that_ship_are_found_by_name_and_find_a_person(name):
     assert name in [path.name for path in find_bundles()]
     one = detector(ModelSettings(path=name))
     (demonstration, *_) = load_frames("", (640, 480))
-    found, _, _ = one.detect(one.prepare(frame(demonstration)))
+    found, _, _ = one.run(one.prepare(frame(demonstration)))
     assert "person" in {one.labels[i] for i in found.class_id.tolist()}
 
 
 def test_detections_lie_in_the_frame_best_first(sensitive):
     seen = noise(1)
-    found, invoke_ms, decode_ms = sensitive.detect(sensitive.prepare(seen))
+    found, invoke_ms, decode_ms = sensitive.run(sensitive.prepare(seen))
     assert 0 < len(found) <= 100
     assert (np.diff(found.score) <= 0).all()
     assert (found.xyxy >= 0).all()
@@ -84,27 +86,27 @@ def test_detections_lie_in_the_frame_best_first(sensitive):
 def test_boxes_scale_with_the_frame(sensitive):
     height, width = sensitive.input_size
     exact = noise(2, height, width)
-    small, _, _ = sensitive.detect(sensitive.prepare(exact))
+    small, _, _ = sensitive.run(sensitive.prepare(exact))
     black = np.zeros((2 * height, 3 * width, 3), np.uint8)
     large = Frame(black, 0, 0, datetime.now(UTC), "test", model_input=exact.image)
-    found, _, _ = sensitive.detect(sensitive.prepare(large))
+    found, _, _ = sensitive.run(sensitive.prepare(large))
     assert len(found) > 0
     np.testing.assert_allclose(found.xyxy, small.xyxy * np.float32([3, 2, 3, 2]), rtol=1e-4)
 
 
 def test_limits_of_the_settings():
     few = detector(min_score=0.01, max_detections=3)
-    found, _, _ = few.detect(few.prepare(noise(1)))
+    found, _, _ = few.run(few.prepare(noise(1)))
     assert len(found) == 3
     label = few.labels[int(found.class_id[0])]
     only = detector(min_score=0.01, labels=(label,))
-    found, _, _ = only.detect(only.prepare(noise(1)))
+    found, _, _ = only.run(only.prepare(noise(1)))
     assert {only.labels[i] for i in found.class_id.tolist()} == {label}
 
 
 def test_preparing_the_next_frame_does_not_disturb_this_one(sensitive):
     frames = [noise(seed) for seed in range(8)]
-    alone = [rows(sensitive.detect(sensitive.prepare(f))[0]) for f in frames]
+    alone = [rows(sensitive.run(sensitive.prepare(f))[0]) for f in frames]
     prepared = [sensitive.prepare(f) for f in frames]
     stop = threading.Event()
 
@@ -115,7 +117,7 @@ def test_preparing_the_next_frame_does_not_disturb_this_one(sensitive):
     beside = threading.Thread(target=keep_preparing)
     beside.start()
     try:
-        overlapped = [rows(sensitive.detect(p)[0]) for p in prepared]
+        overlapped = [rows(sensitive.run(p)[0]) for p in prepared]
     finally:
         stop.set()
         beside.join()
@@ -125,7 +127,7 @@ def test_preparing_the_next_frame_does_not_disturb_this_one(sensitive):
 def test_a_raw_network_without_its_manifest(bare):
     model = ModelSettings(path=str(bare))
     with pytest.raises(BadModelError, match="needs a bundle"):
-        Detector(load_model(model), model, DetectionSettings())
+        Detector(load_model(model))
 
 
 @pytest.mark.parametrize("runtime", list(available_runtimes()))
@@ -165,7 +167,7 @@ def the_error_of(model, runtime):
         "from pi_detector.errors import BadModelError\n"
         "model = ModelSettings(path=sys.argv[1], runtime=sys.argv[2])\n"
         "try:\n"
-        "    Detector(load_model(model), model, DetectionSettings())\n"
+        "    Detector(load_model(model), runtime=model.runtime)\n"
         "except BadModelError as error:\n"
         "    print(error)\n"
     )
@@ -198,7 +200,7 @@ def test_the_legacy_model_finds_what_is_labelled(legacy, shared):
     with_bicycle = 0
     for photo in photos:
         seen = frame(cv2.cvtColor(cv2.imread(str(photo)), cv2.COLOR_BGR2RGB))
-        found, _, _ = model.detect(model.prepare(seen))
+        found, _, _ = model.run(model.prepare(seen))
         with_bicycle += 2 in found.class_id
     assert with_bicycle >= len(photos) // 2
 
@@ -215,8 +217,8 @@ def test_labels_that_do_not_fit_the_legacy_model_are_refused_at_load(legacy, tmp
 def test_weak_detections_for_a_tracker_leave_the_strong_ones_alone():
     model = ModelSettings(threads=1)
     settings = DetectionSettings(min_score=0.2, labels=("person", "car"))
-    plain = Detector(load_model(model), model, settings)
-    eager = Detector(load_model(model), model, settings, low_score_share=0.5)
+    plain = Detector(load_model(model), detection=settings)
+    eager = Detector(load_model(model), detection=settings, low_score_share=0.5)
     assert plain.min_scores == eager.min_scores
     assert {plain.labels[i] for i, score in eager.min_scores.items() if score <= 1} == {
         "person",
@@ -225,7 +227,7 @@ def test_weak_detections_for_a_tracker_leave_the_strong_ones_alone():
     more = 0
     for seed in range(5):
         prepared = plain.prepare(noise(seed))
-        few, many = plain.detect(prepared)[0], eager.detect(prepared)[0]
+        few, many = plain.run(prepared)[0], eager.run(prepared)[0]
         strong = many[many.score >= 0.2]
         assert strong.score.tolist() == few.score.tolist()
         assert strong.class_id.tolist() == few.class_id.tolist()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import textwrap
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from babbler import WELL_UNTIL_READ, Babbler, make_babbler
 from isolated_sources import (
     children,
     demo,
@@ -28,7 +27,7 @@ from pi_detector.config.settings import SourceSettings
 from pi_detector.errors import BadImageError, ConfigError, SourceLostError, SourceStalledError
 from pi_detector.sources import isolated, isolated_pictures, isolated_process
 from pi_detector.sources.images import ImagesSource
-from pi_detector.sources.isolated import IsolatedSource
+from pi_detector.sources.isolated_pictures import PictureProcess
 from pi_detector.sources.registry import make_source
 
 
@@ -172,11 +171,28 @@ class TestPictures:
         assert time.monotonic() - started < 8
         assert [frame.path for frame in frames] == [str(tmp_path / "b.png")]
         assert "a.png: skipped" in caplog.text
-        limits = Path(f"/proc/{self.pid(source)}/limits").read_text()
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        limit = next(line for line in limits.splitlines() if line.startswith("Max data size"))
-        assert int(limit.split()[3]) == min(max(memory // 2, 256 << 20), 2 << 30)
         source.close()
+
+    def test_larger_than_the_memory_allows(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(isolated_process, "largest_image", lambda: 100 * 100)
+        for suffix in ("jpg", "png", "bmp", "tif"):
+            cv2.imwrite(str(tmp_path / f"a.{suffix}"), np.zeros((90, 120, 3), np.uint8))
+        write_pictures(tmp_path, [(100, 100)])
+        source = self.source(tmp_path)
+        assert [frame.path for frame in iter(source.read, None)] == [str(tmp_path / "0.bmp")]
+        assert source.skipped == 4
+        assert caplog.text.count("120x90 pixels are more than") == 2
+        assert caplog.text.count("its pixels are more than") == 2
+        source.close()
+
+    def test_a_pipe_with_an_images_name_is_not_waited_for(self, tmp_path: Path) -> None:
+        decoder = PictureProcess("test")
+        os.mkfifo(tmp_path / "a.jpg")
+        with pytest.raises(BadImageError, match="it is empty"):
+            decoder.decode(tmp_path / "a.jpg")
+        decoder.close()
 
 
 class TestHangs:
@@ -213,35 +229,9 @@ class TestHangs:
         assert not is_running(pid)
 
 
-BABBLER = """
-import os, socket, sys, time
-from datetime import datetime, timezone
-from pi_detector.sources.isolated_link import *
-link = socket.socket(fileno=int(sys.argv[1]))
-memory = int(sys.argv[2])
-def say(message):
-    link.send(message if isinstance(message, bytes) else encode(message))
-def frame(sequence=0, shape=(4, 4, 3)):
-    say(Delivered(sequence, 1, datetime.now(timezone.utc), shape, None, None))
-"""
-
-
 @pytest.fixture
-def babbler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], IsolatedSource]:
-    """A live source whose process runs the given lines."""
-
-    def make(lines: str) -> IsolatedSource:
-        (tmp_path / "babbler.py").write_text(BABBLER + textwrap.dedent(lines))
-        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-        monkeypatch.setattr(isolated_process, "_MODULE", "babbler")
-        return demo(read_timeout_s=0.2)
-
-    return make
-
-
-WELL_UNTIL_READ = """
-say(Started()); link.recv(65536); say(Opened()); link.recv(65536)
-"""
+def babbler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Babbler:
+    return make_babbler(tmp_path, monkeypatch)
 
 
 class TestNonsense:
@@ -267,9 +257,7 @@ class TestNonsense:
             ),
         ],
     )
-    def test_while_opening(
-        self, babbler: Callable[[str], IsolatedSource], lines: str, error: type, words: str
-    ) -> None:
+    def test_while_opening(self, babbler: Babbler, lines: str, error: type, words: str) -> None:
         source = babbler(lines)
         with pytest.raises(error, match=words):
             source.open()
@@ -287,17 +275,17 @@ class TestNonsense:
             "os.ftruncate(memory, 100); frame(shape=(4, 4, 4))",
         ],
     )
-    def test_while_reading(self, babbler: Callable[[str], IsolatedSource], lines: str) -> None:
+    def test_while_reading(self, babbler: Babbler, lines: str) -> None:
         source = babbler(f"{WELL_UNTIL_READ}\n{lines}\ntime.sleep(60)")
         with opened(source), pytest.raises(SourceLostError, match="demo: the decoder answered"):
             source.read()
 
-    def test_endless_log_messages(self, babbler: Callable[[str], IsolatedSource]) -> None:
+    def test_endless_log_messages(self, babbler: Babbler) -> None:
         source = babbler(f"{WELL_UNTIL_READ}\nwhile True: say(Logged('x', 10, b'y'))")
         with opened(source), pytest.raises(SourceStalledError):
             source.read()
 
-    def test_memory_cannot_be_taken_away(self, babbler: Callable[[str], IsolatedSource]) -> None:
+    def test_memory_cannot_be_taken_away(self, babbler: Babbler) -> None:
         source = babbler(
             f"""{WELL_UNTIL_READ}
             os.ftruncate(memory, 1000); frame(); link.recv(65536)
@@ -309,7 +297,7 @@ class TestNonsense:
             assert source.read() is not None
             assert source.read() is not None
 
-    def test_dropped_frames_leave_gaps(self, babbler: Callable[[str], IsolatedSource]) -> None:
+    def test_dropped_frames_leave_gaps(self, babbler: Babbler) -> None:
         source = babbler(
             f"{WELL_UNTIL_READ}\nos.ftruncate(memory, 100)\n"
             "for n in (2, 3, 7): frame(sequence=n); link.recv(65536)"

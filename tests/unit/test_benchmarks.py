@@ -12,7 +12,7 @@ from benchmarks.instructions import root_of
 from pi_detector.bench.frames import MemorySource, load_frames
 from pi_detector.bench.machine import machine_of, observe
 from pi_detector.bench.results import figure_of
-from pi_detector.config.settings import DetectionSettings, ModelSettings
+from pi_detector.config.settings import ModelSettings
 from pi_detector.core.clock import utc_now
 from pi_detector.core.geometry import pairwise_iou
 from pi_detector.detector.bundle import load_model
@@ -35,9 +35,9 @@ def test_the_loop_of_the_tutorials_finds_what_the_detector_finds():
     bundle = load_model(model)
     manifest, tflite = bundle.path / "manifest.toml", bundle.path / "model.tflite"
     classic = Classic(str(tflite), 1, str(manifest))
-    detector = Detector(bundle, model, DetectionSettings())
+    detector = Detector(bundle)
     image = load_frames("", (640, 480))[0]
-    expected, _, _ = detector.detect(detector.prepare(MemorySource([image]).read()))
+    expected, _, _ = detector.run(detector.prepare(MemorySource([image]).read()))
     found = classic.step(np.ascontiguousarray(image[:, :, ::-1]))
     assert len(found) == len(expected) > 0
     boxes = np.array([box for _, _, box in found], np.float32) * [640, 480, 640, 480]
@@ -104,14 +104,39 @@ def test_a_pace_of_zero_does_not_wait(monkeypatch):
     RateLimit(0).wait()
 
 
-def test_the_emulated_debian_has_the_cpuinfo_of_its_processor(tmp_path):
-    (tmp_path / "root/proc").mkdir(parents=True)
-    (tmp_path / "root/usr").mkdir()
-    (tmp_path / "site").mkdir()
+@pytest.fixture
+def arm64(tmp_path):
+    """What ``tests/system/arm64/run.sh`` leaves, in small."""
+    arm64 = tmp_path / "before/arm64"
+    for folder in ("root/proc", "root/tmp", "root/usr/bin", "site/cv2"):
+        (arm64 / folder).mkdir(parents=True)
+    (arm64 / "root/bin").symlink_to("usr/bin")
+    (arm64 / "root/proc/cpuinfo").write_text("of run.sh\n")
+    (arm64 / "root/usr/bin/python3").write_text("python\n")
+    return arm64
+
+
+def test_the_emulated_debian_has_the_cpuinfo_of_its_processor(arm64):
     for _ in range(2):
-        work = root_of("cortex-a76", tmp_path)
+        work = root_of("cortex-a76", arm64)
     assert "CPU part\t: 0xd0b" in (work / "root/proc/cpuinfo").read_text()
     assert "asimddp" in (work / "root/proc/cpuinfo").read_text()
-    assert (work / "root/usr").samefile(tmp_path / "root/usr")
-    assert (work / "site").samefile(tmp_path / "site")
-    assert not (tmp_path / "root/proc/cpuinfo").exists()
+    assert (work / "root/bin/python3").samefile(arm64 / "root/usr/bin/python3")
+    assert (work / "site").samefile(arm64 / "site")
+    assert (arm64 / "root/proc/cpuinfo").read_text() == "of run.sh\n"
+
+
+def test_no_folder_of_the_emulated_debian_is_a_link_that_the_original_does_not_have(arm64):
+    """QEMU lets a program see them: through a linked /tmp it loses a checkout in /tmp."""
+    root = root_of("cortex-a72", arm64) / "root"
+    assert [path.name for path in root.iterdir() if path.is_symlink()] == ["bin"]
+
+
+def test_the_emulated_debian_survives_a_move_of_the_checkout(arm64, tmp_path):
+    root_of("cortex-a72", arm64)
+    moved = tmp_path / "after"
+    (tmp_path / "before").rename(moved)
+    work = moved / "arm64/cortex-a72"
+    assert (work / "root/bin/python3").read_text() == "python\n"
+    assert (work / "site/cv2").is_dir()
+    assert (root_of("cortex-a72", moved / "arm64") / "site/cv2").is_dir()

@@ -31,10 +31,22 @@ def test_every_sensor_may_be_absent(tmp_path: Path) -> None:
         "CPU governor",
         "clock",
         "disk",
+        "isolation",
     ]
     for finding in findings[2:5]:
         assert finding.level is Level.OK
         assert "not present on this machine" in finding.finding
+
+
+def test_what_the_kernel_can_hold_off() -> None:
+    whole = doctor_host.confinement(["no new privileges", "Landlock 4 (files)", "seccomp"])
+    assert (whole.level, whole.finding) == (
+        Level.OK,
+        "no new privileges, Landlock 4 (files), seccomp",
+    )
+    part = doctor_host.confinement(["no new privileges", "seccomp"])
+    assert part.level is Level.WARN
+    assert "the kernel has no Landlock" in part.finding
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pi_detector.core.frame import Frame
-from pi_detector.detector.preprocess import InputCoding, scale_to_input, staged_input
+from pi_detector.detector.preprocess import InputCoding, scale_to_input
+from pi_detector.detector.preprocess import staged_input as staged_image
 from pi_detector.detector.runtime import TensorInfo
 from pi_detector.errors import BadModelError
 
@@ -75,6 +76,10 @@ def test_stretches_to_the_input():
     assert (out[:, :9] == 0).all()
     assert (out[:, 11:, 0] == 200).all()
     assert (out[:, :, 1:] == 0).all()
+
+
+def staged_input(frame, size):
+    return staged_image(frame.image, size, frame.model_input)
 
 
 def test_takes_what_the_camera_scaled():

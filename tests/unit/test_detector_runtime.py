@@ -46,17 +46,87 @@ def test_auto_takes_the_preferred_one_that_is_installed():
 
 
 @pytest.mark.parametrize(
-    ("wanted", "fix"),
+    ("wanted", "machine", "python", "fix"),
     [
-        ("auto", "pip install ai-edge-litert"),
-        ("litert", "pip install ai-edge-litert"),
-        ("tflite", "pip install tflite-runtime"),
+        ("auto", "aarch64", (3, 13), "to install it: install ''"),
+        (
+            "litert",
+            "x86_64",
+            (3, 11),
+            "ai-edge-litert cannot be used: it is not installed; to install it: install ''",
+        ),
+        ("litert", "armv7l", (3, 11), "LiteRT needs a 64-bit system, and this one is armv7l"),
+        ("tflite", "aarch64", (3, 11), "to install it: install 'tflite'"),
+        ("tflite", "aarch64", (3, 13), "none but for Python 3.11; set model.runtime to 'auto'"),
     ],
 )
-def test_a_missing_runtime_names_the_fix(monkeypatch, wanted, fix):
+def test_a_missing_runtime_names_the_fix(monkeypatch, wanted, machine, python, fix):
     monkeypatch.setattr(runtime, "installed_runtimes", list)
+    monkeypatch.setattr(runtime, "how_to_install", lambda extra: f"install {extra!r}")
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setattr("sys.version_info", (*python, 0))
     with pytest.raises(RuntimeMissingError, match=fix):
         choose_runtime(wanted)
+
+
+INTERPRETER = """
+class Interpreter:
+    def __init__(self, **_):
+        raise {error}
+"""
+
+
+@pytest.fixture
+def broken_runtime(monkeypatch, tmp_path):
+    """Let LiteRT be a module of a given text, here and in processes of its own."""
+
+    def set_text(text):
+        (tmp_path / "broken_litert.py").write_text(text)
+        monkeypatch.setitem(runtime._MODULES, "litert", "broken_litert")
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    yield set_text
+    sys.modules.pop("broken_litert", None)
+
+
+MODEL = (8).to_bytes(4, "little") + b"TFL3" + bytes(8)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "raise ImportError('numpy.core.multiarray failed')",
+        "raise SystemError('numpy.core.multiarray failed')",
+        INTERPRETER.format(error="ImportError('numpy.core.multiarray failed')"),
+        INTERPRETER.format(error="SystemError('numpy.core.multiarray failed')"),
+    ],
+)
+def test_a_runtime_for_another_numpy_is_not_called_a_damaged_model(broken_runtime, text, trusted):
+    broken_runtime(text)
+    with pytest.raises(RuntimeMissingError) as raised:
+        open_interpreter(MODEL, "litert", trusted=trusted)
+    said = str(raised.value)
+    assert "ai-edge-litert cannot be used" in said
+    assert "numpy.core.multiarray failed" in said
+    assert "pip install" in said
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("version", "numpy", "usable"),
+    [("2.14.0", "2.4.6", False), ("2.14.0", "1.26.4", True), ("2.17.0", "2.4.6", True)],
+)
+def test_tflite_runtime_needs_numpy_1(monkeypatch, version, numpy, usable):
+    monkeypatch.setattr("importlib.metadata.version", lambda _: version)
+    monkeypatch.setattr(runtime.np, "__version__", numpy)
+    monkeypatch.setattr(runtime, "import_compiled", lambda name: name)
+    if usable:
+        assert runtime.load_runtime("tflite") == "tflite_runtime.interpreter"
+    else:
+        with pytest.raises(RuntimeMissingError, match=r"needs numpy 1, and numpy 2\.4\.6 is"):
+            runtime.load_runtime("tflite")
 
 
 def test_threads():

@@ -147,3 +147,34 @@ def test_settings_that_cannot_go_on_end_the_events(
 def test_a_label_that_the_model_does_not_know_is_an_error(tree: dict[str, Any], key: str) -> None:
     with pytest.raises(ConfigError, match=key):
         Scene(**tree)
+
+
+LEFT = {"polygon": [[0, 0], [0.4, 0], [0.4, 1], [0, 1]]}
+RIGHT = {"polygon": [[0.3, 0], [1, 0], [1, 1], [0.3, 1]]}
+
+
+def test_another_zone_leaves_the_others_as_they_are() -> None:
+    scene = Scene(zones={"right": RIGHT | {"loiter_s": 8}})
+    scene.steps(5, car(400))
+    told = len(scene.records)
+    reload(scene, zones={"left": LEFT, "right": RIGHT | {"loiter_s": 8}})
+    scene.steps(2, car(400))
+    assert len(scene.records) == told, "nothing happened"
+    scene.steps(3, car(400))
+    (loitering,) = [t for r in scene.records for t in r.transitions if t.kind == "loitering"]
+    assert loitering.dwell_s == pytest.approx(8, abs=0.3)
+
+
+def test_a_zone_that_is_moved_away_is_told() -> None:
+    scene = Scene(zones={"here": RIGHT})
+    scene.steps(5, car(400))
+    assert scene.records[-1].zones == ("here",)
+    reload(scene, zones={"here": LEFT})
+    scene.steps(1, inferred=False)
+    assert scene.records[-1].zones == ("here",), "not looked at yet"
+    scene.steps(2, car(400))
+    assert [scene.records[-1].zones, scene.records[-1].phase] == [(), "update"]
+    assert len(scene.records) == 2
+    reload(scene, zones={"here": RIGHT})
+    scene.steps(2, car(400))
+    assert scene.records[-1].zones == ("here",)

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from pi_detector.config.outputs import MqttSettings
 from pi_detector.errors import SinkError
-from pi_detector.sinks.mqtt.commands import command_of
+from pi_detector.sinks.mqtt.commands import CommandLimit, command_of
 from pi_detector.sinks.mqtt.discovery import Place, discovery_payload
+from pi_detector.sinks.mqtt.kept import Kept
 from pi_detector.sinks.mqtt.outbox import Outbox
 from pi_detector.sinks.mqtt.store import Store
-from pi_detector.sinks.mqtt.topics import Topics, identifier, level
+from pi_detector.sinks.mqtt.topics import Topics, identifier, level, machine_token
 
 MIB = 1024 * 1024
 unhurried = settings(deadline=None)
@@ -147,6 +148,53 @@ def test_commands_that_are_not_obeyed(topic: str, payload: bytes, retained: bool
 )
 def test_commands_that_are_obeyed(name: str, payload: bytes, command: str) -> None:
     assert command_of(f"p/command/{name}", payload, retained=False) == command
+
+
+def test_of_the_commands_of_a_kind_within_a_second_the_first_and_the_last_are_obeyed() -> None:
+    limit = CommandLimit(1.0)
+    obeyed = []
+    for now_s, command in ((10.0, "pause"), (10.2, "resume"), (10.3, "reload"), (10.4, "pause")):
+        limit.add(command)
+        obeyed += limit.due(now_s)
+    assert obeyed == ["pause", "reload"]
+    assert limit.wait_s(10.5) == pytest.approx(0.5)
+    assert limit.due(11.0) == ["pause"]
+    assert limit.wait_s(11.0) is None
+    assert limit.due(20.0) == []
+
+
+def test_of_a_topic_with_an_interval_the_newest_message_is_sent_when_it_is_over() -> None:
+    kept = Kept()
+    assert kept.put("view", b"1", interval_s=3600)
+    assert kept.take() == [("view", b"1")]
+    assert not kept.put("view", b"1", interval_s=3600), "nothing new"
+    kept.put("view", b"2", interval_s=3600)
+    kept.put("view", b"3", interval_s=3600)
+    assert kept.take() == []
+    assert 3000 < (kept.wait_s or 0) <= 3600
+    assert kept.take(early=True) == [("view", b"3")]
+    kept.put("state", b"x")
+    kept.repeat("state")
+    assert kept.take() == [("state", b"x"), ("view", b"3")]
+    kept.put("state", b"")
+    assert kept.take() == [("state", b"")]
+    kept.repeat("view")
+    assert kept.take() == [("view", b"3")], "what was deleted is not deleted again"
+
+
+def test_client_ids_of_machines_differ_and_do_not_reveal_their_ids(tmp_path: Path) -> None:
+    texts = ["0123456789abcdef0123456789abcdef\n", "fedcba9876543210fedcba9876543210\n"]
+    files = [tmp_path / "one", tmp_path / "other"]
+    for file, text in zip(files, texts, strict=True):
+        file.write_text(text)
+    one, other = map(machine_token, files)
+    assert one != other
+    assert re.fullmatch("[0-9a-f]{8}", one)
+    assert not any(token in text for token in (one, other) for text in texts)
+    assert machine_token(tmp_path / "none") == ""
+    topics = Topics.of(MqttSettings(host="broker", name="door"))
+    assert topics.client_id == "-".join(filter(None, ["pi-detector-door", machine_token()]))
+    assert topics.queue == "mqtt-pi-detector-door", "the same wherever the card is put"
 
 
 # What Home Assistant documents of its MQTT integration ("Device discovery payload", and a page a

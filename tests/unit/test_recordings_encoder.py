@@ -22,6 +22,7 @@ from pi_detector.sinks.recordings.encoder import (
     lacking,
     make_encoder,
 )
+from pi_detector.sinks.recordings.muxer import Muxer
 from pi_detector.sinks.recordings.sink import RecordingSink
 from pi_detector.sinks.registry import make_recording_sinks
 
@@ -94,7 +95,7 @@ def test_without_pyav_events_are_recorded_without_clips_and_that_is_told(
     sink.close()
     (report,) = reports
     assert (report.part, report.name, report.state) == ("sink", "recordings", "limited")
-    fixes = r"PyAV.*apt install python3-av.*recording\.clips to false.*without clips"
+    fixes = r"PyAV.*to install it.*recording\.clips to false.*without clips"
     assert re.search(fixes, report.reason or "")
     assert re.search(fixes, caplog.text)
     (row,) = rows(tmp_path)
@@ -130,6 +131,18 @@ def test_an_encoder_that_fails_is_told_and_replaced(
     camera.tell("a", "end", reason="gone")
     sink.close()
     assert sorted(path.name for path in tmp_path.rglob("*.mp4")) == ["a.2.mp4", "a.mp4"]
+
+
+def test_a_file_that_a_failure_left_open_is_closed_before_the_garbage_collector_comes() -> None:
+    encoder = make_encoder("libx264", (640, 480), 10, 1000)
+    image = np.zeros((480, 640, 3), np.uint8)
+    (shot,) = encoder.encode(Frame(image, 0, 0, datetime.now(UTC), "test"), image)
+    muxer = Muxer(encoder.headers)
+    muxer.add(shot)
+    written = muxer._written
+    assert b"mfra" not in written._bytes
+    del muxer
+    assert b"mfra" in written._bytes, "the end of the file"
 
 
 class BrokenOutput:

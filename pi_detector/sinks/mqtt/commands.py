@@ -8,6 +8,7 @@ ON, OFF = b"ON", b"OFF"
 """What the switch of Home Assistant sends to the command ``detection``."""
 COMMANDS = frozenset({"reload", "picture", "pause", "resume", "detection"})
 _MOST_BYTES = 64
+_KINDS = {"pause": "detection", "resume": "detection"}
 
 
 def command_of(topic: str, payload: bytes, *, retained: bool) -> str:
@@ -37,3 +38,35 @@ def command_of(topic: str, payload: bytes, *, retained: bool) -> str:
     if words not in (b"", PRESS):
         raise ValueError(f"{name}: the message must be empty or {PRESS.decode()}")
     return name
+
+
+class CommandLimit:
+    """Lets a command of each kind pass at most once per interval; of those between, the last one.
+
+    ``pause`` and ``resume`` are of one kind: what was wished last holds in the end.
+
+    Args:
+        interval_s: between two commands of a kind.
+    """
+
+    def __init__(self, interval_s: float) -> None:
+        self._interval_s = interval_s
+        self._obeyed_s: dict[str, float] = {}
+        self._waiting: dict[str, str] = {}
+
+    def add(self, command: str) -> None:
+        """A command arrived."""
+        self._waiting[_KINDS.get(command, command)] = command
+
+    def due(self, now_s: float) -> list[str]:
+        """The commands to obey now."""
+        kinds = [kind for kind in self._waiting if self._left_s(kind, now_s) <= 0]
+        self._obeyed_s |= dict.fromkeys(kinds, now_s)
+        return [self._waiting.pop(kind) for kind in kinds]
+
+    def wait_s(self, now_s: float) -> float | None:
+        """Seconds until a command is due; None where none waits."""
+        return min((self._left_s(kind, now_s) for kind in self._waiting), default=None)
+
+    def _left_s(self, kind: str, now_s: float) -> float:
+        return max(0.0, self._obeyed_s.get(kind, -self._interval_s) + self._interval_s - now_s)

@@ -80,6 +80,42 @@ def discovery_payload(
     )
 
 
+class _ToldComponent(msgspec.Struct):
+    platform: str
+
+
+class _Told(msgspec.Struct):
+    components: dict[str, _ToldComponent]
+
+
+def removal_payload(now: bytes, before: bytes) -> bytes | None:
+    """The message that has Home Assistant remove what an earlier message had and this one has not.
+
+    A component that is only left out stays there for good. It is removed by a message that has
+    nothing but its platform. Source: Home Assistant, "MQTT", device discovery payload.
+
+    Args:
+        now: the message that holds.
+        before: the one that the broker retained.
+
+    Returns:
+        What to publish before ``now``; None where nothing is to be removed.
+    """
+    try:
+        told = msgspec.json.decode(before, type=_Told)
+    except (msgspec.MsgspecError, RecursionError):
+        return None  # it is replaced as it is
+    message = msgspec.json.decode(now)
+    gone = {
+        key: {"platform": component.platform}
+        for key, component in told.components.items()
+        if key not in message["components"]
+    }
+    if not gone:
+        return None
+    return msgspec.json.encode({**message, "components": {**message["components"], **gone}})
+
+
 def _about_itself(topics: Topics) -> dict[str, _Component]:
     return {
         "connection": {

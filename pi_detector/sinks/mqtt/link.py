@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import select
 import socket
 import ssl
@@ -15,9 +16,15 @@ from pi_detector.sinks.mqtt.topics import Topics
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
 
+log = logging.getLogger(__name__)
+
 KEEPALIVE_S = 30
 CONNECT_TIMEOUT_S = 10.0
 _PORT, _TLS_PORT = 1883, 8883
+_CONNECTION = (
+    *("host", "port", "version", "client_id", "username", "password"),
+    *("tls", "ca_file", "cert_file", "key_file"),
+)
 # Of a packet around topic and payload, with room for properties.
 _PACKET_OVERHEAD = 64
 
@@ -44,6 +51,8 @@ class Link:
         connected: the broker accepted the connection.
         failure: why it ended, or None.
         acknowledged: message ids that the broker confirmed, each with its refusal or None.
+        refused: topic filters that the broker does not let this user subscribe to, each with the
+            reason.
     """
 
     def __init__(
@@ -59,6 +68,10 @@ class Link:
         self.connected = False
         self.failure: str | None = None
         self.acknowledged: list[tuple[int, str | None]] = []
+        self.refused: list[tuple[str, str]] = []
+        self._subscribed: dict[int | None, str] = {}
+        self._client_id = client_id
+        self._told_invalid = False
         self._host = settings.host
         self._port = settings.port or (_TLS_PORT if settings.tls else _PORT)
         self._v5 = settings.version == "5"
@@ -122,8 +135,9 @@ class Link:
         return self._client.want_write()
 
     def subscribe(self, topic_filter: str, qos: int = 0) -> None:
-        """Listen to topics."""
-        self._client.subscribe(topic_filter, qos)
+        """Listen to topics; a refusal will be in ``refused``."""
+        _, mid = self._client.subscribe(topic_filter, qos)
+        self._subscribed[mid] = topic_filter
 
     def give_up(self, reason: str) -> None:
         """End a connection that is of no use."""
@@ -151,6 +165,7 @@ class Link:
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
         client.on_publish = self._published
+        client.on_subscribe = self._answered
         client.on_message = self._received
         return client
 
@@ -163,7 +178,7 @@ class Link:
 
     def _disconnected(self, _client: Any, _data: Any, flags: Any, reason: Any, _more: Any) -> None:
         if flags.is_disconnect_packet_from_server:
-            self._fail(f"the broker closed the connection: {reason}")
+            self._fail(f"the broker closed the connection: {reason}{self._rival(str(reason))}")
         elif self.connected:
             self._fail("the connection is lost")
         else:
@@ -175,9 +190,23 @@ class Link:
     def _published(self, _client: Any, _data: Any, mid: int, reason: Any, _more: Any) -> None:
         self.acknowledged.append((mid, str(reason) if reason.is_failure else None))
 
+    def _answered(self, _client: Any, _data: Any, mid: int, reasons: Any, _more: Any) -> None:
+        topic_filter = self._subscribed.pop(mid, "")
+        self.refused += [(topic_filter, str(each)) for each in reasons if each.is_failure]
+
     def _received(self, _client: Any, _data: Any, message: Any) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:  # no broker should let it through, and no filter can match it
+            if not self._told_invalid:
+                log.warning("mqtt: %s: sent a topic that is not UTF-8; ignored", self.broker)
+            self._told_invalid = True
+            return
         if self._on_message is not None:
-            self._on_message(message.topic, message.payload, message.retain)
+            self._on_message(topic, message.payload, message.retain)
+
+    def _rival(self, reason: str) -> str:
+        return f"; {rival_advice(self._client_id)}" if "taken over" in reason.lower() else ""
 
     def _fail(self, reason: str) -> None:
         self.connected = False
@@ -230,6 +259,19 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)
     return str(error)
+
+
+def seat_of(settings: MqttSettings) -> tuple[object, ...]:
+    """What a connection is made from: with an equal one, another connection can take its place."""
+    return tuple(getattr(settings, name) for name in _CONNECTION)
+
+
+def rival_advice(client_id: str) -> str:
+    """What to do about a broker that keeps ending the connection for another one's sake."""
+    return (
+        f"is another client connected as {client_id}? Give each detector its own mqtt.name, or "
+        "mqtt.client_id"
+    )
 
 
 def _advice(reason: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from pi_detector.core.current import CurrentState
 from pi_detector.core.records import EventRecord
 
 
@@ -41,6 +42,9 @@ Place = tuple[str, str]
 class Occupancy:
     """Follows the open events.
 
+    Only of the places that it is given: an event that began before a reload may still tell of a
+    zone that the reload removed.
+
     Args:
         labels: of the model.
         zones: names.
@@ -55,12 +59,25 @@ class Occupancy:
         self._lines = {name: LineState() for name in lines}
         self._open: dict[str, EventRecord] = {}
 
+    def catch_up(self, now: CurrentState) -> None:
+        """Begin with the events that are open and the crossings that were counted."""
+        self._open = dict(now.events)
+        for name in self._lines.keys() & now.lines.keys():
+            counts = now.lines[name]
+            self._lines[name] = LineState(counts["in"], counts["out"])
+
+    @property
+    def places(self) -> list[Place]:
+        """All that there is a state of."""
+        return [
+            *(("labels", name) for name in self._labels),
+            *(("zones", name) for name in self._zones),
+            *(("lines", name) for name in self._lines),
+        ]
+
     def all(self) -> Iterator[tuple[Place, State]]:
         """The state of all that is known."""
-        places = [("labels", name) for name in self._labels]
-        places += [("zones", name) for name in self._zones]
-        places += [("lines", name) for name in self._lines]
-        for place in places:
+        for place in self.places:
             yield place, self._state(place)
 
     def update(self, event: EventRecord) -> Iterator[tuple[Place, State]]:
@@ -77,13 +94,20 @@ class Occupancy:
             if crossing.kind in ("in", "out") and crossing.total is not None:
                 self._cross(crossing.name, crossing.kind, crossing.total)
                 places[("lines", crossing.name)] = None
-        for kind, name in places:
-            yield (kind, name), self._state((kind, name))
+        for place in places:
+            if self._known(place):
+                yield place, self._state(place)
+
+    def _known(self, place: Place) -> bool:
+        kind, name = place
+        if kind == "lines":
+            return name in self._lines
+        return name in (self._labels if kind == "labels" else self._zones)
 
     def _cross(self, name: str, direction: str, total: int) -> None:
         field = "inward" if direction == "in" else "outward"
-        state = self._lines.get(name, LineState())
-        self._lines[name] = msgspec.structs.replace(state, **{field: total})
+        if (state := self._lines.get(name)) is not None:
+            self._lines[name] = msgspec.structs.replace(state, **{field: total})
 
     def _state(self, place: Place) -> State:
         kind, name = place

@@ -8,15 +8,18 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from pi_detector.config.outputs import MqttSettings
 from pi_detector.config.settings import RecoverySettings
 from pi_detector.core.records import StatusRecord, status_record
 from pi_detector.errors import SinkError
-from pi_detector.sinks.mqtt.link import CONNECT_TIMEOUT_S, Link, OnMessage
+from pi_detector.sinks.mqtt.kept import Kept, Message
+from pi_detector.sinks.mqtt.link import CONNECT_TIMEOUT_S, Link, rival_advice, seat_of
+from pi_detector.sinks.mqtt.listener import Listener
 from pi_detector.sinks.mqtt.outbox import Entry, Outbox
 from pi_detector.sinks.mqtt.topics import Topics
+from pi_detector.sinks.mqtt.turns import is_wanted, turn
 from pi_detector.util.backoff import Backoff
 from pi_detector.util.worker import Worker
 
@@ -28,13 +31,13 @@ _TICK_S = 1.0
 _CONNECT_TICK_S = 0.05
 _STEADY_S = 10.0
 """A connection that lasted this long was none of a series of failures."""
+_SUSPICIOUS = 3
+"""After so many connections that were lost early, a rival is the likely cause."""
 _FAREWELL_S = 1.5
 _LAST_WORD_S = 0.5
 # Below the 20 that brokers take by default before they confirm.
 _WINDOW = 16
 _LINK = "mqtt"
-
-_turns: dict[str, threading.Lock] = {}
 
 
 class Publisher:
@@ -42,15 +45,16 @@ class Publisher:
 
     Three kinds of messages: events wait until they are confirmed, in order, on disk if need be; of
     a kept topic the newest message counts and is sent again at each connection; what is passed on
-    goes to a broker that is there and has time, or nowhere.
+    goes to a broker that is there and has time, or nowhere. What arrives is the listener's.
 
     Args:
         settings: section `mqtt`.
         recovery: delays between tries; its mode does not matter, a broker is always waited for.
         topics: names.
         outbox: of the events.
+        kept: messages of which the newest counts.
+        listener: takes what arrives.
         report: takes status records.
-        on_message: takes commands; None listens to none.
 
     Attributes:
         skipped: messages passed on that the network had no time for.
@@ -63,23 +67,25 @@ class Publisher:
         topics: Topics,
         *,
         outbox: Outbox,
+        kept: Kept,
+        listener: Listener,
         report: Callable[[StatusRecord], None],
-        on_message: OnMessage | None,
     ) -> None:
         self.skipped = 0
         self._settings = settings
         self._topics = topics
         self._outbox = outbox
         self._report = report
-        self._on_message = on_message
+        self._seat = (seat_of(settings), topics)
+        self._kept = kept
+        self._listener = listener
         self._backoff = Backoff(recovery.first_delay_s, recovery.longest_delay_s)
         self._lock = threading.Lock()
-        self._kept: dict[str, bytes] = {}
-        self._stale: dict[str, None] = {}
         self._passing: list[tuple[str, bytes]] = []
         self._in_flight: dict[int, Entry | str] = {}
-        self._refused: set[str] = set()
+        self._complaints: set[str] = set()
         self._failure: str | None = None
+        self._early_losses = 0
         # The broker takes connections, and did not take the last event.
         self._doubtful = False
         self._disk_failure: str | None = None
@@ -103,14 +109,10 @@ class Publisher:
         self._outbox.add(payload)
         self._nudge()
 
-    def keep(self, topic: str, payload: bytes) -> None:
-        """Publish what holds until the next message of its topic."""
-        with self._lock:
-            if self._kept.get(topic) == payload:
-                return
-            self._kept[topic] = payload
-            self._stale[topic] = None
-        self._nudge()
+    def keep(self, topic: str, payload: bytes, *, interval_s: float = 0.0) -> None:
+        """Publish what holds until the next message of its topic, at most one per interval."""
+        if self._kept.put(topic, payload, interval_s=interval_s):
+            self._nudge()
 
     def pass_on(self, topic: str, payload: bytes) -> None:
         """Publish to a broker that is there and has time."""
@@ -145,8 +147,9 @@ class Publisher:
 
     def _run(self) -> None:
         # A reload starts the new publisher before the old one ends: one at a time has the queue
-        # and the client id.
-        with _turn(self._topics.client_id, self._closing) as mine:
+        # and the client id, and says whether the detector is there.
+        names = [self._seat, self._topics.client_id, self._topics.prefix]
+        with turn(names, self._closing) as mine:
             if not mine:
                 self._give_up()
                 return
@@ -166,7 +169,7 @@ class Publisher:
             self._topics,
             client_id=self._topics.client_id,
             wake=self._wake,
-            on_message=self._on_message,
+            on_message=self._listener.arrived,
         )
 
     def _connect(self) -> Link | None:
@@ -202,7 +205,8 @@ class Publisher:
         since_s = time.monotonic()
         self._greet(link)
         while link.failure is None and not self._closing.is_set():
-            self._exchange(link, _TICK_S)
+            waits = (_TICK_S, self._kept.wait_s, self._listener.wait_s)
+            self._exchange(link, min(wait_s for wait_s in waits if wait_s is not None))
         if link.failure is None:
             self._farewell(link)
             return
@@ -210,15 +214,22 @@ class Publisher:
         self._guard(self._outbox.rewind)
         if time.monotonic() - since_s >= _STEADY_S:
             self._backoff.reset()
+            self._early_losses = 0
+        self._early_losses += 1
+        advice = rival_advice(self._topics.client_id)
+        if self._early_losses >= _SUSPICIOUS and advice not in link.failure:
+            link.failure += f", again and again; {advice}"
         self._failed(link.failure)
 
     def _greet(self, link: Link) -> None:
+        self._kept.put(self._topics.availability, b"online")
+        self._kept.repeat(self._topics.availability)
         with self._lock:
-            self._kept[self._topics.availability] = b"online"
-            self._stale = dict.fromkeys([self._topics.availability, *self._kept])
             self._passing.clear()
-        if self._on_message is not None:
-            link.subscribe(self._topics.commands)
+        # First: what the broker retained is to arrive before what replaces it.
+        for topic_filter in self._listener.filters:
+            link.subscribe(topic_filter)
+        self._listener.connected()
         if not self._doubtful:
             self._works(link)
 
@@ -243,15 +254,23 @@ class Publisher:
         link.poll(timeout_s)
         self._calm()
         self._settle(link)
+        self._listen(link)
         self._keep_safe()
+
+    def _listen(self, link: Link) -> None:
+        refused, link.refused = link.refused, []
+        for topic_filter, reason in refused:
+            self._listener.refused(topic_filter, reason)
+        self._listener.act()
+        complaints, self._listener.complaints = self._listener.complaints, []
+        for words in complaints:
+            self._complain(words)
 
     def _send(self, link: Link) -> None:
         with self._lock:
-            stale = [(topic, self._kept[topic]) for topic in self._stale]
-            self._stale.clear()
             passing, self._passing = self._passing, []
-        for topic, payload in stale:
-            self._publish_kept(link, topic, payload)
+        for message in self._kept.take(early=self._closing.is_set()):
+            self._publish_kept(link, message)
         for topic, payload in passing:
             if link.congested or link.publish(topic, payload, qos=0) is None:
                 self.skipped += 1
@@ -268,11 +287,11 @@ class Publisher:
         except SinkError as error:
             self._disk_failed(error)
 
-    def _publish_kept(self, link: Link, topic: str, payload: bytes) -> None:
-        retain = self._settings.retain or topic in (
-            self._topics.availability,
-            self._topics.discovery,
-        )
+    def _publish_kept(self, link: Link, message: Message) -> None:
+        topic, payload = message
+        always = (self._topics.availability, self._topics.discovery)
+        retain = self._settings.retain or not payload or topic in always
+        self._listener.sent(message)
         mid = link.publish(topic, payload, qos=self._settings.qos, retain=retain)
         if mid is None and link.failure is None:
             self._refuse(topic, f"{len(payload)} bytes are more than the broker takes")
@@ -303,7 +322,8 @@ class Publisher:
         deadline = time.monotonic() + _FAREWELL_S
         while self._outbox.waiting and link.failure is None and time.monotonic() < deadline:
             self._exchange(link, _CONNECT_TICK_S)
-        self.keep(self._topics.availability, b"offline")
+        if not is_wanted(self._seat):  # else a reload: the next one is there at once
+            self.keep(self._topics.availability, b"offline")
         deadline = time.monotonic() + _LAST_WORD_S
         self._exchange(link, 0.0)
         while self._in_flight and link.failure is None and time.monotonic() < deadline:
@@ -359,10 +379,14 @@ class Publisher:
         self._report(status_record("sink", _LINK, "failed", reason=str(error)))
 
     def _refuse(self, topic: str, reason: str) -> None:
-        if topic not in self._refused:
-            self._refused.add(topic)
-            log.warning("mqtt: %s is not published: %s", topic, reason)
-            self._report(status_record("sink", _LINK, "refused", reason=f"{topic}: {reason}"))
+        self._complain(f"{topic}: is not published: {reason}")
+
+    def _complain(self, words: str) -> None:
+        """Say what does not work although the connection does, once."""
+        if words not in self._complaints:
+            self._complaints.add(words)
+            log.error("mqtt: %s", words)
+            self._report(status_record("sink", _LINK, "refused", reason=words))
 
     def _give_up(self) -> None:
         """Say what is lost now."""
@@ -373,17 +397,3 @@ class Publisher:
     def _calm(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wake)
-
-
-@contextlib.contextmanager
-def _turn(name: str, closing: threading.Event) -> Iterator[bool]:
-    """Wait for one's turn; False where the end came first."""
-    lock = _turns.setdefault(name, threading.Lock())
-    mine = False
-    while not mine and not closing.is_set():
-        mine = lock.acquire(timeout=_CONNECT_TICK_S)
-    try:
-        yield mine
-    finally:
-        if mine:
-            lock.release()

@@ -4,95 +4,170 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from pi_detector.config.outputs import MqttSettings
 from pi_detector.errors import SinkError, UsageError
+from pi_detector.sinks.mqtt.discovery import Place
 from pi_detector.sinks.mqtt.link import CONNECT_TIMEOUT_S, Link
 from pi_detector.sinks.mqtt.topics import Topics
 
 _QUIET_S = 1.0
 """A broker that sent nothing for this long has sent all that it kept."""
 _TICK_S = 0.1
+_STATUSES = ("source", "detection", "model", "settings")
+_SINKS = ("log", "metrics", "mqtt", "recordings", "snapshots", "socket", "stdout", "video", "web")
 
 
-def remove_retained(settings: MqttSettings, *, force: bool = False) -> list[str]:
+@dataclass(slots=True)
+class Removal:
+    """What became of a removal.
+
+    Attributes:
+        found: topics that the broker kept, and that are deleted.
+        blind: topics that are deleted although this user may not see whether they were kept.
+        refused: topics that the broker does not let this user delete, each with the reason.
+    """
+
+    found: list[str] = field(default_factory=list)
+    blind: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def remove_retained(
+    settings: MqttSettings, place: Place | None = None, *, force: bool = False
+) -> Removal:
     """Delete all retained messages of this detector, Home Assistant's entities with them.
 
     Args:
         settings: of the detector, with its secrets.
+        place: labels, zones and lines of the settings, whose topics are deleted unseen.
         force: although the detector seems to be connected.
 
-    Returns:
-        The topics that were there.
-
     Raises:
-        SinkError: the broker cannot be reached, or does not confirm.
+        SinkError: the broker cannot be reached, does not confirm, or lets this user delete nothing.
         UsageError: the detector is connected, and would publish them again.
     """
-    topics = Topics.of(settings)
-    found: dict[str, bytes] = {}
-    last_s = time.monotonic()
-
-    def note(topic: str, payload: bytes, retained: bool) -> None:
-        nonlocal last_s
-        last_s = time.monotonic()
-        if retained and payload:
-            found[topic] = payload
-
     wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
     try:
-        link = Link(
+        return _Remover(settings, place or Place(), wake).remove(force=force)
+    finally:
+        os.close(wake)
+
+
+def known_topics(topics: Topics, place: Place) -> list[str]:
+    """What may be retained about a detector, as far as its settings tell."""
+    places = {"labels": place.labels, "zones": place.zones, "lines": place.lines}
+    return [
+        topics.discovery,
+        topics.availability,
+        *(topics.state(kind, name) for kind, names in places.items() for name in names),
+        *(topics.snapshot(label) for label in place.labels),
+        *(topics.status(part, "") for part in _STATUSES),
+        *(topics.status("sink", name) for name in _SINKS),
+        *(topics.status("governor", name) for name in ("speed", "model")),
+        topics.performance,
+        topics.picture,
+    ]
+
+
+class _Remover:
+    def __init__(self, settings: MqttSettings, place: Place, wake: int) -> None:
+        self._topics = topics = Topics.of(settings)
+        self._known = known_topics(topics, place)
+        self._tells_refusals = settings.version == "5"
+        self._kept: dict[str, bytes] = {}
+        self._echoed = False
+        self._last_s = 0.0
+        self._link = Link(
             settings,
             topics,
             client_id=f"{topics.client_id}-remove",
             wake=wake,
-            on_message=note,
+            on_message=self._note,
             last_will=False,
         )
-        _connect(link)
-        link.subscribe(f"{topics.prefix}/#")
-        link.subscribe(topics.discovery)
-        last_s = time.monotonic()
-        while time.monotonic() - last_s < _QUIET_S:
-            _poll(link)
-        if found.get(topics.availability) == b"online" and not force:
+
+    def remove(self, *, force: bool) -> Removal:
+        self._connect()
+        for topic_filter in (f"{self._topics.prefix}/#", self._topics.discovery):
+            self._link.subscribe(topic_filter)
+        self._wait_for_quiet()
+        if self._kept.get(self._topics.availability) == b"online" and not force:
             raise UsageError(
-                f"{topics.name} is connected and would publish all again: stop it first, or add "
-                "--force"
+                f"{self._topics.name} is connected and would publish all again: stop it first, or "
+                "add --force"
             )
-        # Where this user may not read, these two are deleted at least.
-        _delete(link, [*dict.fromkeys([topics.discovery, topics.availability, *found])])
-        link.close()
-    finally:
-        os.close(wake)
-    return sorted(found)
+        refused = self._delete([*dict.fromkeys([*self._known, *self._kept])])
+        self._wait_for_quiet()
+        self._link.close()
+        if self._echoed:  # then what it did not show is not there
+            refused = {name: why for name, why in refused.items() if name in self._kept}
+        done = Removal(sorted(self._kept.keys() - refused.keys()), refused=refused)
+        if not self._echoed and self._tells_refusals:
+            done.blind = sorted(set(self._known) - self._kept.keys() - refused.keys())
+        self._see_that_it_could(done)
+        return done
 
+    def _see_that_it_could(self, done: Removal) -> None:
+        if done.found or done.blind:
+            return
+        where = f"{self._topics.prefix}/# and {self._topics.discovery}"
+        if done.refused:
+            reason = next(iter(done.refused.values()))
+            raise SinkError(
+                f"mqtt: nothing is deleted: the broker refuses: {reason}; let this user write to "
+                f"{where}"
+            )
+        if not self._echoed:
+            raise SinkError(
+                "mqtt: nothing is deleted as far as can be seen: the broker sends this user "
+                f"nothing; let it read and write {where}"
+            )
+        raise SinkError(
+            f"mqtt: nothing to delete: the broker keeps nothing below {where}; are mqtt.name and "
+            "mqtt.topic those of the detector?"
+        )
 
-def _connect(link: Link) -> None:
-    link.open()
-    deadline = time.monotonic() + CONNECT_TIMEOUT_S
-    while not link.connected:
-        _poll(link)
-        if time.monotonic() > deadline:
-            raise SinkError(f"{link.broker}: no answer; does it speak MQTT?")
+    def _note(self, topic: str, payload: bytes, retained: bool) -> None:
+        self._last_s = time.monotonic()
+        if retained and payload:
+            self._kept[topic] = payload
+        elif not retained and not payload:
+            self._echoed = True
 
+    def _connect(self) -> None:
+        self._link.open()
+        deadline = time.monotonic() + CONNECT_TIMEOUT_S
+        while not self._link.connected:
+            self._poll()
+            if time.monotonic() > deadline:
+                raise SinkError(f"{self._link.broker}: no answer; does it speak MQTT?")
 
-def _delete(link: Link, topics: list[str]) -> None:
-    link.acknowledged.clear()
-    waiting = {link.publish(topic, b"", qos=1, retain=True): topic for topic in topics}
-    deadline = time.monotonic() + CONNECT_TIMEOUT_S
-    while waiting:
-        _poll(link)
-        for mid, refusal in link.acknowledged:
-            topic = waiting.pop(mid, None)
-            if topic is not None and refusal is not None:
-                raise SinkError(f"{topic}: the broker refuses to delete it: {refusal}")
+    def _wait_for_quiet(self) -> None:
+        self._last_s = time.monotonic()
+        while time.monotonic() - self._last_s < _QUIET_S:
+            self._poll()
+
+    def _delete(self, names: Iterable[str]) -> dict[str, str]:
+        """Have the broker forget topics; returns those that it refuses to, with the reasons."""
+        link, refused = self._link, {}
         link.acknowledged.clear()
-        if time.monotonic() > deadline:
-            raise SinkError(f"{link.broker}: does not confirm; try again")
+        waiting = {link.publish(name, b"", qos=1, retain=True): name for name in names}
+        deadline = time.monotonic() + CONNECT_TIMEOUT_S
+        while waiting:
+            self._poll()
+            for mid, refusal in link.acknowledged:
+                name = waiting.pop(mid, None)
+                if name is not None and refusal is not None:
+                    refused[name] = refusal
+            link.acknowledged.clear()
+            if time.monotonic() > deadline:
+                raise SinkError(f"{link.broker}: does not confirm; try again")
+        return refused
 
-
-def _poll(link: Link) -> None:
-    link.poll(_TICK_S)
-    if link.failure is not None:
-        raise SinkError(link.failure)
+    def _poll(self) -> None:
+        self._link.poll(_TICK_S)
+        if self._link.failure is not None:
+            raise SinkError(self._link.failure)

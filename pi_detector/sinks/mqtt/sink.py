@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import msgspec
 
 from pi_detector.config.outputs import MqttSettings
 from pi_detector.config.settings import RecoverySettings
+from pi_detector.core.current import CurrentState
 from pi_detector.core.records import (
     EventRecord,
     PerformanceRecord,
@@ -24,21 +24,20 @@ from pi_detector.core.records import (
 )
 from pi_detector.sinks.draw import annotated
 from pi_detector.sinks.files import jpeg_of
-from pi_detector.sinks.mqtt.commands import command_of
 from pi_detector.sinks.mqtt.discovery import Place, discovery_payload
+from pi_detector.sinks.mqtt.kept import Kept
+from pi_detector.sinks.mqtt.listener import Listener
 from pi_detector.sinks.mqtt.occupancy import Occupancy, State
 from pi_detector.sinks.mqtt.outbox import Outbox
 from pi_detector.sinks.mqtt.publisher import Publisher
 from pi_detector.sinks.mqtt.store import Store
-from pi_detector.sinks.mqtt.topics import Topics, identifier
+from pi_detector.sinks.mqtt.topics import Topics
 
 log = logging.getLogger(__name__)
 
 _MEBIBYTE = 1024 * 1024
-_VIEW_INTERVAL_S = 2.0
 _VIEW_WIDTH = 1280
 _MOST_VIEWS = 16
-_COMMAND_INTERVAL_S = 1.0
 
 
 @dataclass(slots=True)
@@ -93,19 +92,25 @@ class MqttSink:
         self._topics = topics = Topics.of(settings)
         self._occupancy = Occupancy(place.labels, place.zones, place.lines)
         self._views: OrderedDict[str, _View] = OrderedDict()
-        self._viewed_s: dict[str, float] = {}
         self._picture_wanted = False
-        self._commanded_s: dict[str, float] = {}
-        store = Store(
-            folder / f"mqtt-{identifier(topics.client_id)}.queue", settings.queue_mb * _MEBIBYTE
+        self._discovery = self._discovery_payload() if settings.discovery else None
+        store = Store(folder / f"{topics.queue}.queue", settings.queue_mb * _MEBIBYTE)
+        kept = Kept()
+        listener = Listener(
+            topics,
+            kept,
+            states=[topics.state(kind, name) for kind, name in self._occupancy.places],
+            discovery=self._discovery,
+            obey=self._obey if settings.commands else None,
         )
         self._publisher = Publisher(
             settings,
             recovery,
             topics,
             outbox=Outbox(store),
+            kept=kept,
+            listener=listener,
             report=report,
-            on_message=self._obey if settings.commands else None,
         )
 
     def start(self) -> None:
@@ -114,23 +119,21 @@ class MqttSink:
         Raises:
             SinkError: certificates that cannot be used.
         """
-        settings = self._settings
-        if settings.discovery:
-            self._publisher.keep(
-                self._topics.discovery,
-                discovery_payload(
-                    self._topics,
-                    self._model,
-                    self._place,
-                    qos=settings.qos,
-                    snapshots=settings.snapshots,
-                    commands=settings.commands,
-                    performance=self._performance,
-                ),
-            )
+        if self._discovery is not None:
+            self._publisher.keep(self._topics.discovery, self._discovery)
+        self._publisher.start()
+
+    def catch_up(self, now: CurrentState) -> None:
+        """Publish what holds already; after a reload that is more than nothing."""
+        self._occupancy.catch_up(now)
+        for event in now.events.values():
+            self._view(event.id).label = event.label
         for (kind, name), state in self._occupancy.all():
             self._keep_state(kind, name, state)
-        self._publisher.start()
+        for status in now.statuses.values():
+            self.handle(status)
+        if now.performance is not None:
+            self.handle(now.performance)
 
     def handle(self, item: Publication) -> None:
         """Publish what concerns this sink, now or when the broker is there."""
@@ -158,7 +161,7 @@ class MqttSink:
             return
         view = self._view(event.id)
         view.label = event.label
-        self._show(view, at_once=event.phase != "update")
+        self._show(view)
         if event.phase == "end":
             del self._views[event.id]
 
@@ -174,7 +177,7 @@ class MqttSink:
         for seen in result.views if self._settings.snapshots else ():
             view = self._view(seen.event_id)
             view.picture = picture
-            self._show(view, at_once=False)
+            self._show(view)
 
     def _view(self, event_id: str) -> _View:
         view = self._views.setdefault(event_id, _View())
@@ -182,32 +185,32 @@ class MqttSink:
             self._views.popitem(last=False)
         return view
 
-    def _show(self, view: _View, *, at_once: bool) -> None:
-        """Publish a view, unless another of its label was published a moment ago."""
+    def _show(self, view: _View) -> None:
+        """Publish a view, unless another of its label was published a moment ago: then later."""
         if view.picture is None or view.label is None:
             return
-        now_s = time.monotonic()
-        if at_once or now_s - self._viewed_s.get(view.label, -_VIEW_INTERVAL_S) >= _VIEW_INTERVAL_S:
-            self._viewed_s[view.label] = now_s
-            self._publisher.keep(self._topics.snapshot(view.label), view.picture)
-            view.picture = None
+        interval_s = self._settings.snapshot_interval_s
+        topic = self._topics.snapshot(view.label)
+        self._publisher.keep(topic, view.picture, interval_s=interval_s)
+        view.picture = None
 
     def _keep_state(self, kind: str, name: str, state: State) -> None:
         self._publisher.keep(self._topics.state(kind, name), msgspec.json.encode(state))
 
-    def _obey(self, topic: str, payload: bytes, retained: bool) -> None:
+    def _discovery_payload(self) -> bytes:
+        settings = self._settings
+        return discovery_payload(
+            self._topics,
+            self._model,
+            self._place,
+            qos=settings.qos,
+            snapshots=settings.snapshots,
+            commands=settings.commands,
+            performance=self._performance,
+        )
+
+    def _obey(self, command: str) -> None:
         """Do what a message asks for; called from the publisher's thread."""
-        try:
-            command = command_of(topic, payload, retained=retained)
-        except ValueError as error:
-            log.warning("mqtt: command refused: %s", error)
-            return
-        now_s = time.monotonic()
-        if now_s - self._commanded_s.get(command, -_COMMAND_INTERVAL_S) < _COMMAND_INTERVAL_S:
-            log.warning("mqtt: command refused: %s: at most once a second", command)
-            return
-        self._commanded_s[command] = now_s
-        log.info("mqtt: command: %s", command, extra={"DETECTOR_EVENT": "command"})
         if command == "picture":
             self._picture_wanted = True
         else:

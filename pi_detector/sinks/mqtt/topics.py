@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 from pi_detector.config.outputs import MqttSettings
 
@@ -13,6 +15,8 @@ from pi_detector.config.outputs import MqttSettings
 _UNFIT = re.compile(r"[+#/%\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]|^\$")
 _MOST_BYTES = 120
 _HASH_DIGITS = 12
+_MACHINE_ID = Path("/etc/machine-id")
+_MACHINE_DIGITS = 8
 
 
 def level(name: str) -> str:
@@ -46,6 +50,20 @@ def identifier(name: str) -> str:
     return f"{plain[:_MOST_BYTES]}_{digest}"
 
 
+def machine_token(file: Path = _MACHINE_ID) -> str:
+    """A short text that tells machines apart, and does not reveal the machine's id.
+
+    Empty where the machine has no id. Source: machine-id(5), which asks for a keyed hash.
+    """
+    try:
+        machine_id = file.read_bytes().strip()
+    except OSError:
+        return ""
+    if not machine_id:
+        return ""
+    return hmac.digest(machine_id, b"pi-detector mqtt client", "sha256").hex()[:_MACHINE_DIGITS]
+
+
 @dataclass(frozen=True, slots=True)
 class Topics:
     """The topics of one detector.
@@ -55,7 +73,10 @@ class Topics:
         prefix: that all its topics begin with.
         discovery: Home Assistant's topic about it.
         device_id: of the device in Home Assistant.
-        client_id: in the broker.
+        client_id: in the broker. Its default differs from machine to machine, so that two detectors
+            of one name do not push each other off the broker.
+        birth: where Home Assistant says that it is there.
+        queue: name of the file of waiting events, without a suffix.
     """
 
     name: str
@@ -63,6 +84,8 @@ class Topics:
     discovery: str
     device_id: str
     client_id: str
+    birth: str
+    queue: str
 
     @classmethod
     def of(cls, settings: MqttSettings) -> Topics:
@@ -74,7 +97,9 @@ class Topics:
             prefix=settings.topic or f"pi-detector/{level(name)}",
             discovery=f"{settings.discovery_prefix}/device/{device_id}/config",
             device_id=device_id,
-            client_id=settings.client_id or device_id,
+            client_id=settings.client_id or "-".join(filter(None, [device_id, machine_token()])),
+            birth=f"{settings.discovery_prefix}/status",
+            queue=f"mqtt-{identifier(settings.client_id or device_id)}",
         )
 
     @property
@@ -114,6 +139,16 @@ class Topics:
     def state(self, kind: str, name: str) -> str:
         """What is in the picture now; ``kind`` is ``labels``, ``zones`` or ``lines``."""
         return f"{self.prefix}/state/{kind}/{level(name)}"
+
+    @property
+    def states(self) -> str:
+        """The filter of all states."""
+        return f"{self.prefix}/state/+/+"
+
+    def of_removed(self, topic: str) -> list[str]:
+        """What is retained about a label, zone or line, by its state's topic."""
+        kind, name = topic.split("/")[-2:]
+        return [topic, *([f"{self.prefix}/snapshot/{name}"] if kind == "labels" else [])]
 
     def snapshot(self, label: str) -> str:
         """The best view of the latest event of a label."""

@@ -14,6 +14,7 @@ from typing import Any
 from pi_detector.config.outputs import RecordingSettings
 from pi_detector.core.frame import Frame, ImageArray
 from pi_detector.errors import DependencyMissingError, SinkError
+from pi_detector.util.installation import how_to_install
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +69,8 @@ def load_av() -> Any:
         import av.video.frame
     except ImportError as error:
         raise DependencyMissingError(
-            f"clips need PyAV, which is not usable here: {error}; sudo apt install python3-av (in "
-            "an environment of its own: pip install av), or set recording.clips to false"
+            f"clips need PyAV, which is not usable here ({error}); to install it: "
+            f"{how_to_install('clips')}; or set recording.clips to false"
         ) from error
     # FFmpeg's messages are no news to anyone; and handing them to Python takes the GIL.
     av.logging.set_level(av.logging.PANIC)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import weakref
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any
 
+from pi_detector.errors import SinkError
 from pi_detector.sinks.recordings.encoder import TICKS, Shot, av_errors, load_av
 
 # Each fragment describes itself, so that a file without its end plays; its offsets are from its
@@ -49,6 +52,7 @@ class Muxer:
         ):
             like = template.streams.video[0]
             self._output = self._av.open(self._written, "w", format="mp4", options=_OPTIONS)
+            weakref.finalize(self, _close, self._av, self._output)
             if hasattr(self._output, "add_stream_from_template"):  # PyAV 14 and later
                 self._stream = self._output.add_stream_from_template(like)
             else:
@@ -75,3 +79,13 @@ class Muxer:
         with av_errors(self._av, "writing MP4"):
             self._output.close()
         return self._written.taken()
+
+
+def _close(av: Any, output: Any) -> None:
+    """Close what a failure left open, while the file behind it is still there.
+
+    PyAV below 18 writes the rest of an open file when the garbage collector removes it, through a
+    Python object that is gone by then, which ends the process.
+    """
+    with suppress(SinkError), av_errors(av, "writing MP4"):
+        output.close()

@@ -78,7 +78,7 @@ def _good_end(path: Path, starts: list[int], end: int) -> tuple[int, float] | No
     times: list[tuple[int, float]] = []
     bad = end
     try:
-        with av.open(str(path)) as clip:
+        with av.open(str(path), format="mp4") as clip:
             stream = clip.streams.video[0]
             stream.codec_context.options = {"err_detect": "explode"}  # else it makes do
             for packet in clip.demux(stream):
@@ -102,7 +102,7 @@ def played_s(path: Path) -> float | None:
     """How many seconds a clip plays, or None where it does not."""
     av = load_av()
     try:
-        with av.open(str(path)) as clip:
+        with av.open(str(path), format="mp4") as clip:
             return _span_s(
                 [
                     float(packet.pts * packet.time_base)

@@ -1,7 +1,6 @@
-"""Who may see the page, and from where: token, session cookie, Host, Origin, and headers.
+"""Who may see the page: the token, wrong tokens, and the sessions of browsers.
 
-Sources: OWASP Cheat Sheets on session management, CSRF and DNS rebinding; Fetch Metadata (W3C) for
-``Sec-Fetch-Site``.
+Sources: OWASP Cheat Sheets on authentication and session management.
 """
 
 from __future__ import annotations
@@ -9,50 +8,35 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import logging
 import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
-from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from pi_detector.config.check import is_loopback
 from pi_detector.config.outputs import WebSettings
 
-COOKIE = "pi-detector"
+log = logging.getLogger(__name__)
+
 SESSION_S = 30 * 86400
-MOST_BODY_BYTES = 64 * 1024
 MOST_WRONG = 5
 """Wrong tokens from one address before it has to wait."""
+MOST_WRONG_IN_ALL = 100
+"""Wrong tokens from all addresses together before everyone who sends a wrong one has to wait."""
 FORGIVEN_S = 60.0
-"""Until a wrong token is forgotten."""
+"""Until wrong tokens are forgotten."""
+MOST_SESSIONS = 256
+"""Browsers that are logged in; one more ends the oldest session."""
 
-_MOST_ADDRESSES = 1024
-_OPEN_PATHS = ("/healthz", "/login", "/static/")
-_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        "media-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    # Not no-referrer, with which browsers send no Origin either.
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
+_ALL = "all addresses"
 
 
 class TooManyTriesError(Exception):
-    """An address gave too many wrong tokens.
+    """Too many wrong tokens came, from one address or from all together.
 
     Attributes:
-        retry_s: seconds until it may try again.
+        retry_s: seconds until the next one is looked at.
     """
 
     def __init__(self, retry_s: float) -> None:
@@ -61,20 +45,29 @@ class TooManyTriesError(Exception):
 
 
 @dataclass(slots=True)
-class _Tries:
+class _Wrong:
     count: int
     since_s: float
 
 
-class Access:
-    """Checks tokens and the cookies that stand for them.
+@dataclass(frozen=True, slots=True)
+class _Session:
+    token: bytes
+    ends_s: float
 
-    A cookie holds its end and a number, signed with the token: it outlives a restart, ends when the
-    token changes, and does not tell the token.
+
+class Access:
+    """Checks tokens, and the sessions that browsers get for them.
+
+    The right token is accepted whatever came before it: wrong ones, from the same address too,
+    lock nobody out. What keeps guesses from succeeding is the length of the token.
+
+    A cookie is a random number of which the server keeps the hash. So a session ends at logout,
+    with the token, after ``SESSION_S``, and when pi-detector restarts.
 
     Args:
         web: the settings.
-        monotonic_s: clock of the rate limit.
+        monotonic_s: clock of limits and sessions, which setting the date does not move.
 
     Attributes:
         web: may be replaced.
@@ -83,152 +76,78 @@ class Access:
     def __init__(self, web: WebSettings, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self.web = web
         self._monotonic_s = monotonic_s
-        self._tries: OrderedDict[str, _Tries] = OrderedDict()
+        self._wrong: dict[str, _Wrong] = {}
+        self._sessions: OrderedDict[bytes, _Session] = OrderedDict()
+
+    @property
+    def cookie_name(self) -> str:
+        """Has the port, which cookies do not regard: each instance on a machine has its own."""
+        return f"pi-detector-{self.web.port}"
 
     def accepts(self, token: str, address: str) -> bool:
-        """Whether a token is the right one.
+        """Whether a token is the right one. Wrong ones are counted.
 
         Raises:
-            TooManyTriesError: the address gave too many wrong ones, whatever this one is.
+            TooManyTriesError: a wrong one, after too many others.
         """
-        now_s, key = self._monotonic_s(), _network(address)
-        tries = self._tries.get(key)
-        if tries is not None and now_s - tries.since_s >= FORGIVEN_S:
-            del self._tries[key]
-            tries = None
-        if tries is not None and tries.count >= MOST_WRONG:
-            raise TooManyTriesError(FORGIVEN_S - (now_s - tries.since_s))
-        if hmac.compare_digest(_digest(token), _digest(self.web.token)):
+        if self.is_token(token):
             return True
-        if tries is None:
-            tries = self._tries[key] = _Tries(0, now_s)
-            while len(self._tries) > _MOST_ADDRESSES:
-                self._tries.popitem(last=False)
-        tries.count += 1
-        tries.since_s = now_s
+        self._count(_ALL, MOST_WRONG_IN_ALL)
+        self._count(network_of(address), MOST_WRONG)
         return False
 
-    def cookie(self) -> str:
+    def is_token(self, token: str) -> bool:
+        """Whether a token is the right one."""
+        return hmac.compare_digest(_digest(token), _digest(self.web.token))
+
+    def begin_session(self) -> str:
         """The value of a new cookie."""
-        start = f"{int(time.time()) + SESSION_S}.{secrets.token_hex(8)}"
-        return f"{start}.{self._signature(start)}"
+        cookie = secrets.token_urlsafe(32)
+        ends_s = self._monotonic_s() + SESSION_S
+        self._sessions[_digest(cookie)] = _Session(_digest(self.web.token), ends_s)
+        while len(self._sessions) > MOST_SESSIONS:
+            self._sessions.popitem(last=False)
+        return cookie
+
+    def end_session(self, cookie: str) -> None:
+        """Make a cookie worthless."""
+        self._sessions.pop(_digest(cookie), None)
 
     def knows(self, cookie: str) -> bool:
-        """Whether a cookie is one of ours, and not out of date."""
-        start, _, signature = cookie.rpartition(".")
-        ends = start.partition(".")[0]
+        """Whether a cookie is that of a session that has not ended."""
+        session = self._sessions.get(_digest(cookie))
         return (
-            hmac.compare_digest(_digest(signature), _digest(self._signature(start)))
-            and ends.isdecimal()
-            and int(ends) > time.time()
+            session is not None
+            and session.ends_s > self._monotonic_s()
+            and hmac.compare_digest(session.token, _digest(self.web.token))
         )
 
-    def _signature(self, start: str) -> str:
-        return hmac.new(self.web.token.encode(), start.encode(), hashlib.sha256).hexdigest()
+    def _count(self, whose: str, most: int) -> None:
+        """Count a wrong token. Raises TooManyTriesError."""
+        now_s = self._monotonic_s()
+        # The limit of all together bounds how many are left.
+        for other, wrong in list(self._wrong.items()):
+            if now_s - wrong.since_s >= FORGIVEN_S:
+                del self._wrong[other]
+        wrong = self._wrong.setdefault(whose, _Wrong(0, now_s))
+        if wrong.count >= most:
+            raise TooManyTriesError(FORGIVEN_S - (now_s - wrong.since_s))
+        wrong.count += 1
+        if wrong.count == most:
+            log.warning("web: %d wrong tokens from %s within %.0f s", most, whose, FORGIVEN_S)
 
 
-class Guard:
-    """Lets through what may be seen, as ASGI middleware, and sets the headers of security.
-
-    Args:
-        app: what is guarded.
-        access: checks tokens.
-    """
-
-    def __init__(self, app: ASGIApp, access: Access) -> None:
-        self._app = app
-        self._access = access
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or hand it on."""
-        if scope["type"] != "http":
-            return
-        request = Request(scope)
-        refusal = self._refusal(request)
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
-                headers.setdefault("Cache-Control", "no-store")
-            await send(message)
-
-        await (refusal or self._app)(scope, receive, send_with_headers)
-
-    def _refusal(self, request: Request) -> Response | None:
-        web = self._access.web
-        if not web.token and not is_loopback(_name(request.headers.get("host", ""))):
-            return error(
-                421, "this name is not known here; open the page by 127.0.0.1, or set web.token"
-            )
-        if request.method not in {"GET", "HEAD"}:
-            if not _same_origin(request):
-                return error(403, "the request comes from another page")
-            if int(request.headers.get("content-length", MOST_BODY_BYTES + 1)) > MOST_BODY_BYTES:
-                return error(413, "too large, or of unknown length")
-        if not web.token or request.url.path.startswith(_OPEN_PATHS):
-            return None
-        return self._stranger(request)
-
-    def _stranger(self, request: Request) -> Response | None:
-        """The refusal of one who knows no token and has no cookie."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            try:
-                if self._access.accepts(token.strip(), address_of(request)):
-                    return None
-            except TooManyTriesError as many:
-                return too_many(many)
-        elif self._access.knows(request.cookies.get(COOKIE, "")):
-            return None
-        elif request.url.path == "/":
-            return RedirectResponse("/login", 303)
-        refusal = error(401, "the token is missing or wrong")
-        refusal.headers["WWW-Authenticate"] = "Bearer"
-        return refusal
-
-
-def error(status: int, message: str) -> JSONResponse:
-    """The answer to what cannot be done."""
-    return JSONResponse({"error": message}, status)
-
-
-def too_many(error_: TooManyTriesError) -> JSONResponse:
-    """The answer to too many wrong tokens."""
-    response = error(429, f"too many wrong tokens; {error_}")
-    response.headers["Retry-After"] = str(int(error_.retry_s) + 1)
-    return response
-
-
-def address_of(request: Request) -> str:
-    """The address that a request came from."""
-    return request.client.host if request.client else ""
-
-
-def _same_origin(request: Request) -> bool:
-    """Whether a write comes from our page, or from a program that is no browser."""
-    origin = request.headers.get("origin")
-    if origin is not None:
-        return urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
-    return request.headers.get("sec-fetch-site", "none") in {"same-origin", "none"}
-
-
-def _name(host: str) -> str:
-    """The name or address in a Host header, without its port."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """What counts as one address: of IPv6, all that one subscriber may choose."""
     try:
         parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    return address if parsed.version == 4 else str(ipaddress.ip_network(f"{parsed}/64", False))
+    except ValueError:  # a proxy's header may hold anything
+        return "an unknown address"
+    if parsed.version == 4:
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(parsed), 64), strict=False))
 
 
 def _digest(text: str) -> bytes:

@@ -14,7 +14,7 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -22,20 +22,18 @@ from starlette.types import ASGIApp
 
 from pi_detector.errors import PiDetectorError
 from pi_detector.sinks.recordings.layout import is_media_path
-from pi_detector.sinks.web.access import (
-    COOKIE,
-    MOST_BODY_BYTES,
-    SESSION_S,
-    Access,
-    Guard,
-    TooManyTriesError,
-    address_of,
-    error,
-    too_many,
-)
+from pi_detector.sinks.web.access import SESSION_S, Access, TooManyTriesError
 from pi_detector.sinks.web.bell import Bell
 from pi_detector.sinks.web.editor import Editor, RefusedError
 from pi_detector.sinks.web.events import Query, RunEvents, live, recorded_page, with_unfinished
+from pi_detector.sinks.web.guard import (
+    MOST_BODY_BYTES,
+    Guard,
+    address_of,
+    admits,
+    error,
+    too_many,
+)
 from pi_detector.sinks.web.media import MediaResponse
 from pi_detector.sinks.web.overview import Watch, as_json
 from pi_detector.sinks.web.stream import EndlessResponse
@@ -45,6 +43,8 @@ log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).with_name("static")
 COMMANDS = ("reload", "pause", "resume")
+# All that is answered without a token: no pictures, no events, no state.
+_OPEN_PATHS = ("/healthz", "/login", "/logout")
 _OVERVIEW_AGE_S = 0.5
 
 _Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -100,7 +100,7 @@ class Site:
                 Route("/", _page("index.html")),
                 Route("/login", _page("login.html")),
                 Route("/login", self._log_in, methods=["POST"]),
-                Route("/logout", _log_out, methods=["POST"]),
+                Route("/logout", self._log_out, methods=["POST"]),
                 Route("/healthz", self._health),
                 Route("/metrics", self._exposition),
                 Route("/view.mjpeg", self._stream),
@@ -120,7 +120,10 @@ class Site:
                 Exception: _crashed,
             },
         )
-        return Guard(app, self._access)
+        # A redirection to the path with or without "/" at its end would repeat the Host header.
+        app.router.redirect_slashes = False
+        static = [f"/static/{file.name}" for file in STATIC.iterdir()]
+        return Guard(app, self._access, [*_OPEN_PATHS, *static])
 
     async def _log_in(self, request: Request) -> Response:
         token = parse_qs((await _body(request)).decode("utf-8", "replace")).get("token", [""])[0]
@@ -136,7 +139,23 @@ class Site:
             return page
         answer = RedirectResponse("/", 303)
         answer.set_cookie(
-            COOKIE, self._access.cookie(), max_age=SESSION_S, httponly=True, samesite="strict"
+            self._access.cookie_name,
+            self._access.begin_session(),
+            max_age=SESSION_S,
+            secure=_is_encrypted(request),
+            httponly=True,
+            samesite="strict",
+        )
+        return answer
+
+    async def _log_out(self, request: Request) -> Response:
+        self._access.end_session(request.cookies.get(self._access.cookie_name, ""))
+        answer = RedirectResponse("/login", 303)
+        answer.delete_cookie(
+            self._access.cookie_name,
+            secure=_is_encrypted(request),
+            httponly=True,
+            samesite="strict",
         )
         return answer
 
@@ -150,7 +169,7 @@ class Site:
         body, media_type = await run_in_threadpool(self._metrics)
         return Response(body, headers={"Content-Type": media_type})
 
-    async def _stream(self, _: Request) -> Response:
+    async def _stream(self, request: Request) -> Response:
         if not self._view.join():
             most = self._view.web.max_viewers
             raise HTTPException(503, f"{most} look at the picture already (web.max_viewers)")
@@ -158,6 +177,7 @@ class Site:
             self._view.stream(),
             f"multipart/x-mixed-replace; boundary={BOUNDARY}",
             self._view.leave,
+            lambda: admits(self._access, request),
             first=f"--{BOUNDARY}\r\n".encode(),
         )
 
@@ -174,7 +194,9 @@ class Site:
         last = request.headers.get("last-event-id", "")
         number = int(last) if last.isdecimal() else None
         chunks = live(self._run, self._bell, self._state_json, number)
-        return EndlessResponse(chunks, "text/event-stream", lambda: None)
+        return EndlessResponse(
+            chunks, "text/event-stream", lambda: None, lambda: admits(self._access, request)
+        )
 
     async def _events(self, request: Request) -> Response:
         query = _query(request)
@@ -234,19 +256,21 @@ def _page(name: str) -> Callable[[Request], FileResponse]:
     return lambda _: FileResponse(STATIC / name, headers={"Cache-Control": "no-cache"})
 
 
-async def _log_out(_: Request) -> Response:
-    answer = RedirectResponse("/login", 303)
-    answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
-    return answer
+def _is_encrypted(request: Request) -> bool:
+    """Whether the browser speaks TLS, as a proxy of ``web.trusted_proxies`` says."""
+    return bool(request.scope["scheme"] == "https")
 
 
 async def _body(request: Request) -> bytes:
     """The body of a request, which may be shorter than announced, never longer."""
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BODY_BYTES:
-            raise HTTPException(413, "too large")
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MOST_BODY_BYTES:
+                raise HTTPException(413, "too large")
+    except ClientDisconnect as left:
+        raise HTTPException(400, "the body is incomplete") from left
     return body
 
 
@@ -266,7 +290,7 @@ def _query(request: Request) -> Query:
             until=_moment(given["until"]) if "until" in given else None,
             before=before,
         )
-    except ValueError as wrong:
+    except (ValueError, msgspec.ValidationError) as wrong:  # no ValueError in msgspec 0.19
         raise HTTPException(400, f"not a time or place in the list: {wrong}") from wrong
 
 
@@ -292,5 +316,5 @@ async def _failed(_: Request, failure: Exception) -> Response:
 
 
 async def _crashed(request: Request, crash: Exception) -> Response:
-    log.error("web: %s: %r", request.url.path, crash, exc_info=crash)
+    log.error("web: %r: %r", request.scope["path"], crash, exc_info=crash)
     return error(500, "a fault of pi-detector; its log tells more")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pi_detector.config.settings import Settings
+from pi_detector.core.current import CurrentState
 from pi_detector.core.records import EventRecord, Publication, Result
 from pi_detector.errors import SinkError
 from pi_detector.sinks.web.access import Access
@@ -23,8 +24,7 @@ from pi_detector.sinks.web.view import LiveView
 log = logging.getLogger(__name__)
 
 _STOP_S = 2.5
-_BESIDE_VIEWERS = 32  # connections for all but the live picture
-_CONNECTIONS_A_VIEWER = 6  # what a browser opens to one server
+_OF_SERVER = ("host", "port", "max_viewers", "trusted_proxies")  # what moves the server
 
 
 class WebSink:
@@ -91,7 +91,7 @@ class WebSink:
             SinkError: the new address cannot be had; the old settings stay.
         """
         old, new = self._web, settings.web
-        moved = (old.host, old.port, old.max_viewers) != (new.host, new.port, new.max_viewers)
+        moved = any(getattr(old, name) != getattr(new, name) for name in _OF_SERVER)
         with self._moving:
             self._web = new
             if moved and self._server is not None:
@@ -103,6 +103,15 @@ class WebSink:
                     raise
         self._access.web = self._view.web = new
         self._editor.settings, self._editor.labels = settings, sorted(labels)
+
+    def catch_up(self, now: CurrentState) -> None:
+        """Show what holds already where a reload switched the page on."""
+        for event in now.events.values():
+            self._run.note(event)
+        for status in now.statuses.values():
+            self._watch.note(status)
+        if now.performance is not None:
+            self._watch.note(now.performance)
 
     def handle(self, item: Publication) -> None:
         """Remember what was published. Raises SinkError where the server has failed."""
@@ -132,13 +141,7 @@ class WebSink:
 
     def _listen(self) -> None:
         web = self._web
-        self._server = Server(
-            self._app,
-            web.host,
-            web.port,
-            self._bell,
-            most_connections=_BESIDE_VIEWERS + _CONNECTIONS_A_VIEWER * web.max_viewers,
-        )
+        self._server = Server(self._app, web, self._bell)
         self._view.start()
         host = f"[{web.host}]" if ":" in web.host else web.host
         log.info(

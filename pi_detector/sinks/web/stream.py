@@ -14,13 +14,14 @@ STALLED_S = 10.0
 
 
 class EndlessResponse(Response):
-    """Sends chunks until the reader leaves, stalls, or the chunks end.
+    """Sends chunks until the reader leaves, stalls, is logged out, or the chunks end.
 
     Args:
         chunks: an async generator; an empty chunk sends nothing and looks whether the reader left.
         media_type: of the answer.
-        first: sent at once.
         done: called at the end, however that comes.
+        allowed: whether the reader may still see it; asked at each chunk.
+        first: sent at once.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class EndlessResponse(Response):
         chunks: AsyncIterator[bytes],
         media_type: str,
         done: Callable[[], None],
+        allowed: Callable[[], bool],
         first: bytes = b"",
     ) -> None:
         super().__init__(media_type=media_type)
@@ -35,6 +37,7 @@ class EndlessResponse(Response):
         self._chunks = chunks
         self._first = first
         self._done = done
+        self._allowed = allowed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -54,7 +57,7 @@ class EndlessResponse(Response):
         async with aclosing(self._chunks) as chunks:  # type: ignore[type-var]
             await send({"type": "http.response.body", "body": self._first, "more_body": True})
             async for chunk in chunks:
-                if gone.done():
+                if gone.done() or not self._allowed():
                     return
                 if chunk:
                     async with asyncio.timeout(STALLED_S):

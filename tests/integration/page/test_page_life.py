@@ -61,11 +61,14 @@ def test_an_address_that_changes_moves_the_server_and_one_that_is_taken_does_not
     assert web.ask("/healthz").status == 200
 
 
-def test_a_token_that_changes_needs_no_new_server(web: Web) -> None:
-    with web.stream("/api/live") as stream:
+def test_a_token_that_changes_needs_no_new_server_and_ends_what_is_open(web: Web) -> None:
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    with web.stream("/api/live") as stranger, web.stream("/api/live", **bearer) as friend:
         web.web = msgspec.structs.replace(web.web, token=TOKEN)
         web.sink.apply(web.settings(), [])
-        assert next(messages(stream))[0] == "overview"
+        while stranger.readline():
+            continue
+        assert next(messages(friend))[0] == "overview"
     assert web.ask("/api/overview").status == 401
 
 

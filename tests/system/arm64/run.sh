@@ -35,8 +35,7 @@ make_root() {
     touch "$root/.made"
 }
 
-# Our wheel and imutils (published as source only) are pure Python: built here, for any machine.
-# All else must come as aarch64 wheels, as on a Raspberry Pi.
+# All but what build_wheels.sh builds must come as aarch64 wheels, as on a Raspberry Pi.
 install_wheels() {
     local platforms=() glibc
     for glibc in 2_17 2_24 2_26 2_27 2_28 2_31 2_34 2_35 2_36; do
@@ -44,7 +43,7 @@ install_wheels() {
     done
     say "installing aarch64 wheels for Python $version"
     rm -rf "$site" "$work/wheels"
-    "$python" -m pip wheel -q --no-deps -w "$work/wheels" "$checkout" imutils
+    "$checkout/systemd/build_wheels.sh" "$python" "$checkout" "$work/wheels"
     "$python" -m pip install -q --no-warn-conflicts --target "$site" --only-binary=:all: \
         --python-version "$version" --implementation cp \
         "${platforms[@]}" --platform manylinux2014_aarch64 \

@@ -39,15 +39,18 @@ make_root() {
 }
 
 # Build the package, and name it in `deb`. Its wheels, in $work/wheels, serve the installation from
-# a checkout as well, which builds its own and needs the build backend for that.
+# a checkout as well, which builds some itself: it gets what these are built with and from.
 make_package() {
     say "building the package"
     deb=$checkout/$(PYTHON=$python "$checkout/systemd/deb.sh" "$suite" "$(dpkg --print-architecture)")
     rm -rf "$work/wheels" "$work/package"
     dpkg-deb --extract "$deb" "$work/package"
     mv "$work/package/usr/lib/pi-detector/wheels" "$work/wheels"
-    rm -rf "$work/package" "$work"/wheels/pi_detector-*.whl
-    "$python" -m pip download -q --only-binary=:all: -d "$work/wheels" 'hatchling>=1.25'
+    rm -rf "$work/package" "$work"/wheels/{pi_detector,imutils}-*.whl
+    "$python" -m pip download -q -d "$work/wheels" --no-deps --require-hashes \
+        -r "$checkout/systemd/requirements/build.txt"
+    "$python" -m pip download -q -d "$work/wheels" --no-deps --require-hashes --no-binary :all: \
+        -r "$checkout/systemd/requirements/source.txt"
 }
 
 # usage: run_tests FOLDER [PYTEST-ARGUMENT...]

@@ -35,6 +35,8 @@ _PRIVATELY = (
 )
 # nspawn wants a pure version 2 of cgroups and no trace of another systemd; the two flags make
 # DeviceAllow= and IPAddressDeny= work inside.
+# By the latter the process that decodes confines itself.
+_CALLS = "bpf landlock_create_ruleset landlock_add_rule landlock_restrict_self"
 _BOOT = """
 set -e
 echo 0 > "$CGROUP/cgroup.procs"
@@ -45,7 +47,7 @@ mount -t tmpfs tmpfs /run/systemd
 mount -t overlay overlay -o "lowerdir=$LOWER,upperdir=$WORK/upper,workdir=$WORK/work" "$WORK/root"
 exec systemd-nspawn --quiet --boot --directory="$WORK/root" --machine=pi-detector-test \
     --keep-unit --register=no --console=pipe --link-journal=no --resolv-conf=replace-host \
-    --capability=all --system-call-filter=bpf "$@"
+    --capability=all --system-call-filter="$CALLS" "$@"
 """
 
 
@@ -114,6 +116,7 @@ class Machine:
                 [*_PRIVATELY, _BOOT, "boot", *binds],
                 env={
                     "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin",
+                    "CALLS": _CALLS,
                     "CGROUP": str(self._group),
                     "LOWER": ":".join(map(str, self._layers)),
                     "WORK": str(self._work),

@@ -12,29 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DISCOVERY, NAME, PREFIX, STATUS, Broker, Program, Reader, wait_for
+from conftest import DISCOVERY, PREFIX, STATUS, Broker, Program, Reader, retained
+from real_broker import wait_for
 
 SettingsFile = Callable[..., Path]
 Start = Callable[..., Program]
 PASSWORD = "hunter2-correct-horse"
-
-
-def retained(broker: Broker, **tls: Any) -> dict[str, bytes]:
-    """What a broker keeps."""
-    from paho.mqtt import client as paho
-
-    found: dict[str, bytes] = {}
-    client = paho.Client(paho.CallbackAPIVersion.VERSION2)
-    client.on_connect = lambda client, *_: client.subscribe("#")
-    client.on_message = lambda _c, _d, message: found.update(
-        {message.topic: message.payload} if message.retain else {}
-    )
-    client.connect("127.0.0.1", broker.port)
-    client.loop_start()
-    time.sleep(1)
-    client.disconnect()
-    client.loop_stop()
-    return found
 
 
 def log_of(program: Program) -> str:
@@ -229,7 +212,7 @@ def test_commands_are_not_even_listened_to_when_off(
     time.sleep(1)
     assert "settings read again" not in log_of(program)
     assert "command" not in log_of(program)
-    assert "SUBSCRIBE from pi-detector" not in (broker.folder / "mosquitto.log").read_text()
+    assert f"{PREFIX}/command" not in (broker.folder / "mosquitto.log").read_text()
 
 
 def test_commands(
@@ -323,26 +306,27 @@ def test_a_reload_that_changes_the_broker_moves_there(
     assert retained(other)[STATUS] == b"online"
 
 
-def test_all_that_the_broker_keeps_can_be_removed(
+def test_a_reload_keeps_what_holds_and_removes_what_is_no_more(
     broker: Broker, reader: Reader, settings: SettingsFile, daemon: Start
 ) -> None:
+    persons, garden = f"{PREFIX}/state/labels/person", f"{PREFIX}/state/zones/garden"
+
+    def counts() -> list[int]:
+        return [json.loads(payload)["count"] for payload in reader.payloads(persons) if payload]
+
     path = settings(broker)
     program = daemon(path)
-    program.waits_for(lambda: "mqtt: connected" in log_of(program))
-    program.waits_for(lambda: reader.last(f"{STATUS}/source"))
-
-    def remove(*options: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pi_detector", "mqtt", "remove", "--config", path]
-        return subprocess.run([*command, *options], capture_output=True, text=True, check=False)
-
-    refused = remove()
-    assert refused.returncode == 64
-    assert f"{NAME} is connected" in refused.stderr
-    assert DISCOVERY in retained(broker)
-    program.process.terminate()
-    assert program.process.wait(20) == 0
-    removed = remove()
-    assert removed.returncode == 0, removed.stderr
-    assert DISCOVERY in removed.stdout.splitlines()
-    assert retained(broker) == {}
-    assert remove().stdout == ""
+    program.waits_for(lambda: counts() and counts()[-1])
+    before = len(counts())
+    path.write_text(path.read_text().replace("zones.garden", "zones.yard"))
+    program.process.send_signal(signal.SIGHUP)
+    program.waits_for(lambda: reader.last(garden) == b"")
+    program.waits_for(lambda: len(counts()) > before)
+    assert all(counts()[before:])
+    assert "offline" not in {payload.decode() for payload in reader.payloads(STATUS)}
+    kept = retained(broker)
+    assert garden not in kept
+    assert f"{PREFIX}/state/zones/yard" in kept
+    components = json.loads(kept[DISCOVERY])["components"]
+    assert "zone_yard" in components
+    assert not any("garden" in key for key in components)

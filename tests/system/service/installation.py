@@ -43,9 +43,11 @@ class Installed:
     before: dict[str, str]
 
 
-def install(machine: Machine, checkout: str = "/checkout", *, check: bool = True) -> str:
+def install(
+    machine: Machine, checkout: str = "/checkout", *, wheels: str = "/wheels", check: bool = True
+) -> str:
     """Run install.sh without the package index. Returns what it says."""
-    command = f"PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels {checkout}/systemd/install.sh"
+    command = f"PIP_NO_INDEX=1 PIP_FIND_LINKS={wheels} {checkout}/systemd/install.sh"
     done = machine.run(command, check=check, timeout_s=300)
     return f"{done.returncode} {done.stdout}{done.stderr}"
 

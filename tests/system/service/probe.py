@@ -91,6 +91,16 @@ def child_decodes() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def confine_a_child() -> None:
+    """As the process that decodes does, in the bounds that the unit sets for it."""
+    code = (
+        "from pi_detector.util.confinement.confine import Needs, confine;"
+        "holds = confine(Needs());"
+        "assert 'Landlock' in holds and 'seccomp' in holds, holds"
+    )
+    subprocess.run([sys.executable, "-P", "-c", code], check=True)
+
+
 def share_memory() -> None:
     shared = shared_memory.SharedMemory(create=True, size=4096)
     shared.close()
@@ -132,6 +142,7 @@ CALLS = {
 }
 NEEDED = {
     "a child of the same Python": child_decodes,
+    "confine a child": confine_a_child,
     "ctypes": ctypes_callback,
     "end with the parent": c("prctl", PR_SET_PDEATHSIG, 9),
     "hand over pictures": hand_over_pictures,

@@ -50,6 +50,26 @@ def test_lintian_is_content(given: Given) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+def test_it_is_built_with_nothing_but_what_debian_has(given: Given) -> None:
+    """Debian's Python and pip, by a user without rights."""
+    needed = "Makefile pyproject.toml README.md LICENSE docs models pi_detector systemd"
+    with given.machine() as fresh:
+        fresh.run(f"{APT} install --no-install-recommends make debhelper dpkg-dev", timeout_s=300)
+        fresh.run("useradd --create-home builder")
+        fresh.run(f"cd /checkout && cp -r {needed} /home/builder && chown -R builder /home/builder")
+        build = "cd /home/builder && PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels make deb"
+        file = fresh.out(build, user="builder", timeout_s=300).splitlines()[-1]
+        built = fresh.out(f"dpkg-deb --contents /home/builder/{file}")
+    contents = subprocess.run(
+        ["dpkg-deb", "--contents", given.deb], capture_output=True, text=True, check=True
+    )
+
+    def names(text: str) -> set[str]:
+        return {line.split()[5] for line in text.splitlines()}
+
+    assert names(built) == names(contents.stdout)
+
+
 def test_installed(bare: Machine, before: dict[str, str], given: Given) -> None:
     bare.run(f"{APT} install --no-install-recommends /deb/{given.deb.name}", timeout_s=300)
     assert bare.show(UNIT, "ActiveState") == "active"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+import pytest
 from given import Given
 from installation import Installed, install, related_files
 from machine import Machine
@@ -59,17 +62,54 @@ def test_settings_that_the_new_version_refuses(machine: Machine) -> None:
 def test_a_version_that_does_not_start_gives_way_to_the_one_before(machine: Machine) -> None:
     before = related_files(machine)
     unit = machine.out(f"systemctl cat {UNIT}")
-    machine.run("cp -r /checkout/systemd /tmp/broken-systemd && mkdir /tmp/broken")
-    machine.run(
-        "cd /checkout && cp -r pi_detector models pyproject.toml README.md LICENSE /tmp/broken"
-    )
-    machine.run("mv /tmp/broken-systemd /tmp/broken/systemd")
+    copy_checkout(machine, "/tmp/broken")
     machine.run("sed -i 's,^ExecStart=.*,ExecStart=/bin/false,' /tmp/broken/systemd/*.service")
     said = install(machine, "/tmp/broken", check=False)
     assert not said.startswith("0 "), said
     assert "going back" in said
     assert machine.show(UNIT, "ActiveState") == "active"
     assert machine.out(f"systemctl cat {UNIT}") == unit
+    assert related_files(machine) == before
+
+
+HOOK = """
+import os, pathlib
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+class CustomBuildHook(BuildHookInterface):
+    def initialize(self, version, build_data):
+        places = ("/etc/shadow", "/root", "/home", "/tmp/strange")
+        seen = [place for place in places if os.access(place, os.R_OK)]
+        raise RuntimeError(f"built by {os.getuid()}, who sees {seen}")
+"""
+
+
+def test_what_is_built_is_built_by_nobody_who_matters(machine: Machine) -> None:
+    """A build runs code of others; one that fails leaves the machine as it was."""
+    before = related_files(machine)
+    copy_checkout(machine, "/tmp/strange")
+    machine.write("/tmp/strange/systemd/hook.py", HOOK)
+    hook = '[tool.hatch.build.hooks.custom]\npath = "systemd/hook.py"\n'
+    machine.write("/tmp/strange/pyproject.toml", machine.read("/tmp/strange/pyproject.toml") + hook)
+    said = install(machine, "/tmp/strange", check=False)
+    user = re.search(r"built by (\d+), who sees \[\]", said)
+    assert user, said
+    assert int(user[1]) >= 61184, "of the users that systemd makes for the moment"
+    assert said.startswith("69 "), said
+    assert related_files(machine) == before
+
+
+@pytest.mark.parametrize("package", ["msgspec", "imutils"])
+def test_a_file_that_is_not_the_locked_one_is_refused(machine: Machine, package: str) -> None:
+    before = related_files(machine)
+    machine.run("cp -r /wheels /tmp/wheels")
+    machine.run(f"for file in /tmp/wheels/{package}-*; do echo more >>$file; done")
+    try:
+        said = install(machine, wheels="/tmp/wheels", check=False)
+    finally:
+        machine.run("rm -r /tmp/wheels")
+    assert not said.startswith("0 "), said
+    assert "DO NOT MATCH THE HASHES" in said
     assert related_files(machine) == before
 
 
@@ -106,6 +146,12 @@ def test_uninstalled_nothing_is_left(machine: Machine, installed: Installed) -> 
         assert machine.run(f"getent {database} pi-detector", check=False).returncode == 2
     assert "pi-detector" not in machine.read("/etc/group")
     assert machine.run("pgrep -u 990-999 -f pi-detector", check=False).stdout == ""
+
+
+def copy_checkout(machine: Machine, folder: str) -> None:
+    """Copy what install.sh needs of the checkout."""
+    needed = "systemd pi_detector models pyproject.toml README.md LICENSE"
+    machine.run(f"mkdir {folder} && cd /checkout && cp -r {needed} {folder}")
 
 
 def without(files: dict[str, str], folder: str) -> dict[str, str]:

@@ -110,6 +110,16 @@ def ten_frames() -> None:
     assert numbers == sorted(set(numbers)), numbers
 
 
+def isolated_camera() -> None:
+    """A camera that is read in a confined process of its own."""
+    isolated = ("--set", "source.isolation=on")
+    ended = pi_detector("run", "--source", URI, "--frames", "5", "-v", *isolated)
+    ended.must_be(os.EX_OK)
+    assert len(ended.frames()) == 5, ended.err
+    assert f"{URI} is read with: no new privileges" in ended.err, ended.err
+    assert "seccomp" in ended.err, ended.err
+
+
 def busy_camera() -> None:
     """Another program streams from the camera."""
     holder = start(["v4l2-ctl", "-d", str(NODE), "--stream-mmap", "--stream-count=0"])
@@ -275,6 +285,7 @@ CHECKS: tuple[Callable[[], str | None], ...] = (
     camera_is_found,
     auto_takes_the_camera,
     ten_frames,
+    isolated_camera,
     busy_camera,
     absent_camera,
     forbidden_camera,
