@@ -46,6 +46,8 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
                        help="of what the teacher says (default: %(default)s)")  # fmt: skip
     train.add_argument("--pull", type=float, default=0.0, metavar="W",
                        help="draw the weights to the teacher's (default: %(default)s)")  # fmt: skip
+    train.add_argument("--only", type=_names, default=(), metavar="LAYER,...",
+                       help="train these layers alone, by the begin of their names")  # fmt: skip
     train.add_argument("--frozen-blocks", type=int, default=0, metavar="N",
                        help="blocks of the backbone that keep their weights")  # fmt: skip
     train.add_argument("--phases", type=_phases, default="224x6,300x8", metavar="SIZExEPOCHS,...",
@@ -148,6 +150,7 @@ def _train(arguments: argparse.Namespace) -> None:
         # Folded weights are not free of scale: what shrinks them changes what they compute.
         weight_decay=0.05 if norms else 1e-4,
         frozen_blocks=arguments.frozen_blocks,
+        only=arguments.only,
         teacher_weight=arguments.teacher_weight,
         pull=arguments.pull,
         **_machine(arguments),

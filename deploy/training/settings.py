@@ -30,6 +30,7 @@ class TrainSettings:
         weight_decay: of AdamW, on convolution weights alone.
         warmup_steps: steps until the rate's peak.
         frozen_blocks: bottlenecks that keep their weights, with the stem; 0 trains everything.
+        only: layers that are trained, by the begin of their names; empty trains all.
         teacher_weight: weight of what a dense teacher says, where there is one: a network of the
             same anchors that says of every one of them what it knows, so that it is not forgotten.
         pull: how strongly weights are drawn to the teacher's, as weight decay draws them to zero
@@ -48,6 +49,7 @@ class TrainSettings:
     weight_decay: float = 0.05
     warmup_steps: int = 300
     frozen_blocks: int = 0
+    only: tuple[str, ...] = ()
     teacher_weight: float = 1.0
     pull: float = 0.0
     ema_decay: float = 0.998

@@ -79,6 +79,9 @@ class Trainer:
         self.frozen = [backbone.stem, *backbone.blocks[:count]] if count else []
         for module in self.frozen:
             module.requires_grad_(False)
+        if settings.only:
+            for name, parameter in self.network.named_parameters():
+                parameter.requires_grad_(name.startswith(settings.only))
         self.trained = [p for p in self.network.parameters() if p.requires_grad]
         groups = [
             {"params": [p for p in self.trained if p.ndim > 1],
