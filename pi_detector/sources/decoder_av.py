@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import av
 import av.logging
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from pi_detector.sources.decoder import DecodedFrame, UndecodableError, upright
 from pi_detector.sources.media import demuxer_options
@@ -50,6 +51,7 @@ class AvDecoder:
         # Several threads hold back a frame each; and the cores are the interpreter's.
         self._stream.codec_context.thread_count = 1
         self.size = (self._stream.codec_context.width, self._stream.codec_context.height)
+        self._converter: Any = VideoReformatter()
         self.fps = _rate(self._stream)
         self.length_s = (self._container.duration or 0) / 1e6
         start, base = self._stream.start_time, self._stream.time_base
@@ -85,7 +87,8 @@ class AvDecoder:
             return
         for frame in frames:
             try:
-                image = frame.to_ndarray(format="rgb24")
+                # One converter for all frames: each frame's own would start threads of its own.
+                image = self._converter.reformat(frame, format="rgb24").to_ndarray()
             except self._errors as error:
                 log.debug("skipped a frame: %s", error)
                 continue

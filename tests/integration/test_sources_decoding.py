@@ -219,3 +219,15 @@ def test_times_follow_the_file_and_never_go_back() -> None:
     assert [times.next(each) for each in (0.0, 0.1, 0.1, 0.3)] == pytest.approx([0, 0.1, 0.2, 0.3])
     for fps in (0.0, float("nan"), 90000.0):
         assert of(fps, None, None) == [0.0, 0.04]
+
+
+def test_a_long_video_comes_whole_out_of_its_confined_process(tmp_path: Path) -> None:
+    path = tmp_path / "long.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, (768, 432))
+    for number in range(300):
+        writer.write(np.full((432, 768, 3), number % 255, np.uint8))
+    writer.release()
+    source = make_source(SourceSettings(uri=str(path)))
+    source.open()
+    assert sum(1 for _ in iter(source.read, None)) == 300
+    source.close()
