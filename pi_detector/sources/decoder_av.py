@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _MATRIX = struct.Struct("=9i")
+_FIRST_WITH_THREADS = 17
 _UNTURNED = (1, 0, 0, 1)
 
 
@@ -41,6 +42,7 @@ class AvDecoder:
         timeout_s: float | None = None,
     ) -> None:
         import av
+        import av.video.reformatter
 
         self._errors: Any = (av.error.FFmpegError, ValueError)
         allowed = demuxer_options("file") if options is None else dict(options)
@@ -60,6 +62,10 @@ class AvDecoder:
         self.length_s = (self._container.duration or 0) / 1e6
         start, base = self._stream.start_time, self._stream.time_base
         self._start_s = float(start * base) if start is not None and base else 0.0
+        # Before PyAV 17 a converter has no threads, nor a parameter for them.
+        wanted = int(av.__version__.partition(".")[0]) >= _FIRST_WITH_THREADS
+        self._one_thread = {"threads": 1} if wanted else {}
+        self._converter = av.video.reformatter.VideoReformatter()
         self._frames = self._decoded()
 
     def read(self) -> DecodedFrame | None:
@@ -91,7 +97,7 @@ class AvDecoder:
             return
         for frame in frames:
             try:
-                image = frame.to_ndarray(format="rgb24")
+                image = self._rgb(frame)
             except self._errors as error:
                 log.debug("skipped a frame: %s", error)
                 continue
@@ -99,6 +105,16 @@ class AvDecoder:
             turned: ImageArray = image if matrix == _UNTURNED else upright(image, matrix)
             time_s = None if frame.time is None else float(frame.time) - self._start_s
             yield DecodedFrame(np.asarray(turned, np.uint8), time_s)
+
+    def _rgb(self, frame: Any) -> ImageArray:
+        """(H, W, 3) uint8 RGB, not yet upright.
+
+        One converter for all frames, on this thread: each frame's own would start a thread per
+        core, which a process with few rights may not.
+        """
+        converted = self._converter.reformat(frame, format="rgb24", **self._one_thread)
+        image: ImageArray = converted.to_ndarray()
+        return image
 
 
 def _rate(stream: Any) -> float:

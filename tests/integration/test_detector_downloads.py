@@ -13,7 +13,7 @@ import pytest
 from command import pi_detector
 from model_files import changed
 
-from pi_detector.config.settings import DetectionSettings, ModelSettings
+from pi_detector.config.settings import ModelSettings
 from pi_detector.detector.bundle import load_model, takes_labels
 from pi_detector.detector.detector import Detector
 from pi_detector.detector.tflite_file import read_facts
@@ -62,7 +62,7 @@ def test_the_folder_of_a_download(tmp_path: Path, legacy: bytes, labels: list[st
     bundle = load_model(ModelSettings(path=str(tmp_path)))
     assert bundle.name == "detect"
     assert bundle.labels[17].name == "dog"
-    detector = Detector(bundle, ModelSettings(threads=1), DetectionSettings())
+    detector = Detector(bundle, threads=1)
     assert detector.labels[18] == "dog"
     done = pi_detector("models", "verify", tmp_path)
     assert done.returncode == 0
@@ -190,7 +190,7 @@ def test_a_model_that_does_not_load_is_named(
     model = ModelSettings(path=str(path), threads=1)
     # Of a model without the operator nothing says how many classes there are: first is background.
     with pytest.raises(BadModelError, match=rf"detect\.tflite: {message}") as caught:
-        Detector(load_model(model), model, DetectionSettings())
+        Detector(load_model(model), threads=1)
     assert "damaged" not in str(caught.value)
 
 
