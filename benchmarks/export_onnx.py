@@ -24,7 +24,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from deploy.training.network import NetworkSpec, SSDLite
-from deploy.training.warmstart import load_weights
+from deploy.training.warmstart import load_weights, read_weights
 from pi_detector.config.settings import ModelSettings
 from pi_detector.detector.bundle import load_model
 from pi_detector.detector.runtime import open_interpreter, tensor_info
@@ -81,9 +81,11 @@ def main() -> None:
     float_path, int8_path = args.out / "float32.onnx", args.out / "int8.onnx"
 
     bundle = load_model(ModelSettings())
-    network = SSDLite(NetworkSpec(len(bundle.labels))).eval()
-    inputs = inputs_of(args.clip, network.spec.input_size)
-    load_weights(network, bundle.path / bundle.manifest.model.file, torch.from_numpy(inputs))
+    labels = [label.name for label in bundle.labels]
+    side = bundle.manifest.input.width
+    network = SSDLite(NetworkSpec(len(labels), side, norms=False)).eval()
+    inputs = inputs_of(args.clip, side)
+    load_weights(network, read_weights(bundle.path / bundle.manifest.model.file, labels), labels)
     torch.onnx.export(
         network, (torch.from_numpy(inputs[:1]),), str(float_path), opset_version=OPSET,
         input_names=["image"], output_names=["logits", "boxes"], dynamo=False,

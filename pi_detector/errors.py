@@ -151,3 +151,9 @@ class SinkError(PiDetectorError, OSError):
     """An output that cannot be written."""
 
     exit_code = os.EX_IOERR
+
+
+class ReaderGoneError(PiDetectorError, BrokenPipeError):
+    """The program that read standard output is gone: an end of the run like others."""
+
+    exit_code = os.EX_OK

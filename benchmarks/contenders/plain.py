@@ -51,15 +51,12 @@ class RawSsd:
 def anchors(table, side):
     """(N, 4) centre, width and height in pixels of the input, by map, row, column and kind."""
     rows = []
-    for stride, sizes in zip(table["strides"], table["sizes"], strict=True):
+    maps = zip(table["strides"], table["steps"], table["offsets"], table["shapes"], strict=True)
+    for stride, step, offset, shapes in maps:
         cells = math.ceil(side / stride)
         for y in range(cells):
             for x in range(cells):
-                for size in sizes:
-                    for ratio in table["aspect_ratios"]:
-                        root = math.sqrt(ratio)
-                        centre = ((x + 0.5) * stride, (y + 0.5) * stride)
-                        rows.append([*centre, size * root, size / root])
+                rows += [[x * step + offset, y * step + offset, *shape] for shape in shapes]
     return np.array(rows, np.float32)
 
 

@@ -46,6 +46,8 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
                        help="of what the teacher says (default: %(default)s)")  # fmt: skip
     train.add_argument("--pull", type=float, default=0.0, metavar="W",
                        help="draw the weights to the teacher's (default: %(default)s)")  # fmt: skip
+    train.add_argument("--only", type=_names, default=(), metavar="LAYER,...",
+                       help="train these layers alone, by the begin of their names")  # fmt: skip
     train.add_argument("--frozen-blocks", type=int, default=0, metavar="N",
                        help="blocks of the backbone that keep their weights")  # fmt: skip
     train.add_argument("--phases", type=_phases, default="224x6,300x8", metavar="SIZExEPOCHS,...",
@@ -133,7 +135,8 @@ def _pseudo_label(arguments: argparse.Namespace) -> None:
 def _train(arguments: argparse.Namespace) -> None:
     from deploy.data.dataset import load_coco
     from deploy.training.network import NetworkSpec
-    from deploy.training.train import Phase, Trainer, TrainSettings
+    from deploy.training.settings import Phase, TrainSettings
+    from deploy.training.train import Trainer
 
     annotations = arguments.annotations or arguments.data / "train.json"
     dataset = load_coco(annotations, arguments.data / "train", arguments.classes)
@@ -147,6 +150,7 @@ def _train(arguments: argparse.Namespace) -> None:
         # Folded weights are not free of scale: what shrinks them changes what they compute.
         weight_decay=0.05 if norms else 1e-4,
         frozen_blocks=arguments.frozen_blocks,
+        only=arguments.only,
         teacher_weight=arguments.teacher_weight,
         pull=arguments.pull,
         **_machine(arguments),
@@ -205,7 +209,7 @@ def _qat(arguments: argparse.Namespace) -> None:
     from deploy.quantization.qat import train_quantized
     from deploy.quantization.recipes import find_recipe
     from deploy.training.checkpoint import labels, load_network
-    from deploy.training.train import Phase, TrainSettings
+    from deploy.training.settings import Phase, TrainSettings
 
     recipe = find_recipe(arguments.recipe)
     if recipe.qat is None:

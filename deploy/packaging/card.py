@@ -173,8 +173,10 @@ def _sentence(entry: Mapping) -> str:
         return f"Kept the classes {', '.join(entry['classes'])}."
     phases = ", ".join(_phase(**phase) for phase in entry["phases"])
     kind = entry.get("training", "float")
+    stopped = f", stopped {entry['stopped']}" if "stopped" in entry else ""
+    only = f", layers {', '.join(entry['only'])} alone" if entry.get("only") else ""
     return (
-        f"Training ({kind}): {phases}; batch {entry['batch']}, peak rate "
+        f"Training ({kind}{only}): {phases}{stopped}; batch {entry['batch']}, peak rate "
         f"{entry['learning_rate']:g}, {entry['photos']} photos."
     )
 

@@ -31,7 +31,9 @@ from deploy.quantization.recipes import Recipe
 from deploy.training.checkpoint import load_checkpoint, load_network
 from deploy.training.loss import DetectionLoss, LossSums, Targets
 from deploy.training.network import ConvNorm, InvertedResidual, SSDLite, enlarge
-from deploy.training.train import Trainer, TrainSettings, imitation
+from deploy.training.settings import TrainSettings
+from deploy.training.teacher import imitation
+from deploy.training.train import Trainer
 
 TEACHER_WEIGHT = 1.0
 

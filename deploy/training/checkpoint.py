@@ -34,7 +34,13 @@ def load_checkpoint(path: Path) -> dict:
         CheckpointError: it is missing, or damaged.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        # A checkpoint that is kept may have its weights in half precision.
+        state["average"] = {
+            name: value.float() if value.dtype == torch.float16 else value
+            for name, value in state["average"].items()
+        }
+        return state
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{path}: no such checkpoint; run `python -m deploy train`"

@@ -16,11 +16,10 @@ import hashlib
 import json
 import logging
 import math
-import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,65 +34,11 @@ from deploy.data.samples import Samples, ShareOfSteps, collate, photo_inputs, to
 from deploy.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from deploy.training.loss import DetectionLoss, LossSums, Targets
 from deploy.training.network import NetworkSpec, SSDLite
+from deploy.training.settings import LOWEST_RATE, TrainSettings
+from deploy.training.teacher import DenseTeacher, Knowledge
 from deploy.training.warmstart import known_labels, load_weights, read_weights
 
 log = logging.getLogger(__name__)
-
-LOWEST_RATE = 0.02
-"""The cosine ends at this share of the peak."""
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A stretch of training at one input size."""
-
-    input_size: int
-    epochs: int
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """How to train.
-
-    Attributes:
-        phases: input sizes and epochs, in order; the last size is the one that ships.
-        batch: photos a step, over all processes.
-        accumulate: micro-batches that a process goes through in a step, to save memory; batch norm
-            sees a micro-batch at a time.
-        learning_rate: peak rate of AdamW; it warms up, then falls on a cosine.
-        weight_decay: of AdamW, on convolution weights alone.
-        warmup_steps: steps until the rate's peak.
-        frozen_blocks: bottlenecks that keep their weights, with the stem; 0 trains everything.
-        teacher_weight: weight of what a dense teacher says, where there is one: a network of the
-            same anchors that says of every one of them what it knows, so that it is not forgotten.
-        pull: how strongly weights are drawn to the teacher's, as weight decay draws them to zero
-            (X. Li et al., "Explicit Inductive Bias for Transfer Learning", 2018).
-        ema_decay: decay of the exponential moving average of the weights, which is what ships.
-        bfloat16: autocast; faster on a GPU and on a CPU with AMX or AVX512-BF16, slower on others.
-        workers: processes that load and augment.
-        checkpoint_minutes: time between checkpoints inside an epoch.
-        seed: of everything random.
-    """
-
-    phases: tuple[Phase, ...]
-    batch: int = 16
-    accumulate: int = 1
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.05
-    warmup_steps: int = 300
-    frozen_blocks: int = 0
-    teacher_weight: float = 1.0
-    pull: float = 0.0
-    ema_decay: float = 0.998
-    bfloat16: bool = False
-    workers: int = 1
-    checkpoint_minutes: float = 10.0
-    seed: int = 1
-
-    def outcome(self) -> dict[str, object]:
-        """What decides the result, as plain values: a resumed training must have the same."""
-        free = ("workers", "checkpoint_minutes", "bfloat16")
-        return json.loads(json.dumps({k: v for k, v in asdict(self).items() if k not in free}))
 
 
 def keep_freed_memory() -> None:
@@ -107,20 +52,6 @@ def keep_freed_memory() -> None:
         mallopt(m_mmap_max, 0)
         mallopt(m_trim_threshold, 2**31 - 1)
         mallopt(m_top_pad, 2**28)
-
-
-def imitation(logits: Tensor, taught: Tensor) -> Tensor:
-    """Distance of logits to a teacher's scores.
-
-    G. Hinton et al., "Distilling the Knowledge in a Neural Network", 2015. Weighted by the
-    teacher's scores, the sum is of the order of the number of objects, as those of the losses are.
-    """
-    return (taught * (logits.sigmoid() - taught).square()).sum()
-
-
-def _module_of(parameter: str) -> str:
-    """The layer of ``SSDLite`` that a parameter belongs to, by its name."""
-    return re.sub(r"(\.conv|\.norm)?\.(weight|bias)$", "", parameter)
 
 
 class Trainer:
@@ -143,11 +74,14 @@ class Trainer:
         self.sums = np.zeros(2)
         self.lineage: list[dict] = []
         self.labels: list[str] = []
-        self.teacher: SSDLite | None = None
+        self.teacher: DenseTeacher | None = None
         backbone, count = self.network.backbone, settings.frozen_blocks
         self.frozen = [backbone.stem, *backbone.blocks[:count]] if count else []
         for module in self.frozen:
             module.requires_grad_(False)
+        if settings.only:
+            for name, parameter in self.network.named_parameters():
+                parameter.requires_grad_(name.startswith(settings.only))
         self.trained = [p for p in self.network.parameters() if p.requires_grad]
         groups = [
             {"params": [p for p in self.trained if p.ndim > 1],
@@ -209,27 +143,12 @@ class Trainer:
         teacher = SSDLite(replace(self.spec, norms=False))
         loaded = load_weights(teacher, read_weights(file, known_labels(file)), labels)
         log.info("teacher %s: %s", file, loaded)
-        knows = {
-            "classes": [label not in loaded.new_labels for label in labels],
-            "layers": [n for n, _ in teacher.named_modules() if n not in loaded.new],
-        }
-        self._teach(teacher, knows)
+        self._teach(teacher, Knowledge.of(teacher, loaded, labels))
         self.lineage = [*self.lineage, {"dense_teacher": name}]
 
-    def _teach(self, teacher: SSDLite, knows: Mapping[str, list]) -> None:
-        """Take a network, and what it knows, as the teacher."""
-        teacher.to(self.device, memory_format=torch.channels_last)
-        self.teacher = teacher.eval().requires_grad_(False)
-        self.knows = knows
-        # The finest map is new beside the weights of a network that had none.
-        self._first_map = 0 if "classify.0.predict" in knows["layers"] else 1
-        self._known_classes = torch.tensor(knows["classes"], device=self.device)
-        theirs = dict(teacher.named_parameters())
-        self._anchored = [
-            (parameter, theirs[name])
-            for name, parameter in self.network.named_parameters()
-            if name in theirs and parameter.requires_grad and _module_of(name) in knows["layers"]
-        ]
+    def _teach(self, network: SSDLite, knowledge: Knowledge) -> None:
+        network.to(self.device, memory_format=torch.channels_last)
+        self.teacher = DenseTeacher(network, knowledge)
 
     def resume(self, checkpoint: Path) -> None:
         """Continue a training exactly where it stopped.
@@ -257,7 +176,7 @@ class Trainer:
         if "teacher" in state:
             teacher = SSDLite(replace(self.spec, norms=False))
             teacher.load_state_dict(state["teacher"])
-            self._teach(teacher, state["knows"])
+            self._teach(teacher, Knowledge(**state["knows"]))
 
     def save(self) -> Path:
         """Write ``last.pt``."""
@@ -283,7 +202,8 @@ class Trainer:
                 "labels": self.labels,
             }
             if self.teacher is not None:
-                state |= {"teacher": self.teacher.state_dict(), "knows": self.knows}
+                state["teacher"] = self.teacher.network.state_dict()
+                state["knows"] = asdict(self.teacher.knowledge)
             save_checkpoint(path, state)
         return path
 
@@ -396,7 +316,8 @@ class Trainer:
                 parameter.grad.mul_(self.world / objects)
         nn.utils.clip_grad_norm_(self.trained, 10.0)
         self.optimizer.step()
-        self._draw(rate)
+        if self.teacher is not None and self.settings.pull:
+            self.teacher.draw(self.network, rate * self.settings.pull)
         self.step += 1
         self._update_average()
         return (totals[:2] / objects).cpu().numpy()
@@ -410,19 +331,8 @@ class Trainer:
         sums = criterion(logits, coded.float(), targets)
         if self.teacher is None:
             return sums
-        start = sum(criterion.level_lengths[: self._first_map])
-        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16):
-            taught = self.teacher(inputs)[0][:, start:].float().sigmoid()
-        known = self._known_classes
-        distance = imitation(logits[:, start:][..., known], taught[..., known])
+        distance = self.teacher.distance(inputs, logits, criterion.level_lengths)
         return sums._replace(classes=sums.classes + self.settings.teacher_weight * distance)
-
-    @torch.no_grad()
-    def _draw(self, rate: float) -> None:
-        """Draw the weights to the teacher's."""
-        if self.teacher is not None and self.settings.pull:
-            for parameter, theirs in self._anchored:
-                parameter.lerp_(theirs, rate * self.settings.pull)
 
     def _rate(self, total: int) -> float:
         warm = min(1.0, (self.step + 1) / self.settings.warmup_steps)

@@ -286,7 +286,7 @@ def _handler() -> logging.Handler:
 def _lines_or_journal() -> logging.Handler:
     lines = _LinesHandler()
     lines.setFormatter(_Formatter(prefix=True))
-    if not _stderr_is_journal():
+    if not logs_to_journal():
         return lines
     try:
         from systemd.journal import JournalHandler
@@ -297,7 +297,7 @@ def _lines_or_journal() -> logging.Handler:
     return journal
 
 
-def _stderr_is_journal() -> bool:
+def logs_to_journal() -> bool:
     """Whether standard error is what ``JOURNAL_STREAM`` names. Source: systemd.exec(5)."""
     if sys.stderr is None:
         return False

@@ -53,7 +53,7 @@ def _video() -> Iterator[Finding]:
     yield ok("video files", f"decoded by {'PyAV' if pyav else 'OpenCV'}")
     if faults:
         kinds = "streams" if pyav else "streams and video files"
-        fix = "pip install 'opencv-python-headless>=4.10.0.84,<4.11'"
+        fix = "pip install 'opencv-python-headless>=4.8,<4.11'"
         yield warn("opencv", f"of {kinds} {faults}", fix)
 
 

@@ -39,10 +39,10 @@ class CocoResults:
         """Begin the list."""
         self._out.write("[")
 
-    def handle(self, item: Publication) -> None:
+    def handle(self, item: Publication) -> bool:
         """Write an element a detection."""
         if not isinstance(item, Result):
-            return
+            return False
         image_id, file_name = self._image_of(item.frame.path or item.frame.source)
         found = item.detections
         rows = zip(found.xyxy.tolist(), found.score.tolist(), found.class_id.tolist(), strict=True)
@@ -56,6 +56,7 @@ class CocoResults:
             }
             self._out.write(self._separator + json.dumps(row, ensure_ascii=False))
             self._separator = ",\n"
+        return True
 
     def close(self) -> None:
         """End the list and flush; the file stays open."""
@@ -81,10 +82,10 @@ class Table:
     def start(self) -> None:
         """Nothing to open."""
 
-    def handle(self, item: Publication) -> None:
+    def handle(self, item: Publication) -> bool:
         """Write the block of a frame."""
         if not isinstance(item, Result):
-            return
+            return False
         self._frames += 1
         self._invoke_ms += item.timings.invoke_ms
         found = item.detections
@@ -92,6 +93,7 @@ class Table:
         self._found.update(labels)
         if labels or not is_video(item.frame.path or item.frame.source):
             self._out.write(_block(item, labels))
+        return True
 
     def close(self) -> None:
         """Write the summary and flush; the file stays open."""

@@ -30,10 +30,12 @@ from pi_detector.cli.common import (
     Parser,
     SafeText,
     add_global_options,
+    logs_to_journal,
     print_error,
     set_up_logging,
 )
 from pi_detector.cli.library_output import capture_stderr_of_libraries
+from pi_detector.cli.stopping import accept_hangup
 from pi_detector.errors import ConfigError, PiDetectorError
 
 logger = logging.getLogger(__name__)
@@ -115,6 +117,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error), error.exit_code, lines=isinstance(error, ConfigError))
     except OSError as error:
         return _fail(str(error), os.EX_IOERR)
+    except Exception as error:  # noqa: BLE001 - the last resort
+        return _fail_unexpectedly(error)
     return code
 
 
@@ -125,7 +129,22 @@ def _parse_and_run(argv: Sequence[str] | None) -> int:
         return int(leaving.code or 0)
     if args.verbose:
         set_up_logging("debug")
+    if args.command is not run.run:  # which takes it when it can reload
+        accept_hangup()
     return int(args.command(args))
+
+
+def _fail_unexpectedly(error: Exception) -> int:
+    """A fault of pi-detector itself; the journal of a service gets the traceback at any level."""
+    from pi_detector.core.outage import words_of
+
+    if logs_to_journal():
+        logger.error("traceback of the error below", exc_info=True)
+    return _fail(
+        f"{words_of(error)}; this is a fault of pi-detector: please report it with the traceback "
+        "that -v shows",
+        os.EX_SOFTWARE,
+    )
 
 
 def _fail(message: str, exit_code: int, *, lines: bool = False) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 import signal
 import threading
 import time
 from collections.abc import Callable
 from types import FrameType
+
+from pi_detector.util.poll import ready
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class Signals:
     nohup(1), stays ignored.
 
     Args:
-        reloads: SIGHUP reloads; what comes before ``on_hangup`` was called is passed over.
+        reloads: SIGHUP reloads; one that comes before ``on_hangup`` was called waits for that.
         deadline_s: after the first signal to stop, the process has this long to end; then it is
             ended.
 
@@ -43,7 +44,9 @@ class Signals:
         self.stop = threading.Event()
         self._deadline_s = deadline_s
         self._reloads = reloads
-        self._hangup: Callable[[], None] = _nothing_to_reload
+        self._hangup: Callable[[], None] | None = None
+        self._early_hangup = False
+        self._hanging_up = threading.Lock()
         self._on_stop: Callable[[], None] = _nothing_to_stop
         self._had_terminal = _has_terminal()
         self._reader, writer = os.pipe()
@@ -54,10 +57,22 @@ class Signals:
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             signal.signal(signal.SIGHUP, _leave_to_the_pipe)
         threading.Thread(target=self._watch, name="signals", daemon=True).start()
+        accept_hangup()
 
     def on_hangup(self, action: Callable[[], None]) -> None:
-        """Have SIGHUP call ``action``, on the thread of the signals."""
-        self._hangup = action
+        """Have SIGHUP call ``action``, on the thread of the signals; at once if one came before."""
+        with self._hanging_up:
+            self._hangup = action
+            if self._early_hangup:
+                action()
+
+    def _hang_up(self) -> None:
+        with self._hanging_up:
+            if self._hangup is None:
+                logger.debug("SIGHUP: the settings are read again as soon as the first are applied")
+                self._early_hangup = True
+            else:
+                self._hangup()
 
     def on_stop(self, action: Callable[[], None]) -> None:
         """Have the first signal to stop call ``action``, on the thread of the signals."""
@@ -68,7 +83,7 @@ class Signals:
     def _watch(self) -> None:
         number = self._next(None)
         while number == signal.SIGHUP and self._reloads and not self._terminal_closed():
-            self._hangup()
+            self._hang_up()
             number = self._next(None)
         logger.debug("%s: stopping", signal.Signals(number or signal.SIGTERM).name)
         asked = time.monotonic()
@@ -83,7 +98,7 @@ class Signals:
 
     def _next(self, timeout_s: float | None) -> int | None:
         """The next of the signals, or None after ``timeout_s``."""
-        while select.select([self._reader], [], [], timeout_s)[0]:
+        while ready([self._reader], timeout_s=timeout_s):
             number = os.read(self._reader, 1)[0]
             if number in {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}:
                 return number
@@ -93,8 +108,9 @@ class Signals:
         return self._had_terminal and not _has_terminal()
 
 
-def _nothing_to_reload() -> None:
-    logger.debug("SIGHUP: the settings are being read for the first time")
+def accept_hangup() -> None:
+    """Take SIGHUP as usual, also one that came while the process started: see ``entry``."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
 def _nothing_to_stop() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
-from pi_detector.config.section import Section
+from pi_detector.config.section import Reload, Section
 
 
 class GovernorSettings(Section, frozen=True):
@@ -25,6 +25,8 @@ class GovernorSettings(Section, frozen=True):
         model: a smaller model, with the same labels, as the last resort, such as `street-small`;
             empty for none.
     """
+
+    RELOAD: ClassVar[Reload] = "live"
 
     enabled: bool = False
     temperature_celsius: Annotated[float, msgspec.Meta(ge=0, le=100)] = 75.0

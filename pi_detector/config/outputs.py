@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from pi_detector.config.section import Section
+from pi_detector.config.section import Reload, Section
 
 _BYTES_OF_KILOBIT = 125
 _PICTURES_BYTES = 2_000_000  # of an event: its best view twice, and small
@@ -36,6 +36,8 @@ class OutputSettings(Section, frozen=True):
         log_detections: also log the records of frames with detections, which are many.
         log_compress: compress log files that are full, to `.jsonl.zst`.
     """
+
+    RELOAD: ClassVar[Reload] = "sinks"
 
     stdout: Literal["auto", "jsonl", "vision_msgs", "status", "none"] = "auto"
     socket: str = ""
@@ -85,6 +87,8 @@ class MqttSettings(Section, frozen=True):
         queue_mb: size of all waiting events together, in MiB; the oldest are given up.
     """
 
+    RELOAD: ClassVar[Reload] = "sinks"
+
     host: str = ""
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
     version: Literal["5", "3.1.1"] = "5"
@@ -133,6 +137,8 @@ class RecordingSettings(Section, frozen=True):
         min_free_mb: the oldest events are deleted where less than this is free on the disk.
     """
 
+    RELOAD: ClassVar[Reload] = "restart"
+
     enabled: bool = False
     path: str = ""
     clips: bool = True
@@ -174,6 +180,8 @@ class WebSettings(Section, frozen=True):
         view_width: the live picture is scaled down to this width in pixels; 0 keeps the frame's.
     """
 
+    RELOAD: ClassVar[Reload] = "sinks"
+
     enabled: bool = False
     host: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8080
@@ -191,6 +199,8 @@ class TelemetrySettings(Section, frozen=True):
         interval_s: a record in this time, and at once when throttling changes; 0 for none.
     """
 
+    RELOAD: ClassVar[Reload] = "sinks"
+
     interval_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 60.0
 
 
@@ -205,6 +215,8 @@ class MetricsSettings(Section, frozen=True):
             apart; empty for none.
     """
 
+    RELOAD: ClassVar[Reload] = "restart"
+
     textfile: str = ""
     interval_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 15.0
     detector: str = ""
@@ -216,5 +228,7 @@ class LogSettings(Section, frozen=True):
     Attributes:
         level: lowest level that is written.
     """
+
+    RELOAD: ClassVar[Reload] = "live"
 
     level: Literal["debug", "info", "warning", "error"] = "info"

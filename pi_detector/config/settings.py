@@ -5,7 +5,7 @@ The defaults are what a fresh install runs with. Unknown keys are errors.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
@@ -20,7 +20,7 @@ from pi_detector.config.outputs import (
     TelemetrySettings,
     WebSettings,
 )
-from pi_detector.config.section import Seconds, Section, Share
+from pi_detector.config.section import Reload, Seconds, Section, Share
 
 Point = tuple[Share, Share]
 """x, y in 0..1 of the picture's width and height, from its upper left corner."""
@@ -51,6 +51,8 @@ class SourceSettings(Section, frozen=True):
             decoder then connects to any address that they name.
     """
 
+    RELOAD: ClassVar[Reload] = "restart"
+
     uri: str = "auto"
     width: Annotated[int, msgspec.Meta(ge=32, le=8192)] = 640
     height: Annotated[int, msgspec.Meta(ge=32, le=8192)] = 480
@@ -73,6 +75,8 @@ class ModelSettings(Section, frozen=True):
         threads: of the interpreter; 0 takes one a core, at most 4.
     """
 
+    RELOAD: ClassVar[Reload] = "live"
+
     path: str = ""
     labels: str = ""
     runtime: Literal["auto", "litert", "tflite"] = "auto"
@@ -89,6 +93,8 @@ class DetectionSettings(Section, frozen=True):
         iou_threshold: boxes of one class that overlap more are one object (NMS).
         max_detections: at most this many a frame, best first.
     """
+
+    RELOAD: ClassVar[Reload] = "live"
 
     min_score: Share | None = None
     min_scores: dict[str, Share] = {}
@@ -115,6 +121,8 @@ class MotionSettings(Section, frozen=True):
         masks: polygons, by name, in which motion is ignored: trees, a clock in the picture.
     """
 
+    RELOAD: ClassVar[Reload] = "live"
+
     enabled: bool = False
     min_area: Share = 0.001
     threshold: Annotated[float, msgspec.Meta(ge=1, le=50)] = 4.0
@@ -139,6 +147,8 @@ class TrackingSettings(Section, frozen=True):
         min_misses: and it is gone only after this many inferred frames without it.
         alike: groups of labels that a model confuses; one object may change between them.
     """
+
+    RELOAD: ClassVar[Reload] = "live"
 
     enabled: bool = True
     low_score_share: Annotated[float, msgspec.Meta(ge=0.5, le=1)] = 0.7
@@ -168,6 +178,8 @@ class EventSettings(Section, frozen=True):
         cooldowns_s: by label, overrides `cooldown_s`.
     """
 
+    RELOAD: ClassVar[Reload] = "live"
+
     enabled: bool = True
     min_hits: Annotated[int, msgspec.Meta(ge=1, le=30)] = 3
     window: Annotated[int, msgspec.Meta(ge=1, le=30)] = 5
@@ -193,6 +205,8 @@ class FilterSettings(Section, frozen=True):
         min_score: lowest median score; overrides `events.min_score`.
     """
 
+    RELOAD: ClassVar[Reload] = "live"
+
     min_area: Share = 0.0
     max_area: Share = 1.0
     min_aspect: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 0.0
@@ -210,6 +224,8 @@ class ZoneSettings(Section, frozen=True):
         cooldown_s: overrides `events.cooldown_s` in this zone.
     """
 
+    RELOAD: ClassVar[Reload] = "live"
+
     polygon: Polygon = ()
     labels: tuple[str, ...] = ()
     loiter_s: Seconds = 0.0
@@ -225,6 +241,8 @@ class LineSettings(Section, frozen=True):
         labels: labels that count; empty counts all.
     """
 
+    RELOAD: ClassVar[Reload] = "live"
+
     points: Polyline = ()
     labels: tuple[str, ...] = ()
 
@@ -238,6 +256,8 @@ class RecoverySettings(Section, frozen=True):
         first_delay_s: before the first new try; each further delay is twice as long.
         longest_delay_s: no delay is longer.
     """
+
+    RELOAD: ClassVar[Reload] = "restart"
 
     mode: Literal["off", "after-start", "always"] = "after-start"
     first_delay_s: Annotated[float, msgspec.Meta(ge=0.01, le=3600)] = 0.5

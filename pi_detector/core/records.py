@@ -34,10 +34,12 @@ Seconds = Annotated[float, msgspec.Meta(ge=0)]
 UtcTime = Annotated[datetime, msgspec.Meta(tz=True)]
 BoxPx = tuple[float, float, float, float]
 """x1, y1, x2, y2 in pixels of the frame."""
-EndReason = Literal["gone", "source_lost", "source_ended", "paused", "reload", "shutdown"]
+EndReason = Literal["gone", "source_lost", "source_ended", "paused", "reload", "failed", "shutdown"]
 """The object is gone; the camera is; the file or folder is at its end; detection is paused;
-settings changed so that it cannot be followed further; the program ends."""
-Part = Literal["source", "detection", "sink", "model", "settings", "governor"]
+settings changed so that it cannot be followed further; following it failed; the program ends."""
+Part = Literal[
+    "source", "detection", "events", "sink", "model", "settings", "governor", "telemetry", "service"
+]
 State = Literal[
     "starting", "live", "limited", "paused", "stalled", "reopening", "failed", "stopped", "refused"
 ]

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import msgspec
 
-from pi_detector.config.changes import differ, differences
+from pi_detector.config.changes import at_reload, at_restart
 from pi_detector.config.drawn import drawn_in_force
 from pi_detector.config.settings import Settings
+from pi_detector.core.outage import Outage, words_of
 from pi_detector.core.records import PerformanceRecord, State, StatusRecord, status_record
 from pi_detector.daemon.health import Health
 from pi_detector.daemon.systemd import Notifier
@@ -20,7 +21,7 @@ from pi_detector.detector.bundle import Bundle, load_model
 from pi_detector.detector.runtime import thread_count
 from pi_detector.errors import PiDetectorError
 from pi_detector.governor.control import ControlLoop, check_smaller_model, model_at
-from pi_detector.pipeline.build import make_detector, make_gate, make_stage
+from pi_detector.pipeline.build import Setup, make_detector, make_gate, make_stage
 from pi_detector.pipeline.pipeline import Counters, Pipeline, Supervision
 from pi_detector.pipeline.sink_set import Machine, SinkSet
 from pi_detector.sinks.recordings.encoder import lacking
@@ -38,11 +39,6 @@ _FEED_SHARE = 0.25
 _GRACE_SHARE = 0.5
 _GRACE_S = 10.0
 _UNHEALTHY_S = 30.0
-# What these sections say is asked of a camera when it is opened, or goes on over many frames.
-_AT_START_ONLY = ("source", "recovery", "recording", "metrics")
-_OF_DETECTOR = {"model", "detection", "tracking", "governor"}
-_OF_EVENTS = {"tracking", "events", "filters", "zones", "lines"}
-_OF_SINKS = {"output", "telemetry"}
 
 
 class Service:
@@ -116,6 +112,7 @@ class Service:
             tells_source=True,
         )
         self._liveness = Health(self._notifier)
+        self._outage = Outage("service", "service", self._publish)
 
     @property
     def unstopped(self) -> list[str]:
@@ -211,23 +208,26 @@ class Service:
         while not self._ended.is_set():
             self._woken.wait(tick_s)
             self._woken.clear()
-            if self._reload_wanted.is_set():
-                self._reload_wanted.clear()
-                self._reload()
-            self._govern()
-            if not self._ended.is_set():
-                self._liveness.tell(self._pipeline)
+            # Whatever fails here must not end the thread that feeds the watchdog.
+            with self._outage.contain():
+                if self._reload_wanted.is_set() and self._pipeline.running.is_set():
+                    self._reload_wanted.clear()
+                    self._reload()
+                self._govern()
+                if not self._ended.is_set():
+                    self._liveness.tell(self._pipeline)
 
     def _reload(self) -> None:
         self._liveness.reloading()
         try:
             self._apply(self._load())
-        except PiDetectorError as error:
-            reason = "; ".join(str(error).splitlines())
+        except Exception as error:
+            reason = "; ".join(words_of(error).splitlines())
             self._liveness.trouble = f"reload refused: {reason}"
             log.error(
                 "reload refused, the settings in force stay so: %s",
                 reason,
+                exc_info=None if isinstance(error, PiDetectorError) else error,
                 extra={"DETECTOR_EVENT": "reload_refused"},
             )
             self._pipeline.publish(status_record("settings", "reload", "refused", reason=reason))
@@ -236,33 +236,30 @@ class Service:
         finally:
             self._liveness.reloaded()
 
-    def _apply(self, new: Settings) -> None:
-        """Bring settings into force: all that can change in a running machine, or none."""
-        old = self._settings
-        changed = {name for name in Settings.__struct_fields__ if differ(old, new, name)}
-        if "source" in changed:
-            _check_source(new)
+    def _apply(self, wanted: Settings) -> None:
+        """Apply settings: all that can change in a running machine, or none."""
+        old, new = self._settings, at_reload(self._settings, wanted)
+        before, now = Setup.of(old), Setup.of(new)
+        if wanted.source != old.source:
+            _check_source(wanted)
         bundle = load_model(new.model)
         check_smaller_model(new, bundle)
         detector, stage = self._detector, None
-        if changed & _OF_DETECTOR or bundle != self._bundle:
+        if now.detector != before.detector or bundle != self._bundle:
             detector = make_detector(new, bundle)
-        if changed & _OF_EVENTS or detector is not self._detector:
+        if now.stage != before.stage or detector is not self._detector:
             stage = make_stage(new, detector)
-        gate = make_gate(new) if "motion" in changed else None
-        replace = self._pipeline.replace_sinks
-        self._outputs.apply(new, bundle, replace, anyway=bool(changed & _OF_SINKS))
+        gate = make_gate(new)
+        self._outputs.apply(new, bundle, self._pipeline.replace_sinks)
         self._pipeline.tell_detection()
         self._monitor.apply(new.telemetry)
         self._pipeline.replace_detector(detector)
         if stage is not None:
             self._pipeline.replace_stage(stage)
-        if "motion" in changed:
+        if now.gate != before.gate:
             self._pipeline.replace_gate(gate)
         logging.getLogger().setLevel(new.log.level.upper())
-        self._settings = msgspec.structs.replace(
-            new, **{name: getattr(old, name) for name in _AT_START_ONLY}
-        )
+        self._settings = new
         threads = thread_count(new.model.threads)
         if detector is not self._detector:
             self._governed = (threads, False)
@@ -271,10 +268,10 @@ class Service:
         is_new_model, self._bundle, self._detector = bundle != self._bundle, bundle, detector
         if is_new_model:
             self._tell_model(bundle)
-        self._tell_reloaded(differences(old, new, _AT_START_ONLY))
+        self._tell_reloaded(at_restart(old, wanted))
         if drawn := drawn_in_force(self._environ):
             log.info("%s", drawn)
-        if lack := lacking(new.recording):
+        if lack := lacking(wanted.recording):
             log.warning("recordings: %s", lack)
 
     def _tell_reloaded(self, waiting: list[str]) -> None:
@@ -298,9 +295,11 @@ class Service:
         try:
             bundle = load_model(settings.model) if level.small else self._bundle
             detector = make_detector(settings, bundle)
-        except PiDetectorError as error:
-            log.error("governor: %s", error)
-            self._publish(status_record("governor", "model", "failed", reason=str(error)))
+        except Exception as error:
+            reason = words_of(error)
+            expected = isinstance(error, PiDetectorError)
+            log.error("governor: %s", reason, exc_info=None if expected else error)
+            self._publish(status_record("governor", "model", "failed", reason=reason))
             self._model_failed = True
             return
         self._end_model_failure()

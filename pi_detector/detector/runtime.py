@@ -320,7 +320,7 @@ def _probe(model: bytes, runtime: RuntimeName, name: str) -> None:
         text = done.stderr.decode(errors="replace").strip()
         reason = _last_error(text) if text else "unknown reason"
         if reason.startswith(("ImportError", "SystemError")):
-            raise _unusable(runtime, " ".join(reason.split())[:160])
+            raise _unusable(runtime, reason[:160])
         raise BadModelError(_cannot_load(model, name, runtime, reason))
 
 

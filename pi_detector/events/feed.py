@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
+import msgspec
+
+from pi_detector.config.settings import RecoverySettings
 from pi_detector.core.clock import utc_now
+from pi_detector.core.outage import Outage, words_of
 from pi_detector.core.records import EndReason, EventRecord, Publication, Result, StatusRecord
 from pi_detector.events.stage import EventStage
 
@@ -16,28 +19,48 @@ log = logging.getLogger(__name__)
 _SOURCE_GONE = frozenset({"stalled", "reopening"})
 
 
-@dataclass
 class EventFeed:
     """Passes on what is published, with the events that follow from it, in order.
 
-    It has the shape of a sink, so that it can stand behind a queue of its own.
+    It has the shape of a sink, so that it can stand behind a queue of its own. Where the stage
+    fails, its open events end, and results are passed on without track ids; after a delay a fresh
+    stage is tried.
 
     Args:
         stage: follows the objects.
         give: takes what is to be published.
+        recovery: delays after a failure; None raises what the stage raises.
 
     Attributes:
         busy: something is followed that does not stand still. May be read from any thread.
         end_reason: why events end that are open when the feed is closed.
     """
 
-    stage: EventStage
-    give: Callable[[Publication], None]
-    name: str = "events"
-    lossless: bool = True
-    busy: bool = False
-    end_reason: EndReason = "shutdown"
-    _next: EventStage | None = field(default=None, init=False)
+    name = "events"
+    lossless = True
+
+    def __init__(
+        self,
+        stage: EventStage,
+        give: Callable[[Publication], None],
+        recovery: RecoverySettings | None = None,
+    ) -> None:
+        self.busy = False
+        self.end_reason: EndReason = "shutdown"
+        self._stage = stage
+        self._give = give
+        self._contained = recovery is not None
+        delays = recovery or RecoverySettings()
+        self._outage = Outage(
+            "events",
+            self.name,
+            give,
+            first_s=delays.first_delay_s,
+            longest_s=delays.longest_delay_s,
+        )
+        self._broken = False
+        self._open: dict[str, EventRecord] = {}
+        self._next: EventStage | None = None
 
     def replace(self, stage: EventStage) -> None:
         """Go on with another stage from the next item on, and with what this one follows.
@@ -49,32 +72,96 @@ class EventFeed:
     def start(self) -> None:
         """Nothing to open."""
 
-    def handle(self, item: Publication) -> None:
+    def handle(self, item: Publication) -> bool:
         """Pass on one item, and what it means for the events."""
-        stage, self._next = self._next, None
-        if stage is not None:
-            self._tell(stage.take_over(self.stage))
-            self.stage = stage
-        if isinstance(item, Result):
-            result, events = self.stage.process(item)
-            self.give(result)
-            self._tell(events)
-        else:
-            if isinstance(item, StatusRecord) and (reason := _end_reason(item)):
-                self._tell(self.stage.interrupt(reason, item.monotonic_ns, item.time))
-            self.give(item)
-        self.busy = self.stage.busy
+        before: list[EventRecord] = []
+        after: list[EventRecord] = []
+        passed_on: Publication | None = None
+        if not self._outage.left_s:
+            try:
+                before, passed_on, after = self._follow(item)
+            except Exception as error:
+                if not self._contained:
+                    raise
+                self._failed(error)
+        if passed_on is None:
+            passed_on = self._unfollowed(item)
+        self._tell(before)
+        if passed_on is not None:
+            self._give(passed_on)
+        self._tell(after)
+        if isinstance(item, Result) and not self._broken:
+            self._outage.worked()
+        return True
 
     def close(self) -> None:
         """End the events that are open."""
-        self._end_all(self.end_reason)
+        try:
+            if not self._broken:
+                self._tell(self._stage.interrupt(self.end_reason, time.monotonic_ns(), utc_now()))
+        except Exception as error:
+            if not self._contained:
+                raise
+            self._outage.failed(error)
+        self._end_open(self.end_reason)
 
-    def _end_all(self, reason: EndReason) -> None:
-        self._tell(self.stage.interrupt(reason, time.monotonic_ns(), utc_now()))
+    def _follow(
+        self, item: Publication
+    ) -> tuple[list[EventRecord], Publication, list[EventRecord]]:
+        """The item to pass on, with the events before and after it."""
+        if self._broken:
+            self._stage, self._broken = self._stage.afresh(), False
+        before: list[EventRecord] = []
+        after: list[EventRecord] = []
+        stage, self._next = self._next, None
+        if stage is not None:
+            old, self._stage = self._stage, stage
+            before = stage.take_over(old)
+        if isinstance(item, Result):
+            item, after = self._stage.process(item)
+        elif isinstance(item, StatusRecord) and (reason := _end_reason(item)):
+            before += self._stage.interrupt(reason, item.monotonic_ns, item.time)
+        self.busy = self._stage.busy
+        return before, item, after
+
+    def _failed(self, error: Exception) -> None:
+        self._broken, self.busy = True, False
+        self._outage.failed(error)
+        self._end_open("failed")
+
+    def _unfollowed(self, item: Publication) -> Publication | None:
+        """An item while nothing is followed; None for one that cannot be passed on."""
+        if not isinstance(item, Result):
+            return item
+        try:
+            return self._stage.unfollowed(item)
+        except Exception as error:  # noqa: BLE001 - a frame that is lost; the next may do better
+            log.debug("events: a frame is dropped: %s", words_of(error))
+            return None
+
+    def _end_open(self, reason: EndReason) -> None:
+        """End the events that the stage did not end: whoever acts on events waits for that."""
+        self._tell(
+            [
+                msgspec.structs.replace(
+                    event,
+                    phase="end",
+                    revision=event.revision + 1,
+                    reason=reason,
+                    transitions=(),
+                    time=utc_now(),
+                    monotonic_ns=time.monotonic_ns(),
+                )
+                for event in self._open.values()
+            ]
+        )
 
     def _tell(self, events: Iterable[EventRecord]) -> None:
         for event in events:
-            self.give(event)
+            self._open[event.id] = event
+            if event.phase == "end":
+                del self._open[event.id]
+            self._give(event)
             if event.phase != "update":
                 _log(event)
 

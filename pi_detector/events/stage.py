@@ -143,8 +143,7 @@ class EventStage:
         self._scene = scene
         high = self._thresholds(result.detections)
         if not self._settings.tracking.enabled:
-            strong = result.detections.score >= high
-            return replace(result, detections=result.detections[strong]), records
+            return self.unfollowed(result), records
         if not result.inferred:
             return result, records + self._tell(scene)
         tracks = self._tracker.update(result.detections, high, scene.now.ns)
@@ -188,6 +187,17 @@ class EventStage:
         self._life.take_over(old._life)
         self._scene = old._scene
         return records
+
+    def unfollowed(self, result: Result) -> Result:
+        """The result of a frame in which nothing is followed: without the weak detections."""
+        strong = result.detections.score >= self._thresholds(result.detections)
+        return replace(result, detections=result.detections[strong])
+
+    def afresh(self) -> EventStage:
+        """A stage of the same settings that follows nothing yet; no track id comes twice."""
+        stage = EventStage(self._settings, self._labels, self._min_scores)
+        stage._tracker.ids = self._tracker.ids
+        return stage
 
     def interrupt(self, reason: EndReason, now_ns: int, now_at: datetime) -> list[EventRecord]:
         """End all events: the source is lost, or the program ends.

@@ -13,6 +13,7 @@ import msgspec
 
 from pi_detector.config.governor import GovernorSettings
 from pi_detector.config.settings import ModelSettings, Settings
+from pi_detector.core.outage import Outage
 from pi_detector.core.readings import GovernorReadings
 from pi_detector.core.records import State, StatusRecord, status_record
 from pi_detector.detector.bundle import Bundle, load_model, takes_labels
@@ -68,6 +69,7 @@ class ControlLoop:
         self._root = root
         self._governor = Governor(settings, threads)
         self._governing = threading.Lock()
+        self._outage = Outage("governor", "control", publish)
         self._woken = threading.Event()
         self._stopping = False
         self._blind = False
@@ -126,16 +128,22 @@ class ControlLoop:
 
     def _run(self) -> None:
         while not self._stopping:
-            self._woken.wait(POLL_S if self.enabled else None)
+            wait_s = max(POLL_S, self._outage.left_s)
+            self._woken.wait(wait_s if self.enabled or self._outage.down else None)
             self._woken.clear()
-            if self._stopping or not self.enabled:
-                self._counted = None
-                continue
-            now_s = time.monotonic()
-            reading = self._read(now_s)
-            with self._governing:
-                if self.enabled:
-                    self._set(self._governor.decide(reading, now_s))
+            if not self._stopping:
+                with self._outage.contain():
+                    self._step()
+
+    def _step(self) -> None:
+        if not self.enabled:
+            self._counted = None
+            return
+        now_s = time.monotonic()
+        reading = self._read(now_s)
+        with self._governing:
+            if self.enabled:
+                self._set(self._governor.decide(reading, now_s))
 
     def _read(self, now_s: float) -> Reading:
         celsius = cpu_celsius(self._root)

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from pi_detector.config.settings import RecoverySettings
@@ -100,6 +101,7 @@ class Pipeline:
         unstopped: names of the threads that did not end within their deadline.
         progressed_s: monotonic time at which the machine was last known to be well: a frame went
             through the detector, or the detector waits for a source that is within its deadlines.
+        running: set once all threads run; what ``replace_`` does is for afterwards.
         last_found: label of the best detection in the last frame that had any, and when that was
             (monotonic seconds); None before the first.
     """
@@ -119,6 +121,7 @@ class Pipeline:
         self.counters = Counters()
         self.unstopped: list[str] = []
         self.progressed_s = 0.0
+        self.running = threading.Event()
         self.last_found: tuple[str, float] | None = None
         self._paused = self._pause_wanted = self._tell_wanted = False
         self._supervision = supervision if source.live else None
@@ -131,7 +134,8 @@ class Pipeline:
         self._current = CurrentState()
         self._giving = threading.Lock()
         self._outlets = self._outlets_of(sinks)
-        self._feed = EventFeed(stage, self._to_sinks) if stage else None
+        recovery = self._supervision.recovery if self._supervision else None
+        self._feed = EventFeed(stage, self._to_sinks, recovery) if stage else None
         self._events = SinkRunner(self._feed, lossless=not source.live) if self._feed else None
         self._frames: BoundedQueue[tuple[Detector, Prepared]] = BoundedQueue(
             1, lossless=not source.live
@@ -167,12 +171,13 @@ class Pipeline:
         capture: Worker | None = None
         decode: Worker | None = None
         try:
-            for outlet in self._outlets:
+            for outlet in (*self._outlets, *self._event_outlet()):
                 outlet.start()
             for outlet in (*self._outlets, *self._event_outlet()):
                 outlet.run()
             decode = Worker("decode", self._decode)
             capture = Worker("capture", self._capture)
+            self.running.set()
             self._detect(stop, max_frames)
         finally:
             self._shut_down(capture, decode)
@@ -239,13 +244,11 @@ class Pipeline:
         going_on = [outlet.origin for outlet in kept]
         outlets = self._outlets_of([sink for sink in sinks if sink not in going_on])
         deadline = time.monotonic() + STOP_DEADLINE_S
-        for number, outlet in enumerate(outlets):
-            try:
+        with ExitStack() as undo:
+            for outlet in outlets:
                 outlet.start()
-            except BaseException:
-                for started in outlets[:number]:
-                    started.finish(deadline)
-                raise
+                undo.callback(outlet.finish, deadline)
+            undo.pop_all()
         old = [outlet for outlet in self._outlets if outlet not in kept]
         with self._giving:
             self._outlets = [*outlets, *kept]
@@ -281,8 +284,7 @@ class Pipeline:
 
     def _detect(self, stop: threading.Event, max_frames: int | None) -> None:
         started = None
-        outlets = (*self._event_outlet(), *self._outlets)
-        while not stop.is_set() and not any(outlet.error for outlet in outlets):
+        while not stop.is_set() and not self._sink_gave_up:
             if max_frames is not None and self.counters.processed >= max_frames:
                 return
             self._obey_pause()
@@ -306,6 +308,10 @@ class Pipeline:
                     "the process ends; restart pi-detector"
                 )
             self.progressed_s = time.monotonic()
+
+    @property
+    def _sink_gave_up(self) -> bool:
+        return any(outlet.error for outlet in (*self._event_outlet(), *self._outlets))
 
     def _obey_pause(self) -> None:
         # Behind the frames that were inferred before it.
@@ -364,7 +370,10 @@ class Pipeline:
         ]
 
     def _shut_down(self, capture: Worker | None, decode: Worker | None) -> None:
-        """Stop in the order of the data, so that what was processed is still published."""
+        """Stop in the order of the data, so that what was processed is still published.
+
+        All is stopped, also where something cannot be: that is raised in the end.
+        """
         deadline = time.monotonic() + STOP_DEADLINE_S
         if isinstance(self._source, Interruptible):
             self._source.interrupt()
@@ -372,16 +381,20 @@ class Pipeline:
         self._seen.close()
         if decode is not None and not decode.join(deadline):
             self.unstopped.append("decode")
-        if capture is None or capture.join(deadline):
-            self._source.close()
-        else:
-            log.warning("capture did not stop within %.0f s", STOP_DEADLINE_S)
-            self.unstopped.append("capture")
-        for outlet in (*self._event_outlet(), *self._outlets):
-            outlet.finish(deadline)
-            if outlet.stuck:
-                self.unstopped.append(f"sink-{outlet.name}")
+        with ExitStack() as stopping:
+            for outlet in reversed((*self._event_outlet(), *self._outlets)):
+                stopping.callback(self._finish, outlet, deadline)
+            if capture is None or capture.join(deadline):
+                self._source.close()
+            else:
+                log.warning("capture did not stop within %.0f s", STOP_DEADLINE_S)
+                self.unstopped.append("capture")
         counters = self.counters
         counters.dropped = self._frames.dropped
         counters.abandoned = counters.captured - counters.processed - counters.dropped
         counters.sink_dropped = self.sink_dropped
+
+    def _finish(self, outlet: SinkRunner, deadline: float) -> None:
+        outlet.finish(deadline)
+        if outlet.stuck:
+            self.unstopped.append(f"sink-{outlet.name}")

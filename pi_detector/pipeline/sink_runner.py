@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import threading
+from contextlib import suppress
 
 from pi_detector.core.current import CurrentState
 from pi_detector.core.records import Publication, Result
+from pi_detector.errors import SinkError
 from pi_detector.sinks.base import CatchesUp, Sink
 from pi_detector.util.bounded_queue import BoundedQueue
 from pi_detector.util.worker import Worker
@@ -39,6 +42,7 @@ class SinkRunner:
         self._items: BoundedQueue[Publication] = BoundedQueue(QUEUE, lossless, is_precious=_is_rare)
         self._worker: Worker | None = None
         self._now = CurrentState()
+        self._may_publish = threading.Event()
 
     @property
     def dropped(self) -> int:
@@ -51,17 +55,25 @@ class SinkRunner:
         return None if self._worker is None else self._worker.error
 
     def start(self) -> None:
-        """Start the sink. Raises SinkError."""
+        """Start the sink and its thread, which waits for ``run``. Raises SinkError."""
         self._sink.start()
+        try:
+            self._worker = Worker(f"sink-{self.name}", self._publish)
+        except RuntimeError as error:
+            with suppress(Exception):  # the error above is the one to tell
+                self._sink.close()
+            raise SinkError(
+                f"{self.name}: {error}; raise the limit of threads (TasksMax= of a service)"
+            ) from error
 
     def run(self, now: CurrentState | None = None) -> None:
-        """Begin to publish, on a thread of its own.
+        """Begin to publish.
 
         Args:
             now: what holds before the first item; None for nothing, as at the start of a run.
         """
         self._now = now or CurrentState()
-        self._worker = Worker(f"sink-{self.name}", self._publish)
+        self._may_publish.set()
 
     def put(self, item: Publication) -> None:
         """Queue an item."""
@@ -74,6 +86,7 @@ class SinkRunner:
             deadline: monotonic seconds; a sink that is busy for longer is left as it is.
         """
         self._items.close()
+        self._may_publish.set()
         if self._worker is not None and not self._worker.join(deadline):
             log.warning("%s did not stop in time", self._worker.name)
             self.stuck = True
@@ -81,9 +94,10 @@ class SinkRunner:
         self._sink.close()
 
     def _publish(self) -> None:
+        self._may_publish.wait()
         try:
-            if isinstance(self.origin, CatchesUp):
-                self.origin.catch_up(self._now)
+            if isinstance(self._sink, CatchesUp):
+                self._sink.catch_up(self._now)
             while (item := self._items.get()) is not None:
                 self._sink.handle(item)
         finally:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from pi_detector.config.settings import Settings
 from pi_detector.core.records import StatusRecord
 from pi_detector.detector.bundle import Bundle
-from pi_detector.errors import SinkError
 from pi_detector.sinks.base import Sink
 from pi_detector.sinks.registry import (
     make_mqtt_sink,
@@ -25,8 +22,6 @@ from pi_detector.sinks.registry import (
 from pi_detector.telemetry.monitor import RunState
 
 if TYPE_CHECKING:
-    from pi_detector.sinks.mqtt.sink import MqttSink
-    from pi_detector.sinks.socket_lines import SocketSink
     from pi_detector.sinks.web.sink import WebSink
     from pi_detector.telemetry.metrics import Metrics
 
@@ -51,28 +46,11 @@ class Machine:
     check_drawn: Callable[[str], Settings] | None = None
 
 
-class _Steady(Protocol):
-    """A sink that tells what it was made from."""
-
-    @property
-    def setup(self) -> object: ...
-
-
-_SteadySink = TypeVar("_SteadySink", bound=_Steady)
-
-
-def going_on(before: _SteadySink | None, wanted: _SteadySink | None) -> _SteadySink | None:
-    """The sink to have from now on: the one before, where the wanted one is the same."""
-    if before is None or wanted is None or before.setup != wanted.setup:
-        return wanted
-    return before
-
-
 class SinkSet:
     """Makes the sinks of a run, and changes them when the settings change.
 
-    Recordings and the file of metrics go on as they are. The others do where their settings are
-    the same: a connection, and those who read or look, are not disturbed.
+    A sink stays as it is where all that it was made from is the same: a connection, and those who
+    read or look, are not disturbed.
 
     Args:
         settings: at the start.
@@ -93,11 +71,10 @@ class SinkSet:
         self._machine = machine
         self._meter = meter
         self._recordings = make_recording_sinks(settings.recording, environ, machine.publish)
-        self._textfiles = make_textfile_sinks(settings.metrics, self._metrics_text, machine.publish)
+        self._textfiles = make_textfile_sinks(settings.metrics, self._metrics_text)
         self._metrics: Metrics | None = None
-        self._mqtt: MqttSink | None = None
-        self._socket: SocketSink | None = None
         self._web: WebSink | None = None
+        self._sinks: list[Sink] = []
 
     @property
     def exposition(self) -> Callable[[], tuple[bytes, str]] | None:
@@ -108,9 +85,11 @@ class SinkSet:
         return None if self._metrics is None else self._metrics.exposition
 
     def make(self, settings: Settings, bundle: Bundle) -> list[Sink]:
-        """The sinks of these settings; those that go on are the same as before."""
+        """The sinks of these settings; those that stay are the same objects as before."""
         labels = [label.name for label in bundle.labels]
         self._metrics = self._metrics or self._make_metrics(settings)
+        if self._web is None or not settings.web.enabled:
+            self._web = self._make_web(settings, labels)
         mqtt = make_mqtt_sink(
             settings,
             self._environ,
@@ -119,30 +98,33 @@ class SinkSet:
             report=self._machine.publish,
             command=self._machine.obey,
         )
-        self._mqtt = going_on(self._mqtt, mqtt)
-        self._socket = going_on(self._socket, make_socket_sink(settings.output))
-        if self._web is None or not settings.web.enabled:
-            self._web = self._make_web(settings, labels)
         wanted: list[Sink | None] = [
             *make_sinks(settings.output, page_address(settings.web)),
             *self._recordings,
             self._metrics,
             *self._textfiles,
-            self._mqtt,
+            mqtt,
             self._web,
             self._meter if settings.telemetry.interval_s else None,
             # Last: it takes its file from the one before it, which is too late for another's error.
-            self._socket,
+            make_socket_sink(settings.output),
         ]
-        return [sink for sink in wanted if sink is not None]
+        self._sinks = [self._same(sink) for sink in wanted if sink is not None]
+        return self._sinks
+
+    def _same(self, wanted: Sink) -> Sink:
+        """The sink from before that was made from the same, else the wanted one."""
+        setup = getattr(wanted, "setup", wanted)
+        for sink in self._sinks:
+            if type(sink) is type(wanted) and getattr(sink, "setup", sink) == setup:
+                return sink
+        return wanted
 
     def apply(
         self,
         new: Settings,
         bundle: Bundle,
         replace: Callable[[Sequence[Sink]], None],
-        *,
-        anyway: bool,
     ) -> None:
         """Go on with the sinks of other settings.
 
@@ -150,25 +132,24 @@ class SinkSet:
             new: the settings.
             bundle: the model.
             replace: has the pipeline publish to other sinks.
-            anyway: a setting of the plain ones changed.
 
         Raises:
             SinkError: a sink cannot be had; all is as it was.
         """
-        before = (self._metrics, self._mqtt, self._socket, self._web)
+        before = (self._metrics, self._web, self._sinks)
         labels = [label.name for label in bundle.labels]
-        sinks = self.make(new, bundle)
         try:
+            sinks = self.make(new, bundle)
             if self._web is not None:
                 self._web.apply(new, labels)
-            if anyway or (self._metrics, self._mqtt, self._socket, self._web) != before:
+            if sinks != before[-1]:
                 replace(sinks)
-        except SinkError:
-            self._metrics, self._mqtt, self._socket, self._web = before
+        except Exception:
+            self._metrics, self._web, self._sinks = before
             if self._web is not None:
                 self._web.apply(self._settings, labels)
             raise
-        self._settings = msgspec.structs.replace(new, recording=self._settings.recording)
+        self._settings = new
 
     def _make_metrics(self, settings: Settings) -> Metrics | None:
         """The metrics, where the settings want them: else their library is not even imported."""
@@ -184,7 +165,7 @@ class SinkSet:
 
     def _make_web(self, settings: Settings, labels: list[str]) -> WebSink | None:
         return make_web_sink(
-            msgspec.structs.replace(settings, recording=self._settings.recording),
+            settings,
             self._environ,
             labels=labels,
             command=self._machine.obey,

@@ -11,6 +11,9 @@ from pi_detector.core.records import Publication
 class Sink(Protocol):
     """Where results and records go. A sink's methods are called from one thread, in order.
 
+    Whatever exception they raise is the failure of that sink, and of nothing else; the daemon
+    retries it.
+
     Attributes:
         name: for logs and counters.
         lossless: of a file as source, never drop a result for this sink (standard output, files of
@@ -22,13 +25,27 @@ class Sink(Protocol):
     lossless: bool
 
     def start(self) -> None:
-        """Open files and connections. Raises SinkError."""
+        """Open what the sink needs: folders, files, connections.
 
-    def handle(self, item: Publication) -> None:
-        """Publish what concerns this sink, pass over the rest.
+        Called again before each retry of a sink that failed: what is missing, such as a folder
+        that was deleted, is made again; what works, and what waits to be written, stays.
 
-        Raises SinkError, after which the sink may be tried again, or BrokenPipeError for a closed
-        pipe.
+        Raises SinkError.
+        """
+
+    def handle(self, item: Publication) -> bool:
+        """Publish what concerns this sink, skip the rest.
+
+        An item is handed over once, also where this raises: a sink that can write it later keeps
+        it by itself.
+
+        Returns:
+            Whether the sink has done its work, as far as it can tell: written a file, reached its
+            readers. Only that ends an outage; skipping an item does not.
+
+        Raises:
+            SinkError: it cannot be written; the sink may be tried again.
+            ReaderGoneError: nobody wants the results of this run any more.
         """
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from contextlib import suppress
@@ -41,8 +42,8 @@ def prepare_folder(folder: Path) -> list[str]:
     Raises:
         SinkError: it cannot be made, written or listed.
     """
+    make_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"\0" * 4096)
         return sorted(entry.name for entry in folder.iterdir())
@@ -50,8 +51,21 @@ def prepare_folder(folder: Path) -> list[str]:
         raise unwritable(folder, error) from error
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder where it does not exist. Raises SinkError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
 def unwritable(folder: Path, error: OSError) -> SinkError:
     """The error of a folder in which nothing can be written."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return SinkError(
+            f"{folder}: cannot write: {error.strerror}; raise the limit (LimitNOFILE= of a "
+            "service), or see who connects to it"
+        )
     return SinkError(
         f"{folder}: cannot write: {error.strerror}; make room there, give this user the right to "
         "write, or set another folder"

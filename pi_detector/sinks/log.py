@@ -47,6 +47,7 @@ class RecordLogSink:
         detections: bool = False,
         compress: bool = True,
     ) -> None:
+        self.setup = (folder, most_bytes, most_daily_bytes, detections, compress)
         self._folder = Path(folder)
         self._daily = DailyBytes(most_daily_bytes, str(folder))
         self._segments = Segments(self._folder, most_bytes=most_bytes, compress=compress)
@@ -59,7 +60,7 @@ class RecordLogSink:
     def start(self) -> None:
         """Make the folder, and find the files of earlier runs. Raises SinkError."""
         names = prepare_folder(self._folder)
-        self._batch_s = time.monotonic()
+        self._batch_s = 0.0 if self._waiting else time.monotonic()
         try:
             self._segments.start(names)
             self._daily.start(self._segments.paths())
@@ -68,8 +69,11 @@ class RecordLogSink:
         except OSError as error:
             raise unwritable(self._folder, error) from error
 
-    def handle(self, item: Publication) -> None:
+    def handle(self, item: Publication) -> bool:
         """Keep a record.
+
+        Returns:
+            Whether a batch was written.
 
         Raises:
             SinkError: the batch cannot be written; it is tried again with the next record.
@@ -80,7 +84,8 @@ class RecordLogSink:
             self._add(encode(detections_record(item)), of_frame=True)
         is_due = time.monotonic() - self._batch_s >= _BATCH_S
         if is_due or len(self._waiting) >= _BATCH_BYTES or isinstance(item, StatusRecord):
-            self._write()
+            return self._write()
+        return False
 
     def close(self) -> None:
         """Write what waits. Raises SinkError."""
@@ -92,10 +97,10 @@ class RecordLogSink:
             raise SinkError(f"{self._folder}: {len(self._waiting)} bytes of records wait already")
         self._waiting += self._daily.let_through(line, of_frame=of_frame)
 
-    def _write(self) -> None:
+    def _write(self) -> bool:
         self._batch_s = time.monotonic()
         if not self._waiting:
-            return
+            return False
         try:
             if self._file is None or self._written >= self._segments.segment_bytes:
                 self._file, self._written = self._segments.begin(), 0
@@ -109,3 +114,4 @@ class RecordLogSink:
                 os.close(fd)
         except OSError as error:
             raise unwritable(self._folder, error) from error
+        return True

@@ -126,22 +126,19 @@ def make_recording_sinks(
     return [RecordingSink(recordings_folder(settings.path, environ), settings, report)]
 
 
-def make_textfile_sinks(
-    settings: MetricsSettings, text: Callable[[], bytes], report: Callable[[StatusRecord], None]
-) -> list[Sink]:
+def make_textfile_sinks(settings: MetricsSettings, text: Callable[[], bytes]) -> list[Sink]:
     """The sink that writes a file of metrics, not started; none where the settings name no file.
 
     Args:
         settings: of the metrics.
         text: gives the metrics.
-        report: takes status records about the file.
 
     Raises:
         SinkError: a path that makes no sense.
     """
     if not settings.textfile:
         return []
-    return [TextfileSink(output_path(settings.textfile), settings.interval_s, text, report)]
+    return [TextfileSink(output_path(settings.textfile), settings.interval_s, text)]
 
 
 def make_mqtt_sink(

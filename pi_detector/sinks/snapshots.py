@@ -36,6 +36,7 @@ class SnapshotSink:
     def __init__(
         self, folder: str | Path, *, interval_s: float = 1.0, keep: int = 1000, width: int = 0
     ) -> None:
+        self.setup = (folder, interval_s, keep, width)
         self._folder = Path(folder)
         self._interval_ns = round(interval_s * 1e9)
         self._keep = keep
@@ -52,17 +53,17 @@ class SnapshotSink:
             if finished and _OURS.fullmatch(finished):  # cut off by a power failure
                 self._delete(name)
 
-    def handle(self, item: Publication) -> None:
+    def handle(self, item: Publication) -> bool:
         """Write the picture of a frame with detections, unless the last was too recent.
 
         Raises:
             SinkError: the picture cannot be written; the next may, once there is room again.
         """
         if not isinstance(item, Result) or not len(item.detections):
-            return
+            return False
         frame = item.frame
         if frame.captured_ns < self._next_ns:
-            return
+            return False
         self._next_ns = frame.captured_ns + self._interval_ns
         name = snapshot_name(frame)
         write_jpeg(self._folder / name, annotated(item, self._width))
@@ -71,6 +72,7 @@ class SnapshotSink:
             self._kept.append(name)
         while len(self._kept) > self._keep:
             self._delete(self._kept.popleft())
+        return True
 
     def close(self) -> None:
         """Do nothing: each picture was complete when it was written."""
@@ -114,10 +116,12 @@ class AnnotatedImageSink:
         """Make the folder, and see what is in it. Raises SinkError."""
         self._taken = set(prepare_folder(self._folder))
 
-    def handle(self, item: Publication) -> None:
+    def handle(self, item: Publication) -> bool:
         """Write one picture. Raises SinkError."""
-        if isinstance(item, Result):
-            write_jpeg(self._folder / self._free_name(item.frame), annotated(item))
+        if not isinstance(item, Result):
+            return False
+        write_jpeg(self._folder / self._free_name(item.frame), annotated(item))
+        return True
 
     def close(self) -> None:
         """Do nothing: each picture was complete when it was written."""

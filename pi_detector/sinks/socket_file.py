@@ -7,6 +7,7 @@ import os
 import socket
 import stat
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 from pi_detector.errors import SinkError
@@ -53,14 +54,21 @@ class SocketFile:
             if not self._inode:
                 self.listener.close()
 
+    @property
+    def missing(self) -> bool:
+        """Whether the file was deleted, so that no program can connect."""
+        try:
+            self._path.lstat()
+        except OSError:
+            return True
+        return False
+
     def close(self) -> None:
         """Stop listening, and remove the file unless another one has its place."""
         self.listener.close()
-        try:
+        with suppress(OSError):  # a file that stays is replaced at the next start
             if self._path.lstat().st_ino == self._inode:
                 self._path.unlink()
-        except OSError:
-            return  # it is gone, or its folder; a file that stays is replaced at the next start
 
     def _bind(self) -> None:
         folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

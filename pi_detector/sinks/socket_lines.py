@@ -8,10 +8,12 @@ import select
 import socket
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pi_detector.core.records import Publication, Result
+from pi_detector.errors import SinkError
 from pi_detector.sinks.lines import LineFormat, line_of
 from pi_detector.sinks.socket_file import SocketFile
 from pi_detector.util.bounded_queue import BoundedQueue
@@ -26,6 +28,7 @@ BACKLOG = 64
 _SEND_BUFFER_BYTES = 16 * 1024
 _FAREWELL_S = 0.5
 _BREATH_S = 0.1
+_LOOK_S = 2.0
 
 
 def _is_rare(line: tuple[bytes, bool]) -> bool:
@@ -85,40 +88,79 @@ class SocketSink:
         # Replaced, never changed: two threads look at it.
         self._readers: dict[int, _Reader] = {}
         self._file: SocketFile | None = None
+        self._look_s = 0.0
         self._wake = -1
         self._poller = select.poll()
         self._closing = threading.Event()
         self._worker: Worker | None = None
 
     def start(self) -> None:
-        """Listen.
+        """Listen, unless that works already.
 
         Raises:
             SinkError: another process listens there, or the file cannot be made.
         """
-        self._file = SocketFile(self._path)
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._poller.register(self._file.listener, select.POLLIN)
-        self._poller.register(self._wake, select.POLLIN)
-        self._worker = Worker("socket", self._serve)
+        if self._works:
+            return
+        self._hang_up()
+        self._closing.clear()
+        with ExitStack() as undo:
+            self._file = SocketFile(self._path)
+            undo.callback(self._file.close)
+            self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            undo.callback(os.close, self._wake)
+            self._poller = select.poll()
+            self._poller.register(self._file.listener, select.POLLIN)
+            self._poller.register(self._wake, select.POLLIN)
+            self._worker = Worker("socket", self._serve)
+            undo.pop_all()
 
-    def handle(self, item: Publication) -> None:
-        """Hand the line of an item to all readers; waits for none."""
+    def handle(self, item: Publication) -> bool:
+        """Hand the line of an item to all readers; waits for none.
+
+        Returns:
+            True: programs can connect.
+
+        Raises:
+            SinkError: nobody can connect any more.
+        """
         assert self._worker is not None, "start() comes first"
-        if self._worker.error is not None:
-            raise self._worker.error
+        self._worker.check()
+        self._see_file()
         readers = self._readers
-        if not readers:
-            return
-        line = line_of(item, self._line_format, empty_frames=self._empty_frames)
-        if line is None:
-            return
-        for reader in readers.values():
-            reader.lines.put((line, not isinstance(item, Result)))
-        os.eventfd_write(self._wake, 1)
+        line = None
+        if readers:
+            line = line_of(item, self._line_format, empty_frames=self._empty_frames)
+        if line is not None:
+            for reader in readers.values():
+                reader.lines.put((line, not isinstance(item, Result)))
+            os.eventfd_write(self._wake, 1)
+        return True
 
     def close(self) -> None:
-        """Send what can be sent in a moment, and hang up."""
+        """Send what can be sent in a moment, and hang up. Raises what ended the thread."""
+        worker = self._worker
+        self._hang_up()
+        if worker is not None:
+            worker.check()
+
+    @property
+    def _works(self) -> bool:
+        """Whether programs can connect, and are served."""
+        if self._worker is None or self._file is None:
+            return False
+        return self._worker.running and not self._file.missing
+
+    def _see_file(self) -> None:
+        """Look now and then whether the socket's file was deleted. Raises SinkError."""
+        now_s = time.monotonic()
+        if now_s < self._look_s:
+            return
+        self._look_s = now_s + _LOOK_S
+        if self._file is not None and self._file.missing:
+            raise SinkError(f"{self._path}: the file was deleted; it is made again")
+
+    def _hang_up(self) -> None:
         if self._worker is None or self._file is None:
             return
         self._closing.set()
@@ -128,8 +170,7 @@ class SocketSink:
             return
         self._file.close()
         os.close(self._wake)
-        if self._worker.error is not None:
-            raise self._worker.error
+        self._file = self._worker = None
 
     def _serve(self) -> None:
         try:

@@ -7,7 +7,7 @@ import sys
 from typing import BinaryIO
 
 from pi_detector.core.records import Publication
-from pi_detector.errors import SinkError
+from pi_detector.errors import ReaderGoneError, SinkError
 from pi_detector.sinks.lines import LineFormat, line_of
 from pi_detector.util.text import several_lines
 
@@ -31,6 +31,7 @@ class JsonLinesSink:
         line_format: LineFormat = "jsonl",
         empty_frames: bool = True,
     ) -> None:
+        self.setup = (stream, line_format, empty_frames)
         self._stream = stream
         self._line_format: LineFormat = line_format
         self._empty_frames = empty_frames
@@ -46,24 +47,24 @@ class JsonLinesSink:
             self._stream = sys.stdout.buffer
         self._to_terminal = self._stream.isatty()
 
-    def handle(self, item: Publication) -> None:
+    def handle(self, item: Publication) -> bool:
         """Write one record.
 
         Raises:
-            BrokenPipeError: the reader is gone.
+            ReaderGoneError: the reader is gone.
             SinkError: the record cannot be written, as on a full disk.
         """
         line = line_of(item, self._line_format, empty_frames=self._empty_frames)
         if line is None:
-            return
+            return False
         assert self._stream is not None, "start() comes first"
         if self._to_terminal and not line.isascii():  # JSON escapes those of ASCII by itself
             line = several_lines(line.decode()).encode()
         try:
             self._stream.write(line)
             self._stream.flush()
-        except BrokenPipeError:
-            raise
+        except BrokenPipeError as error:
+            raise ReaderGoneError("standard output: its reader is gone") from error
         except OSError as error:
             # What could not be written stays in the stream's buffer, so that a later try, or the
             # next record, completes the line.
@@ -71,6 +72,7 @@ class JsonLinesSink:
                 f"standard output: cannot write a record: {error.strerror}; "
                 "check the disk or program that it goes to"
             ) from error
+        return True
 
     def close(self) -> None:
         """Do nothing: each record was flushed, and the stream belongs to the process."""

@@ -1,35 +1,35 @@
-"""A sink that is tried again when it fails."""
+"""A sink that is retried when it fails."""
 
 from __future__ import annotations
 
 import logging
-import time
+from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 
 from pi_detector.config.settings import RecoverySettings
+from pi_detector.core.current import CurrentState
+from pi_detector.core.outage import Outage, words_of
 from pi_detector.core.records import (
     EventRecord,
     PerformanceRecord,
     Publication,
     StatusRecord,
-    status_record,
 )
-from pi_detector.errors import SinkError
-from pi_detector.sinks.base import Sink
-from pi_detector.util.backoff import Backoff
+from pi_detector.errors import PiDetectorError, ReaderGoneError
+from pi_detector.sinks.base import CatchesUp, Sink
 
 log = logging.getLogger(__name__)
+
+MOST_KEPT = 1000
+"""Events and status records that wait for a sink that is down; of more, the oldest are lost."""
 
 
 class SupervisedSink:
     """Keeps a run going whose disk is full or whose folder is gone: detection never stops for that.
 
-    After a failure the sink is left alone for a delay, and what comes meanwhile is counted as
-    lost; then the next item is the next try. Events reach it all the same: it may remember what it
-    cannot write, and would wait for ever for an end that it missed. An item whose try failed counts
-    as well, although some sinks keep it. Both ends of the outage are logged and reported as
-    ``status`` records.
+    After a failure, be it a SinkError or any other exception, the sink is left alone for a delay;
+    then it is started again and gets the next item. Events and status records wait for that;
+    results are lost, and counted. The outage is over when the sink has written something.
 
     Args:
         sink: the sink.
@@ -44,92 +44,113 @@ class SupervisedSink:
         self.lossless = sink.lossless
         self._sink = sink
         self._mode = recovery.mode
-        self._backoff = Backoff(recovery.first_delay_s, recovery.longest_delay_s)
-        self._report = report
+        self._outage = Outage(
+            "sink",
+            sink.name,
+            report,
+            first_s=recovery.first_delay_s,
+            longest_s=recovery.longest_delay_s,
+        )
         self._started = False
         self._worked = False
-        self._down = False
-        self._due_s = 0.0
+        self._kept: deque[Publication] = deque()
         self._lost = 0
 
     def start(self) -> None:
-        """Start the sink. Raises SinkError where that is not to be tried again."""
+        """Start the sink. Raises PiDetectorError where that is not to be tried again."""
         try:
             self._start()
-        except SinkError as error:
-            if self._mode != "always":
-                raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this sink's failure
             self._failed(error)
 
-    def handle(self, item: Publication) -> None:
-        """Publish one item, unless the sink is down and not due to be tried again.
-
-        Raises SinkError where the sink never worked and is not to be waited for.
-        """
-        if self._down and time.monotonic() < self._due_s:
-            self._count(item)
-            if self._started and isinstance(item, EventRecord):
-                with suppress(SinkError):
-                    self._sink.handle(item)
+    def catch_up(self, now: CurrentState) -> None:
+        """Hand over what holds now, where the sink asks for that."""
+        if not isinstance(self._sink, CatchesUp):
             return
         try:
+            self._sink.catch_up(now)
+        except Exception as error:  # noqa: BLE001 - it may do well with what comes
+            self._started = False
+            self._outage.failed(error)
+
+    def handle(self, item: Publication) -> bool:
+        """Publish one item, unless the sink is down and not due to be tried again.
+
+        Raises:
+            PiDetectorError: the sink never worked and is not to be waited for.
+            ReaderGoneError: the run has lost its reader.
+        """
+        if self._outage.left_s:
+            self._set_aside(item)
+            return False
+        self._kept.append(item)
+        wrote = False
+        try:
             self._start()
-            self._sink.handle(item)
-        except SinkError as error:
-            if not (self._worked or self._mode == "always"):
-                raise
+            while self._kept:
+                item = self._kept.popleft()
+                wrote = self._sink.handle(item) or wrote
+        except ReaderGoneError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this sink's failure
             self._count(item)
+            rest, self._kept = self._kept, deque()
+            for each in rest:
+                self._set_aside(each)
             self._failed(error)
-        else:
-            self._worked = True
-            if self._down:
-                self._recovered()
+            return False
+        self._worked = True
+        if wrote:
+            lost, self._lost = self._lost, 0
+            self._outage.worked(lost)
+        return wrote
 
     def close(self) -> None:
         """Close the sink, which ends an outage too. What it cannot finish is logged."""
         try:
+            if self._kept:  # the last chance of the events that wait
+                self._start()
+            while self._kept:
+                self._sink.handle(self._kept[0])
+                self._kept.popleft()
+        except Exception as error:  # noqa: BLE001 - it was down before
+            log.debug("%s: %s", self.name, words_of(error))
+        try:
             self._sink.close()
-        except SinkError as error:
-            log.error("%s: %s", self.name, error, extra=self._fields("sink_failed"))
-        if self._down:
-            self._report(status_record("sink", self.name, "stopped", lost=self._lost))
+        except Exception as error:
+            log.error(
+                "%s: %s",
+                self.name,
+                words_of(error),
+                exc_info=None if isinstance(error, PiDetectorError) else error,
+                extra={"DETECTOR_EVENT": "sink_failed", "DETECTOR_SINK": self.name},
+            )
+        for item in self._kept:
+            self._count(item)
+        self._outage.stopped(self._lost)
 
     def _start(self) -> None:
         if not self._started:
             self._sink.start()
             self._started = True
 
+    def _set_aside(self, item: Publication) -> None:
+        """Keep an event or a status for the next try; a result would be old by then."""
+        if not isinstance(item, EventRecord | StatusRecord):
+            self._count(item)
+            return
+        self._kept.append(item)
+        if len(self._kept) > MOST_KEPT:
+            self._count(self._kept.popleft())
+
     def _count(self, item: Publication) -> None:
         if not isinstance(item, StatusRecord | PerformanceRecord):
             self._lost += 1
 
-    def _failed(self, error: SinkError) -> None:
-        delay_s = self._backoff.next_s()
-        self._due_s = time.monotonic() + delay_s
-        if self._down:
-            log.debug("%s: %s; trying again in %.1f s", self.name, error, delay_s)
-            return
-        self._down = True
-        log.error(
-            "%s: %s; trying again in %.1f s, and until it works; detection goes on",
-            self.name,
-            error,
-            delay_s,
-            extra=self._fields("sink_failed"),
-        )
-        self._report(status_record("sink", self.name, "failed", reason=str(error), retry_s=delay_s))
-
-    def _recovered(self) -> None:
-        lost, self._lost = self._lost, 0
-        self._down = False
-        self._backoff.reset()
-        log.warning(
-            "%s: works again; at most %d results were lost",
-            self.name,
-            lost,
-            extra=self._fields("sink_live"),
-        )
-        self._report(status_record("sink", self.name, "live", lost=lost))
-
-    def _fields(self, event: str) -> dict[str, str]:
-        return {"DETECTOR_EVENT": event, "DETECTOR_SINK": self.name}
+    def _failed(self, error: Exception) -> None:
+        """Wait for the next try, or raise what is not to be waited for."""
+        foreseen = isinstance(error, PiDetectorError)
+        if foreseen and not (self._worked or self._mode == "always"):
+            raise error
+        self._started = False
+        self._outage.failed(error)

@@ -9,7 +9,7 @@ from collections import deque
 from typing import BinaryIO, TextIO
 
 from pi_detector.core.records import Publication, Result, StatusRecord
-from pi_detector.errors import SinkError
+from pi_detector.errors import ReaderGoneError, SinkError
 from pi_detector.util.status_line import StatusLine
 from pi_detector.util.text import one_line
 
@@ -29,6 +29,7 @@ class TerminalSink:
     lossless = False
 
     def __init__(self, page: str = "", stream: BinaryIO | None = None) -> None:
+        self.setup = (page, stream)
         self._page = page
         self._stream = stream
         self._line: StatusLine | None = None
@@ -44,13 +45,16 @@ class TerminalSink:
             if sys.stdout is None:
                 raise SinkError("standard output is closed; set output.stdout to none")
             self._stream = sys.stdout.buffer
-        self._line = StatusLine(self._stream)
+        self._line = self._line or StatusLine(self._stream)
 
-    def handle(self, item: Publication) -> None:
+    def handle(self, item: Publication) -> bool:
         """Take note, and refresh the line.
 
+        Returns:
+            Whether it was refreshed.
+
         Raises:
-            BrokenPipeError: the terminal is gone.
+            ReaderGoneError: the terminal is gone.
             SinkError: it cannot be written to.
         """
         now_s = time.monotonic()
@@ -58,6 +62,8 @@ class TerminalSink:
         if changed or now_s - self._shown_s >= _INTERVAL_S:
             self._shown_s = now_s
             self._show(self._words(now_s))
+            return True
+        return False
 
     def close(self) -> None:
         """Erase the line; never raises."""
@@ -106,8 +112,8 @@ class TerminalSink:
         assert self._line is not None, "start() comes first"
         try:
             self._line.show(one_line(words))
-        except BrokenPipeError:
-            raise
+        except BrokenPipeError as error:
+            raise ReaderGoneError("standard output: the terminal is gone") from error
         except OSError as error:
             raise SinkError(f"terminal: cannot write: {error.strerror}; start it again") from error
 

@@ -47,6 +47,7 @@ class VideoSink:
             raise SinkError(
                 f"{path}: no video of this kind can be written; use {' or '.join(_CODECS)}"
             )
+        self.setup = (path, fps)
         self.lossless = fps is not None
         self._path = path
         self._aside = path.with_name(f".{path.stem}.part{path.suffix.lower()}")
@@ -59,29 +60,36 @@ class VideoSink:
         self._written = 0
 
     def start(self) -> None:
-        """Make the folder. Raises SinkError."""
+        """Make the folder; a video whose file is gone begins again. Raises SinkError."""
         prepare_folder(self._path.parent)
+        if self._writer is not None and not self._aside.exists():
+            self._writer.release()
+            self._writer = None
         if self._path.is_dir():
             raise SinkError(f"{self._path}: is a folder; name a file for the video")
         if not is_unicode(str(self._path)):
             raise SinkError(f"{self._path}: OpenCV needs a name that is UTF-8; give another one")
 
-    def handle(self, item: Publication) -> None:
+    def handle(self, item: Publication) -> bool:
         """Add a frame.
+
+        Returns:
+            Whether it went to the encoder; the first frames wait until the rate is known.
 
         Raises:
             SinkError: the disk is full, or the video cannot be written.
         """
         if not isinstance(item, Result):
-            return
+            return False
         self._check_room()
         shot = (item.frame.captured_ns, annotated(item))
         if self._writer is not None:
             self._write(*shot)
-            return
+            return True
         self._held.append(shot)
         if self._fps is not None or len(self._held) == _MEASURED_FRAMES:
             self._begin()
+        return self._writer is not None
 
     def close(self) -> None:
         """Finish the video and give it its name. Raises SinkError."""

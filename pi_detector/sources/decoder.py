@@ -10,6 +10,7 @@ import importlib.util
 import logging
 import math
 import re
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -45,14 +46,14 @@ class Decoder(Protocol):
     """An open video.
 
     Attributes:
+        size: width and height of its frames in pixels, before they are turned.
         fps: frames per second, or 0 where it is not known.
         length_s: that the video announces, or 0.
-        size: width and height that it announces, in pixels.
     """
 
+    size: tuple[int, int]
     fps: float
     length_s: float
-    size: tuple[int, int]
 
     def read(self) -> DecodedFrame | None:
         """The next frame that can be decoded; None at the end."""
@@ -61,22 +62,19 @@ class Decoder(Protocol):
         """Close the video. May be called twice."""
 
 
-def open_decoder(path: str) -> Decoder:
-    """Open a video file.
+def decoder_type() -> Callable[[str], Decoder]:
+    """What opens video files here.
 
-    Args:
-        path: absolute, as FFmpeg takes what stands before a colon for a protocol; in Unicode.
-
-    Raises:
-        UndecodableError: it holds no video that can be decoded.
+    It takes a path: absolute, as FFmpeg takes what stands before a colon for a protocol, and in
+    Unicode. It raises UndecodableError where that holds no video that can be decoded.
     """
     if has_pyav():
         from pi_detector.sources.decoder_av import AvDecoder
 
-        return AvDecoder(path)
+        return AvDecoder
     from pi_detector.sources.decoder_cv import CvDecoder
 
-    return CvDecoder(path)
+    return CvDecoder
 
 
 def has_pyav() -> bool:
@@ -85,14 +83,9 @@ def has_pyav() -> bool:
         return False
     try:
         import av
-        import av.logging
     except ImportError as error:  # its libraries do not fit this machine
         log.debug("PyAV cannot be used: %s", error)
         return False
-    if av.logging.get_level() != av.logging.PANIC:
-        # FFmpeg writes to stderr by itself: addresses with their passwords, and a line a frame.
-        # Once: it would take the place of who watches FFmpeg.
-        av.logging.set_level(av.logging.PANIC)
     major = re.match(r"\d+", av.__version__)
     return major is not None and int(major[0]) >= _LEAST_PYAV
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
+import av
+import av.logging
+import av.video.reformatter
 import numpy as np
 
 from pi_detector.sources.decoder import DecodedFrame, UndecodableError, upright
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# FFmpeg writes to stderr by itself, a line a frame.
+av.logging.set_level(av.logging.PANIC)
+
 _MATRIX = struct.Struct("=9i")
 _FIRST_WITH_THREADS = 17
 _UNTURNED = (1, 0, 0, 1)
@@ -26,28 +32,16 @@ class AvDecoder:
     """A video, opened by PyAV. See ``Decoder``.
 
     Args:
-        address: what FFmpeg opens.
-        options: of FFmpeg's demuxer; None allows what a file may need.
-        timeout_s: of opening, and of each read; None for a file.
+        path: of the file.
 
     Raises:
         UndecodableError: it holds no video that can be decoded.
     """
 
-    def __init__(
-        self,
-        address: str,
-        *,
-        options: Mapping[str, str] | None = None,
-        timeout_s: float | None = None,
-    ) -> None:
-        import av
-        import av.video.reformatter
-
+    def __init__(self, path: str) -> None:
         self._errors: Any = (av.error.FFmpegError, ValueError)
-        allowed = demuxer_options("file") if options is None else dict(options)
         try:
-            self._container: Any = av.open(address, options=allowed, timeout=timeout_s)
+            self._container: Any = av.open(path, options=demuxer_options("file"))
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise UndecodableError(getattr(error, "strerror", None) or str(error)) from error
         try:
@@ -57,8 +51,8 @@ class AvDecoder:
             raise UndecodableError("it holds no video") from error
         # Several threads hold back a frame each; and the cores are the interpreter's.
         self._stream.codec_context.thread_count = 1
+        self.size = (self._stream.codec_context.width, self._stream.codec_context.height)
         self.fps = _rate(self._stream)
-        self.size = (int(self._stream.width or 0), int(self._stream.height or 0))
         self.length_s = (self._container.duration or 0) / 1e6
         start, base = self._stream.start_time, self._stream.time_base
         self._start_s = float(start * base) if start is not None and base else 0.0

@@ -7,7 +7,6 @@ import logging
 import numpy as np
 
 from pi_detector.sources.decoder import DecodedFrame, UndecodableError, opencv_faults
-from pi_detector.sources.media import opencv_options
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +32,12 @@ class CvDecoder:
             )
         # FFmpeg only: OpenCV's own AVI reader corrupts the heap on some damaged files.
         # Decoding on all cores would push the interpreter's threads aside.
-        with opencv_options("file"):
-            self._capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+        self._capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
         if not self._capture.isOpened():
             self._capture.release()
             raise UndecodableError("it holds no video")
-        width, height = cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT
-        self.size = (int(self._capture.get(width)), int(self._capture.get(height)))
+        wide, high = cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT
+        self.size = (int(self._capture.get(wide)), int(self._capture.get(high)))
         self.fps = float(self._capture.get(cv2.CAP_PROP_FPS))
         frames = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.length_s = float(frames / self.fps) if self.fps > 0 else 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import io
 import logging
 import ssl
 import time
@@ -12,6 +11,8 @@ import urllib.request
 from collections import deque
 from typing import IO
 from urllib.parse import unquote, urlsplit, urlunsplit
+
+import numpy as np
 
 from pi_detector.core.frame import ImageArray
 from pi_detector.errors import (
@@ -24,8 +25,9 @@ from pi_detector.errors import (
     SourceStalledError,
 )
 from pi_detector.sources.framing import Moment
-from pi_detector.sources.images import decode_picture
+from pi_detector.sources.images import picture_size
 from pi_detector.sources.jpegs import LONGEST_JPEG, JpegScanner, TooLongError
+from pi_detector.util.memory import check_size
 
 log = logging.getLogger(__name__)
 
@@ -106,11 +108,19 @@ class HttpJpegs:
                 self._receive(started)
                 continue
             moment = Moment.now()
-            image = _decoded(jpeg)
+            image = self._decoded(jpeg)
             if image is not None:
                 return image, moment
             log.debug("%s: skipped a picture that cannot be decoded", self._name)
             self._check_deadline(started)
+
+    def _decoded(self, jpeg: bytes) -> ImageArray | None:
+        try:
+            if size := picture_size(jpeg):
+                check_size(*size)
+        except BadImageError as error:
+            raise BadImageError(f"{self._name}: {error}") from error
+        return _decoded(jpeg)
 
     def _receive(self, started: float) -> None:
         self._check_deadline(started)
@@ -147,7 +157,7 @@ class HttpJpegs:
 
 
 def open_jpegs(
-    uri: str, name: str, timeout_s: float, *, redirects: bool = False
+    uri: str, name: str, timeout_s: float, *, elsewhere: bool = False
 ) -> HttpJpegs | None:
     """Connect to a server of JPEGs; None where it sends something else, for FFmpeg to read.
 
@@ -155,20 +165,18 @@ def open_jpegs(
         uri: ``http://`` or ``https://``, with user and password if the server wants them.
         name: of the source, without them.
         timeout_s: the deadline of opening, and of each read.
-        redirects: to other servers are left to FFmpeg, not refused.
+        elsewhere: follow redirects to other servers; they are given no user and password.
 
     Raises:
         PiDetectorError: the server cannot be reached, or its answer is no video; says why.
     """
     started = time.monotonic()
     try:
-        response = _request(uri, timeout_s)
+        response = _request(uri, timeout_s, elsewhere=elsewhere)
     except urllib.error.HTTPError as error:
         error.close()
         raise _refused(name, error.code, has_password=bool(urlsplit(uri).username)) from error
     except _RedirectedError as error:
-        if redirects:
-            return None
         raise SourceNotFoundError(
             f"{name}: the server redirects to {error}; if you trust it, set source.uri to that "
             "address, or source.playlists to true"
@@ -244,7 +252,7 @@ class _SameServer(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _request(uri: str, timeout_s: float) -> http.client.HTTPResponse:
+def _request(uri: str, timeout_s: float, *, elsewhere: bool) -> http.client.HTTPResponse:
     parts = urlsplit(uri)
     address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
     passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
@@ -255,7 +263,7 @@ def _request(uri: str, timeout_s: float) -> http.client.HTTPResponse:
         urllib.request.ProxyHandler({}),  # a camera is not behind the proxy of the environment
         urllib.request.HTTPBasicAuthHandler(passwords),
         urllib.request.HTTPDigestAuthHandler(passwords),
-        _SameServer(),
+        urllib.request.HTTPRedirectHandler() if elsewhere else _SameServer(),
     )
     request = urllib.request.Request(address, headers={"User-Agent": "pi-detector"})
     response: http.client.HTTPResponse = opener.open(request, timeout=timeout_s)
@@ -263,11 +271,13 @@ def _request(uri: str, timeout_s: float) -> http.client.HTTPResponse:
 
 
 def _decoded(jpeg: bytes) -> ImageArray | None:
+    import cv2
+
     try:
-        return decode_picture(io.BytesIO(jpeg))
-    except BadImageError as error:
-        log.debug("skipped a picture: %s", error)
+        image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
         return None
+    return None if image is None else np.asarray(image, np.uint8)
 
 
 def _refused(name: str, code: int, *, has_password: bool) -> PiDetectorError:

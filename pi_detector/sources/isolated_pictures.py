@@ -91,6 +91,8 @@ class PictureProcess:
         if not isinstance(answer, Failed):
             raise ProcessDiedError("answered nonsense")
         text = unpack_text(answer.text)
+        if answer.kind == "SourcePermissionError":
+            raise SourcePermissionError(text)
         raise BadImageError(text if answer.kind == "BadImageError" else f"{answer.kind}: {text}")
 
 

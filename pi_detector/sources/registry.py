@@ -53,6 +53,21 @@ def make_source(settings: SourceSettings, *, wait: bool = False) -> Source:
     return source
 
 
+def make_recording(settings: SourceSettings, starts_at: datetime) -> Source:
+    """A video file with clocks of its own, not yet opened, in a process of its own where wanted.
+
+    Args:
+        settings: ``uri`` is ``file:`` and the path.
+        starts_at: see ``VideoSource``.
+    """
+    source = VideoSource(split_uri(settings.uri)[1], settings, starts_at=starts_at)
+    if _is_isolated(source, settings.isolation):
+        from pi_detector.sources.isolated import IsolatedSource
+
+        return IsolatedSource(source, settings, starts_at)
+    return source
+
+
 def check_source(settings: SourceSettings) -> list[str]:
     """What is wrong with a source before it is opened.
 
@@ -84,21 +99,6 @@ def _without_fps(source: Source) -> str:
     if isinstance(source, VideoSource):
         return "a video file, unless its frames have no times; leave it at 0"
     return ""
-
-
-def make_recording(settings: SourceSettings, starts_at: datetime) -> Source:
-    """A video file with clocks of its own, not yet opened, in a process of its own where wanted.
-
-    Args:
-        settings: ``uri`` is ``file:`` and the path.
-        starts_at: see ``VideoSource``.
-    """
-    source = VideoSource(split_uri(settings.uri)[1], settings, starts_at=starts_at)
-    if _is_isolated(source, settings.isolation):
-        from pi_detector.sources.isolated import IsolatedSource
-
-        return IsolatedSource(source, settings, starts_at)
-    return source
 
 
 def _is_isolated(source: Source, wanted: str) -> bool:

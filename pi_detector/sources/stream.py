@@ -61,13 +61,13 @@ class StreamSource:
         Raises:
             SourceNotFoundError: nothing answers there, or it sends no video.
             SourceStalledError: it did not start to send within the deadline.
-            SourcePermissionError, SourceBusyError: an HTTP server says so.
             BadImageError: its frames are too large.
+            SourcePermissionError, SourceBusyError: an HTTP server says so.
         """
         self.close()
         if self._uri.lower().startswith("http"):
             self._capture = open_jpegs(
-                self._uri, self.name, self._read_timeout_s, redirects=self._playlists
+                self._uri, self.name, self._read_timeout_s, elsewhere=self._playlists
             )
             if self._capture is not None:
                 log.info("%s: JPEGs over HTTP", self.name)

@@ -10,6 +10,7 @@ from typing import Literal
 
 from pi_detector.config.settings import RecoverySettings
 from pi_detector.core.frame import Frame
+from pi_detector.core.outage import words_of
 from pi_detector.core.records import StatusRecord, status_record
 from pi_detector.errors import (
     ConfigError,
@@ -94,7 +95,7 @@ class SupervisedSource:
         self._model_size = model_size
         try:
             self._open()
-        except PiDetectorError as error:
+        except Exception as error:  # noqa: BLE001 - as in read
             self._failed(error)
 
     def read(self) -> Frame | None:
@@ -110,7 +111,7 @@ class SupervisedSource:
                     self._open()
                 self._allow(self._read_limit_s)
                 frame = self._source.read()
-            except PiDetectorError as error:
+            except Exception as error:  # noqa: BLE001 - out of descriptors, threads, memory...
                 self._failed(error)
                 continue
             if frame is not None and self.state != "live":
@@ -130,6 +131,15 @@ class SupervisedSource:
             self._source.close()
         except PiDetectorError as error:
             raise SourceStuckError(str(error)) from error
+
+    def _let_go(self) -> None:
+        """Close the source for the next try. Raises SourceStuckError."""
+        try:
+            self.close()
+        except SourceStuckError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the next try shows whether it matters
+            log.debug("%s: not closed: %s", self.name, words_of(error))
 
     def stop(self) -> None:
         """End a wait for the next try, now and in future. May be called from any thread."""
@@ -168,7 +178,7 @@ class SupervisedSource:
         self._told = ("", 0.0)
         self._report(status_record("source", self.name, "live"))
 
-    def _failed(self, error: PiDetectorError) -> None:
+    def _failed(self, error: Exception) -> None:
         """Close the source and wait for the next try, or raise what is not to be waited for."""
         if self.state == "live":
             if time.monotonic() - self._live_since_s > self._delay_s:
@@ -180,14 +190,14 @@ class SupervisedSource:
             self.state = "reopening"
         self._delay_s = self._backoff.next_s()
         self._tell(error)
-        self.close()
+        self._let_go()
         self.state = "reopening"
         self._allow(self._delay_s + self._grace_s)
         self._stopping.wait(self._delay_s)
 
-    def _tell(self, error: PiDetectorError) -> None:
+    def _tell(self, error: Exception) -> None:
         """Say why it failed, unless that was said within the hour."""
-        reason, now_s = str(error), time.monotonic()
+        reason, now_s = words_of(error), time.monotonic()
         if reason == self._told[0] and now_s - self._told[1] < _REMINDER_S:
             log.debug("%s; trying again in %.1f s", reason, self._delay_s)
             return
@@ -197,6 +207,7 @@ class SupervisedSource:
             "%s; trying again in %.1f s, and until it works",
             reason,
             self._delay_s,
+            exc_info=None if isinstance(error, PiDetectorError) else error,
             extra={
                 "DETECTOR_EVENT": "source_stalled" if stalled else "source_lost",
                 "DETECTOR_SOURCE": self.name,

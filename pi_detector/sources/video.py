@@ -19,11 +19,11 @@ from pi_detector.sources.decoder import (
     Decoder,
     FrameTimes,
     UndecodableError,
-    has_pyav,
-    open_decoder,
+    decoder_type,
 )
 from pi_detector.sources.ffmpeg_watch import watched
 from pi_detector.sources.framing import FrameMaker, Moment
+from pi_detector.sources.media import opencv_options
 from pi_detector.util.memory import check_size
 from pi_detector.util.uri import is_unicode
 
@@ -73,8 +73,9 @@ class VideoSource:
         """
         self.close()
         reason = "no frame of it can be decoded"
-        has_pyav()  # loads its libraries, which can be watched only then
-        with self._open_file() as file, watched() as watch:
+        # Before FFmpeg is listened to: PyAV brings a listener of its own.
+        open_decoder = decoder_type()
+        with self._open_file() as file, opencv_options("file"), watched() as watch:
             try:
                 self._decoder = open_decoder(self._path_for_ffmpeg(file))
             except UndecodableError as error:

@@ -38,10 +38,10 @@ class Meter:
     def start(self) -> None:
         """Do nothing: it may be started and closed again at each reload."""
 
-    def handle(self, item: Publication) -> None:
-        """Count the timings of a frame; pass over records."""
+    def handle(self, item: Publication) -> bool:
+        """Count the timings of a frame; skip records."""
         if not isinstance(item, Result):
-            return
+            return False
         timings = item.timings
         with self._changing:
             window = self._window
@@ -50,6 +50,7 @@ class Meter:
                 window.invoke.add(timings.invoke_ms)
                 window.decode.add(timings.decode_ms)
             window.latency.add(timings.latency_ms)
+        return True
 
     def close(self) -> None:
         """Do nothing."""

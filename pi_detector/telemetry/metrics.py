@@ -124,7 +124,7 @@ class Metrics:
             self.handle(status)
         self._performance = now.performance
 
-    def handle(self, item: Publication) -> None:
+    def handle(self, item: Publication) -> bool:
         """Count a frame or record."""
         match item:
             case Result():
@@ -141,6 +141,7 @@ class Metrics:
                 self._lost[output] += item.lost
             case PerformanceRecord():
                 self._performance = item
+        return True
 
     def close(self) -> None:
         """Do nothing."""

@@ -14,8 +14,9 @@ import msgspec
 
 from pi_detector.config.outputs import TelemetrySettings
 from pi_detector.core.clock import clock_synchronized, utc_now
+from pi_detector.core.outage import Outage
 from pi_detector.core.readings import FrameFlow, GovernorReadings, ThrottlingFlags
-from pi_detector.core.records import PerformanceRecord
+from pi_detector.core.records import PerformanceRecord, StatusRecord
 from pi_detector.telemetry.host import names_of, read_host, read_throttling
 from pi_detector.telemetry.meter import Meter
 from pi_detector.telemetry.process import CpuTimes, cpu_times, read_process
@@ -84,9 +85,11 @@ class PerformanceMonitor:
         settings: how often.
         source: tells the name of the source.
         flow: tells the totals of the run; called from the monitor's thread.
-        publish: takes the records; called from the monitor's thread.
+        publish: takes the records, and status records; called from the monitor's thread.
         root: the folder that stands for ``/``.
         governor: tells the level in force; called from the monitor's thread.
+
+    A failure of its own is retried, and published as status records of the part ``telemetry``.
 
     Attributes:
         meter: the sink whose timings the records summarize.
@@ -97,7 +100,7 @@ class PerformanceMonitor:
         settings: TelemetrySettings,
         source: Callable[[], str],
         flow: Callable[[], FlowTotals],
-        publish: Callable[[PerformanceRecord], None],
+        publish: Callable[[PerformanceRecord | StatusRecord], None],
         root: Path = ROOT,
         *,
         governor: Callable[[], GovernorReadings | None] = lambda: None,
@@ -111,6 +114,10 @@ class PerformanceMonitor:
         self._governor = governor
         self._woken = threading.Event()
         self._stopping = False
+        self._outage = Outage("telemetry", "telemetry", publish)
+        self._begun: _Begin | None = None
+        self._known: ThrottlingFlags | None = None
+        self._told_s = -THROTTLING_PAUSE_S
         self._ever = ThrottlingFlags()
         self._worker: Worker | None = None
 
@@ -137,38 +144,39 @@ class PerformanceMonitor:
             log.warning("a sensor of this machine does not answer")
 
     def _run(self) -> None:
-        begin = self._begin()
-        known, _ = self._throttling()
-        told_s = -THROTTLING_PAUSE_S
-        while self._wait(begin):
-            now, _ = self._throttling()
-            now_s = time.monotonic()
-            if self._interval_s == 0:
-                begin = self._begin()
-                self.meter.take()
-            elif now != known and now_s - told_s >= THROTTLING_PAUSE_S:
-                log.warning(
-                    "throttling now: %s",
-                    ", ".join(names_of(now)) or "none",
-                    extra={"DETECTOR_EVENT": "throttling"},
-                )
-                told_s = now_s
-                begin = self._tell("throttling", begin)
-            elif now_s - begin.at_s >= self._interval_s:
-                begin = self._tell("interval", begin)
-            else:
-                continue
-            known = now
+        while not self._stopping:
+            with self._outage.contain():
+                self._step()
+            self._wait()
 
-    def _wait(self, begin: _Begin) -> bool:
-        """Until there may be something to do. Returns False at the end."""
-        left_s = None
-        if self._interval_s:
-            due_s = begin.at_s + self._interval_s - time.monotonic()
-            left_s = min(THROTTLING_POLL_S, max(0.0, due_s))
+    def _step(self) -> None:
+        """Make a record where one is due."""
+        now, _ = self._throttling()
+        now_s = time.monotonic()
+        if self._begun is None or self._interval_s == 0:
+            self._begun, self._known = self._begin(), now
+            self.meter.take()
+        elif now != self._known and now_s - self._told_s >= THROTTLING_PAUSE_S:
+            log.warning(
+                "throttling now: %s",
+                ", ".join(names_of(now)) or "none",
+                extra={"DETECTOR_EVENT": "throttling"},
+            )
+            self._begun = self._tell("throttling", self._begun)
+            self._told_s, self._known = now_s, now
+        elif now_s - self._begun.at_s >= self._interval_s:
+            self._begun, self._known = self._tell("interval", self._begun), now
+
+    def _wait(self) -> None:
+        """Until there may be something to do."""
+        left_s: float | None = self._outage.left_s
+        if not left_s:
+            left_s = None
+            if self._interval_s and self._begun is not None:
+                due_s = self._begun.at_s + self._interval_s - time.monotonic()
+                left_s = min(THROTTLING_POLL_S, max(0.0, due_s))
         self._woken.wait(left_s)
         self._woken.clear()
-        return not self._stopping
 
     def _begin(self) -> _Begin:
         return _Begin(time.monotonic(), self._flow(), cpu_times(self._root))

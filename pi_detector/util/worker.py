@@ -28,6 +28,22 @@ class Worker:
         except BaseException as error:  # noqa: BLE001 - handed to the caller's thread
             self.error = error
 
+    @property
+    def running(self) -> bool:
+        """Whether the thread does its work."""
+        return self.error is None and self._thread.is_alive()
+
+    def check(self) -> None:
+        """Raise what ended the thread, if something did.
+
+        Raises:
+            Exception: of the thread; one that is none, such as SystemExit, as RuntimeError.
+        """
+        if isinstance(self.error, Exception):
+            raise self.error
+        if self.error is not None:
+            raise RuntimeError(f"thread {self.name}: {self.error!r}") from self.error
+
     def finish(self, deadline: float) -> bool:
         """Wait as ``join`` does, and raise what ended the thread."""
         ended = self.join(deadline)

@@ -14,7 +14,8 @@ from deploy.data.dataset import load_coco
 from deploy.data.samples import Samples, ShareOfSteps
 from deploy.training.checkpoint import load_checkpoint
 from deploy.training.network import NetworkSpec
-from deploy.training.train import Phase, Trainer, TrainSettings
+from deploy.training.settings import Phase, TrainSettings
+from deploy.training.train import Trainer
 
 ROOT = Path(__file__).resolve().parents[2]
 ARGUMENTS = ["--phases", "96x2", "--width", "0.35", "--batch", "4"]

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -153,3 +154,46 @@ def test_verbose_shows_the_traceback(tmp_path: Path) -> None:
     assert "Traceback" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("pi-detector: error: ")
     assert done.returncode == os.EX_NOINPUT
+
+
+BROKEN = """
+import sys
+from pi_detector.cli import main, schema
+
+def broken(args):
+    raise KeyError("who wrote this")
+
+schema.run = broken
+sys.exit(main.main({args!r}))
+"""
+
+
+def broken_command(tmp_path: Path, *args: str, journal: bool = False) -> tuple[int, str]:
+    log = tmp_path / "log"
+    with log.open("w") as err:
+        status = os.fstat(err.fileno())
+        stream = f"{status.st_dev}:{status.st_ino}" if journal else ""
+        done = subprocess.run(
+            [sys.executable, "-c", BROKEN.format(args=[*args, "schema"])],
+            stderr=err,
+            env={**os.environ, "JOURNAL_STREAM": stream},
+            check=False,
+        )
+    return done.returncode, log.read_text()
+
+
+def test_a_fault_of_its_own_is_one_line(tmp_path: Path) -> None:
+    code, said = broken_command(tmp_path)
+    assert code == os.EX_SOFTWARE
+    assert said.splitlines() == [
+        "pi-detector: error: unexpected KeyError: 'who wrote this'; this is a fault of "
+        "pi-detector: please report it with the traceback that -v shows"
+    ]
+
+
+@pytest.mark.parametrize("journal", [False, True], ids=["verbose", "journal"])
+def test_the_traceback_of_a_fault_can_be_had(tmp_path: Path, journal: bool) -> None:
+    code, said = broken_command(tmp_path, *([] if journal else ["-v"]), journal=journal)
+    assert code == os.EX_SOFTWARE
+    assert said.count("Traceback (most recent call last)") == 1
+    assert "in broken" in said

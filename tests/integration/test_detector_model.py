@@ -61,7 +61,7 @@ def bare(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("name", ["street", "street-small"])
+@pytest.mark.parametrize("name", ["coco", "street", "street-small"])
 def test_the_models_that_ship_are_found_by_name_and_find_a_person(name):
     assert name in [path.name for path in find_bundles()]
     one = detector(ModelSettings(path=name))

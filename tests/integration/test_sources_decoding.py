@@ -16,7 +16,7 @@ import pytest
 
 from pi_detector.config.settings import SourceSettings
 from pi_detector.sources import decoder
-from pi_detector.sources.decoder import Decoder, FrameTimes, has_pyav, open_decoder, upright
+from pi_detector.sources.decoder import Decoder, FrameTimes, decoder_type, has_pyav, upright
 from pi_detector.sources.decoder_av import AvDecoder
 from pi_detector.sources.decoder_cv import CvDecoder
 from pi_detector.sources.registry import make_source
@@ -39,7 +39,7 @@ MIRRORED = {
 by_every_decoder = pytest.mark.parametrize(
     "opened",
     [
-        pytest.param(open_decoder, id="installed"),
+        pytest.param(decoder_type(), id="installed"),
         pytest.param(AvDecoder, id="pyav", marks=pytest.mark.skipif(not has_pyav(), reason="old")),
         pytest.param(
             CvDecoder,
@@ -183,7 +183,7 @@ def test_a_video_without_pyav_says_what_opencv_does_wrong(
     for version, said in (("4.10.0", ""), ("4.11.0", "lying on their side"), ("4.14.0", "interla")):
         monkeypatch.setattr(cv2, "__version__", version)
         with caplog.at_level(logging.WARNING):
-            video = open_decoder(str(path))
+            video = decoder_type()(str(path))
         video.close()
         assert isinstance(video, CvDecoder)
         assert said in caplog.text
@@ -211,7 +211,7 @@ def test_a_pyav_that_cannot_say_how_a_frame_is_turned_is_not_used(
     path = str(write(tmp_path / "clip.mp4"))
     for version, used in (("10.0.0", False), ("12.0.0", True), ("18.1.0", True)):
         monkeypatch.setattr(av, "__version__", version)
-        video = open_decoder(path)
+        video = decoder_type()(path)
         video.close()
         assert isinstance(video, AvDecoder) is used
 

@@ -19,6 +19,8 @@ from pi_detector.config.settings import SourceSettings
 from pi_detector.errors import BadImageError, SourceNotFoundError, SourcePermissionError
 from pi_detector.sources.base import Source
 from pi_detector.sources.images import ImagesSource
+from pi_detector.sources.isolated_link import Failed
+from pi_detector.sources.isolated_pictures import PictureProcess
 from pi_detector.sources.registry import make_source
 from pi_detector.util.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, kind_of, kind_of_content
 
@@ -108,6 +110,23 @@ def test_what_may_not_be_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     with unprivileged(tmp_path), pytest.raises(SourcePermissionError, match=r"chmod -R a\+rX"):
         names_of(f"images:{tmp_path}", isolation=isolation)
     (tmp_path / "closed").chmod(0o755)
+
+
+def test_the_process_of_pictures_hands_over_that_rights_are_missing(tmp_path: Path) -> None:
+    class Answering:
+        is_running = True
+
+        def send_file(self, fd: int) -> None:
+            assert os.path.samestat(os.fstat(fd), tmp_path.stat())
+
+        def receive(self, timeout_s: float) -> Failed:
+            return Failed("SourcePermissionError", b"Permission denied")
+
+    pictures = PictureProcess("images")
+    pictures._process = Answering()  # type: ignore[assignment]
+    with pytest.raises(SourcePermissionError, match="Permission denied"):
+        pictures.decode(tmp_path)
+    assert pictures._process is not None
 
 
 def test_every_command_takes_the_same_files(

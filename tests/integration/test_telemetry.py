@@ -133,7 +133,7 @@ def test_a_change_of_throttling_is_told_at_once(
     monkeypatch.setattr(monitor_module, "THROTTLING_POLL_S", 0.05)
     watched = Watched(tmp_path, interval_s=3600)
     watched.monitor.start()
-    time.sleep(0.3)
+    watched.wait_for(lambda: watched.monitor._begun)
     assert watched.records == []
     watched.word.write_text("4\n")
     watched.wait_for(lambda: watched.records)

@@ -162,7 +162,7 @@ def test_a_path_that_is_not_there(tmp_path):
 
 def test_a_bundle_that_ships_is_named_by_its_folder(tmp_path, monkeypatch):
     assert load_model(ModelSettings(path="street-small")).name == "street-small"
-    with pytest.raises(ModelNotFoundError, match=r"street-tiny: .*there is street, street-small"):
+    with pytest.raises(ModelNotFoundError, match=r"street-tiny: .*coco, street, street-small"):
         load_model(ModelSettings(path="street-tiny"))
     # What lies in the working directory comes first.
     (tmp_path / "street").mkdir()

@@ -17,7 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as prometheus
+from waiting import until
 
+from pi_detector.config.settings import RecoverySettings
 from pi_detector.core.clock import utc_now
 from pi_detector.core.frame import Frame
 from pi_detector.core.geometry import Detections
@@ -30,6 +32,7 @@ from pi_detector.core.readings import (
 )
 from pi_detector.core.records import PerformanceRecord, Result, StatusRecord, Timings, status_record
 from pi_detector.errors import SinkError
+from pi_detector.sinks.supervised import SupervisedSink
 from pi_detector.sinks.textfile import TextfileSink
 from pi_detector.telemetry.metrics import MOST_LABELS, Metrics
 from pi_detector.telemetry.monitor import FlowTotals, RunState
@@ -50,7 +53,6 @@ PI = HostReadings(
     wifi_dbm=-61,
     uptime_s=3600.0,
 )
-PATIENCE_S = 30.0
 # A loaded machine is no failure.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # They change between two readings.
@@ -288,17 +290,16 @@ class Filed:
         self.path = folder / "pi-detector.prom"
         self.reports: list[StatusRecord] = []
         self.writes = 0
-        self.sink = TextfileSink(self.path, interval_s, self._text, self.reports.append)
+        recovery = RecoverySettings(first_delay_s=0.02, longest_delay_s=0.04)
+        sink = TextfileSink(self.path, interval_s, self._text)
+        self.sink = SupervisedSink(sink, recovery, self.reports.append)
 
     def _text(self) -> bytes:
         self.writes += 1
         return b"metrics %d\n" % self.writes
 
     def wait_for(self, condition: Callable[[], object]) -> None:
-        end = time.monotonic() + PATIENCE_S
-        while not condition():
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        until(lambda: self.sink.handle(result()) in (True, False) and condition())
 
 
 def test_the_file_is_there_at_once_goes_on_and_ends(tmp_path: Path) -> None:
@@ -318,18 +319,19 @@ def test_a_folder_that_is_missing_is_told(tmp_path: Path) -> None:
         one.sink.start()
 
 
-def test_a_folder_that_goes_away_and_comes_back(tmp_path: Path) -> None:
-    folder, aside = tmp_path / "run", tmp_path / "aside"
+def test_a_folder_that_goes_away_is_made_again(tmp_path: Path) -> None:
+    folder, blocked = tmp_path / "run", tmp_path / "aside"
     folder.mkdir()
     one = Filed(folder)
     one.sink.start()
-    folder.rename(aside)
+    one.wait_for(lambda: one.writes > 2)
+    folder.rename(blocked)
+    folder.write_text("no folder")
     one.wait_for(lambda: one.reports)
-    before = one.writes
-    one.wait_for(lambda: one.writes > before + 2)
     assert [report.state for report in one.reports] == ["failed"]
-    aside.rename(folder)
+    folder.unlink()
     one.wait_for(lambda: len(one.reports) == 2)
+    assert one.path.exists()
     one.sink.close()
     assert [(report.name, report.state) for report in one.reports] == [
         ("textfile", "failed"),
@@ -339,9 +341,8 @@ def test_a_folder_that_goes_away_and_comes_back(tmp_path: Path) -> None:
 
 def test_a_fault_of_the_thread_is_not_swallowed(tmp_path: Path) -> None:
     texts = iter([b"metrics\n"])
-    sink = TextfileSink(tmp_path / "a.prom", 0.01, lambda: next(texts), lambda _: None)
+    sink = TextfileSink(tmp_path / "a.prom", 0.01, lambda: next(texts))
     sink.start()
-    time.sleep(0.5)
     with pytest.raises(StopIteration):
-        sink.handle(result())
+        until(lambda: sink.handle(result()) and False)
     sink.close()

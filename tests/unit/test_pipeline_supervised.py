@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 from rooms import CountingSource, ListSink, SleepingDetector
+from waiting import PATIENCE_S, until
 
 from pi_detector.config.settings import RecoverySettings, Settings
 from pi_detector.core.geometry import Detections
@@ -115,30 +116,28 @@ def test_progress_stands_still_while_the_detector_hangs():
     pipeline = Pipeline(source, Hanging(), [], supervision=supervision(read_timeout_s=10))
     runner = threading.Thread(target=pipeline.run, args=[stop])
     runner.start()
-    assert seen.wait(10)
+    assert seen.wait(PATIENCE_S)
     before = pipeline.progressed_s
     time.sleep(0.5)
     assert pipeline.progressed_s == before > 0
     stop.set()
     release.set()
-    runner.join(10)
+    runner.join(PATIENCE_S)
     assert pipeline.progressed_s > before
 
 
 def test_progress_goes_on_while_a_source_is_waited_for():
     source, stop = Returning(), threading.Event()
-    pipeline = Pipeline(source, SleepingDetector(), [], supervision=supervision(delay_s=2.0))
+    pipeline = Pipeline(source, SleepingDetector(), [], supervision=supervision(delay_s=60.0))
     runner = threading.Thread(target=pipeline.run, args=[stop])
     runner.start()
-    while pipeline.source_state != "reopening":
-        time.sleep(0.01)
-    time.sleep(0.2)
-    before = pipeline.progressed_s
-    time.sleep(0.4)
+    until(lambda: pipeline.source_state == "reopening")
+    for _ in range(3):
+        before = pipeline.progressed_s
+        until(lambda before=before: pipeline.progressed_s > before)
     assert pipeline.source_state == "reopening"
-    assert pipeline.progressed_s > before
     stop.set()
-    runner.join(10)
+    runner.join(PATIENCE_S)
     assert not runner.is_alive()
 
 
@@ -181,10 +180,7 @@ def test_while_paused_frames_are_read_and_nothing_is_detected():
     runner.start()
 
     def wait_until_told(word, times=1):
-        end = time.monotonic() + 20
-        while sink.sequences.count(word) < times:
-            assert time.monotonic() < end, word
-            time.sleep(0.005)
+        until(lambda: sink.sequences.count(word) >= times, lambda: word)
 
     wait_until_told("new")
     pipeline.pause()
@@ -197,7 +193,7 @@ def test_while_paused_frames_are_read_and_nothing_is_detected():
     pipeline.resume()
     wait_until_told("new", 2)
     stop.set()
-    runner.join(10)
+    runner.join(PATIENCE_S)
 
     told = sink.sequences
     assert told[0] == "live"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import select
 import socket
 import ssl
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pi_detector.config.outputs import MqttSettings
 from pi_detector.errors import SinkError
 from pi_detector.sinks.mqtt.topics import Topics
+from pi_detector.util.poll import ready
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -104,12 +104,12 @@ class Link:
             return
         decrypted = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
         fd = sock.fileno()
-        readable, writable, _ = select.select(
-            [fd, self._wake], [fd] if client.want_write() else [], [], 0 if decrypted else timeout_s
-        )
-        if decrypted or fd in readable:
+        writing = [fd] if client.want_write() else []
+        usable = fd in ready([fd, self._wake], writing, 0 if decrypted else timeout_s)
+        # The socket does not block: to read or write where only the other was meant does no harm.
+        if decrypted or usable:
             client.loop_read()
-        if client.socket() is not None and writable:
+        if client.socket() is not None and usable and writing:
             client.loop_write()
         if client.socket() is not None:
             client.loop_misc()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import select
 import threading
 import time
 from collections.abc import Callable
 
 from pi_detector.config.outputs import MqttSettings
 from pi_detector.config.settings import RecoverySettings
+from pi_detector.core.outage import words_of
 from pi_detector.core.records import StatusRecord, status_record
 from pi_detector.errors import SinkError
 from pi_detector.sinks.mqtt.kept import Kept, Message
@@ -19,16 +19,17 @@ from pi_detector.sinks.mqtt.link import CONNECT_TIMEOUT_S, Link, rival_advice, s
 from pi_detector.sinks.mqtt.listener import Listener
 from pi_detector.sinks.mqtt.outbox import Entry, Outbox
 from pi_detector.sinks.mqtt.topics import Topics
+from pi_detector.sinks.mqtt.troubles import LINK, Disk, Refusals
 from pi_detector.sinks.mqtt.turns import is_wanted, turn
 from pi_detector.util.backoff import Backoff
+from pi_detector.util.poll import ready
 from pi_detector.util.worker import Worker
 
 log = logging.getLogger(__name__)
 
 GRACE_S = 0.5
 """An event that a broker at hand has not confirmed after this goes on disk."""
-_TICK_S = 1.0
-_CONNECT_TICK_S = 0.05
+_TICK_S, _CONNECT_TICK_S = 1.0, 0.05
 _STEADY_S = 10.0
 """A connection that lasted this long was none of a series of failures."""
 _SUSPICIOUS = 3
@@ -37,7 +38,6 @@ _FAREWELL_S = 1.5
 _LAST_WORD_S = 0.5
 # Below the 20 that brokers take by default before they confirm.
 _WINDOW = 16
-_LINK = "mqtt"
 
 
 class Publisher:
@@ -57,6 +57,7 @@ class Publisher:
         report: takes status records.
 
     Attributes:
+        connected: a broker is there, and takes what it is given.
         skipped: messages passed on that the network had no time for.
     """
 
@@ -83,26 +84,37 @@ class Publisher:
         self._lock = threading.Lock()
         self._passing: list[tuple[str, bytes]] = []
         self._in_flight: dict[int, Entry | str] = {}
-        self._complaints: set[str] = set()
+        self._refusals = Refusals(report)
+        self.connected = False
         self._failure: str | None = None
+        self._traced = ""
         self._early_losses = 0
         # The broker takes connections, and did not take the last event.
         self._doubtful = False
-        self._disk_failure: str | None = None
+        self._disk = Disk(outbox, report, lambda: self._failure is not None)
         self._told_lost = 0
         self._closing = threading.Event()
         self._wake = -1
         self._worker: Worker | None = None
 
     def start(self) -> None:
-        """Begin; a broker that is not there is waited for.
+        """Begin, unless it runs already; a broker that is not there is waited for.
 
         Raises:
             SinkError: certificates that cannot be used.
         """
+        if self._worker is not None and self._worker.running:
+            return
         self._new_link()
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        with self._lock:
+            if self._wake < 0:
+                self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._worker = Worker("mqtt", self._run)
+
+    def check(self) -> None:
+        """Raise what ended the thread, if something did."""
+        if self._worker is not None:
+            self._worker.check()
 
     def event(self, payload: bytes) -> None:
         """Publish an event record, now or later."""
@@ -135,12 +147,9 @@ class Publisher:
         with self._lock:
             os.close(self._wake)
             self._wake = -1
-        if self._worker.error is not None:
-            raise self._worker.error
+        self._worker.check()
 
     def _nudge(self) -> None:
-        if self._worker is not None and self._worker.error is not None:
-            raise self._worker.error
         with self._lock:
             if self._wake >= 0:
                 os.eventfd_write(self._wake, 1)
@@ -151,17 +160,27 @@ class Publisher:
         names = [self._seat, self._topics.client_id, self._topics.prefix]
         with turn(names, self._closing) as mine:
             if not mine:
-                self._give_up()
+                self._disk.give_up(self._told_lost)
                 return
-            self._guard(self._outbox.open)
+            self._disk.do(self._outbox.open)
             try:
                 while not self._closing.is_set():
-                    link = self._connect()
-                    if link is not None:
-                        self._serve(link)
+                    self._talk()
             finally:
-                self._guard(self._outbox.close)
-                self._give_up()
+                self._disk.do(self._outbox.close)
+                self._disk.give_up(self._told_lost)
+
+    def _talk(self) -> None:
+        """A connection, from the try to its end, whatever ends it."""
+        link = None
+        try:
+            link = self._connect()
+            if link is not None:
+                self._serve(link)
+        except Exception as error:  # noqa: BLE001 - the next connection may do better
+            self._lost(words_of(error), error)
+            if link is not None:
+                link.close()
 
     def _new_link(self) -> Link:
         return Link(
@@ -204,14 +223,15 @@ class Publisher:
         """Send over a connection until it ends."""
         since_s = time.monotonic()
         self._greet(link)
+        self._exchange(link, 0.0)
+        if link.failure is None and not self._doubtful:
+            self._works(link)
         while link.failure is None and not self._closing.is_set():
             waits = (_TICK_S, self._kept.wait_s, self._listener.wait_s)
             self._exchange(link, min(wait_s for wait_s in waits if wait_s is not None))
         if link.failure is None:
             self._farewell(link)
             return
-        self._in_flight.clear()
-        self._guard(self._outbox.rewind)
         if time.monotonic() - since_s >= _STEADY_S:
             self._backoff.reset()
             self._early_losses = 0
@@ -219,7 +239,13 @@ class Publisher:
         advice = rival_advice(self._topics.client_id)
         if self._early_losses >= _SUSPICIOUS and advice not in link.failure:
             link.failure += f", again and again; {advice}"
-        self._failed(link.failure)
+        self._lost(link.failure)
+
+    def _lost(self, reason: str, error: Exception | None = None) -> None:
+        """The connection is no more: what was on its way is sent again over the next one."""
+        self._in_flight.clear()
+        self._disk.do(self._outbox.rewind)
+        self._failed(reason, error)
 
     def _greet(self, link: Link) -> None:
         self._kept.put(self._topics.availability, b"online")
@@ -230,8 +256,6 @@ class Publisher:
         for topic_filter in self._listener.filters:
             link.subscribe(topic_filter)
         self._listener.connected()
-        if not self._doubtful:
-            self._works(link)
 
     def _works(self, link: Link) -> None:
         """Tell that an outage is over."""
@@ -244,10 +268,11 @@ class Publisher:
             "mqtt: connected to %s%s",
             link.broker,
             after,
-            extra={"DETECTOR_EVENT": "sink_live", "DETECTOR_SINK": _LINK},
+            extra={"DETECTOR_EVENT": "sink_live", "DETECTOR_SINK": LINK},
         )
         self._failure = None
-        self._report(status_record("sink", _LINK, "live", lost=lost))
+        self.connected = True
+        self._report(status_record("sink", LINK, "live", lost=lost))
 
     def _exchange(self, link: Link, timeout_s: float) -> None:
         self._send(link)
@@ -264,7 +289,7 @@ class Publisher:
         self._listener.act()
         complaints, self._listener.complaints = self._listener.complaints, []
         for words in complaints:
-            self._complain(words)
+            self._refusals.say(words)
 
     def _send(self, link: Link) -> None:
         with self._lock:
@@ -285,7 +310,7 @@ class Publisher:
                     break
                 self._in_flight[mid] = entry
         except SinkError as error:
-            self._disk_failed(error)
+            self._disk.failed(error)
 
     def _publish_kept(self, link: Link, message: Message) -> None:
         topic, payload = message
@@ -294,7 +319,7 @@ class Publisher:
         self._listener.sent(message)
         mid = link.publish(topic, payload, qos=self._settings.qos, retain=retain)
         if mid is None and link.failure is None:
-            self._refuse(topic, f"{len(payload)} bytes are more than the broker takes")
+            self._refusals.topic(topic, f"{len(payload)} bytes are more than the broker takes")
         elif mid is not None:
             self._in_flight[mid] = topic
 
@@ -314,9 +339,9 @@ class Publisher:
                     "there"
                 )
             elif sent is not None and refusal is not None:
-                self._refuse(sent, f"{refusal}; let this user write there")
+                self._refusals.topic(sent, f"{refusal}; let this user write there")
         if acknowledged:
-            self._guard(self._outbox.settle)
+            self._disk.do(self._outbox.settle)
 
     def _farewell(self, link: Link) -> None:
         deadline = time.monotonic() + _FAREWELL_S
@@ -330,24 +355,35 @@ class Publisher:
             self._exchange(link, _CONNECT_TICK_S)
         link.close()
 
-    def _failed(self, reason: str) -> None:
-        """Tell of an outage once, and again when its reason changes; wait for the next try."""
+    def _failed(self, reason: str, error: Exception | None = None) -> None:
+        """Log an outage once, and again when its reason changes; wait for the next try.
+
+        Args:
+            reason: in words.
+            error: unexpected, logged with its traceback.
+        """
+        self.connected = False
         delay_s = self._backoff.next_s()
         if reason == self._failure:
             log.debug("mqtt: %s; trying again in %.1f s", reason, delay_s)
         else:
             self._failure = reason
+            if reason == self._traced:
+                error = None
+            elif error is not None:
+                self._traced = reason
             log.error(
                 "mqtt: %s; trying again in %.1f s, and until it works; events wait",
                 reason,
                 delay_s,
-                extra={"DETECTOR_EVENT": "sink_failed", "DETECTOR_SINK": _LINK},
+                exc_info=error,
+                extra={"DETECTOR_EVENT": "sink_failed", "DETECTOR_SINK": LINK},
             )
-            self._report(status_record("sink", _LINK, "failed", reason=reason, retry_s=delay_s))
+            self._report(status_record("sink", LINK, "failed", reason=reason, retry_s=delay_s))
         deadline = time.monotonic() + delay_s
         while not self._closing.is_set() and (left_s := deadline - time.monotonic()) > 0:
             self._keep_safe()
-            select.select([self._wake], [], [], min(left_s, _TICK_S))
+            ready([self._wake], timeout_s=min(left_s, _TICK_S))
             self._calm()
 
     def _keep_safe(self) -> None:
@@ -355,44 +391,9 @@ class Publisher:
         oldest_s = self._outbox.unstored_since_s
         away = self._failure is not None
         late = oldest_s is not None and (away or time.monotonic() - oldest_s > GRACE_S)
-        if late or self._disk_failure is not None:
-            self._guard(self._outbox.store)
-        self._guard(self._outbox.sync)
-
-    def _guard(self, disk_work: Callable[[], None]) -> None:
-        """Do what the disk may refuse; what it does not take stays in memory."""
-        try:
-            disk_work()
-        except SinkError as error:
-            self._disk_failed(error)
-        else:
-            if disk_work == self._outbox.store and self._disk_failure is not None:
-                self._disk_failure = None
-                if self._failure is None:
-                    self._report(status_record("sink", _LINK, "live"))
-
-    def _disk_failed(self, error: SinkError) -> None:
-        if str(error) == self._disk_failure:
-            return
-        self._disk_failure = str(error)
-        log.error("mqtt: %s; as many as fit wait in memory", error)
-        self._report(status_record("sink", _LINK, "failed", reason=str(error)))
-
-    def _refuse(self, topic: str, reason: str) -> None:
-        self._complain(f"{topic}: is not published: {reason}")
-
-    def _complain(self, words: str) -> None:
-        """Say what does not work although the connection does, once."""
-        if words not in self._complaints:
-            self._complaints.add(words)
-            log.error("mqtt: %s", words)
-            self._report(status_record("sink", _LINK, "refused", reason=words))
-
-    def _give_up(self) -> None:
-        """Say what is lost now."""
-        lost = self._outbox.lost - self._told_lost
-        if lost:
-            log.error("mqtt: %d events were lost: there was no room for them", lost)
+        if late or self._disk.failure is not None:
+            self._disk.store()
+        self._disk.do(self._outbox.sync)
 
     def _calm(self) -> None:
         with contextlib.suppress(BlockingIOError):

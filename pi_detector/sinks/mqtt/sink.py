@@ -114,7 +114,7 @@ class MqttSink:
         )
 
     def start(self) -> None:
-        """Begin to connect.
+        """Begin to connect, unless it does already.
 
         Raises:
             SinkError: certificates that cannot be used.
@@ -135,8 +135,13 @@ class MqttSink:
         if now.performance is not None:
             self.handle(now.performance)
 
-    def handle(self, item: Publication) -> None:
-        """Publish what concerns this sink, now or when the broker is there."""
+    def handle(self, item: Publication) -> bool:
+        """Publish what concerns this sink, now or when the broker is there.
+
+        Returns:
+            Whether it is.
+        """
+        self._publisher.check()
         match item:
             case EventRecord():
                 self._event(item)
@@ -146,6 +151,7 @@ class MqttSink:
                 self._publisher.keep(self._topics.performance, encode(item))
             case Result():
                 self._result(item)
+        return self._publisher.connected
 
     def close(self) -> None:
         """Say goodbye; events that the broker did not confirm stay on disk."""

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-
-from pi_detector.errors import PiDetectorError
-
-log = logging.getLogger(__name__)
 
 MOST_WAITING_BYTES = 8 * 1024 * 1024
 MOST_WAITING_JOBS = 1000
@@ -29,6 +24,7 @@ class DiskThread:
         self._busy = False
         self._closed = False
         self._error: Exception | None = None
+        self._done = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="recordings-disk", daemon=True)
         self._thread.start()
@@ -52,6 +48,12 @@ class DiskThread:
         with self._changed:
             error, self._error = self._error, None
             return error
+
+    def take_done(self) -> bool:
+        """Whether a job was done without an error since this was asked last."""
+        with self._changed:
+            done, self._done = self._done, False
+            return done
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until all jobs are done. Returns whether they are."""
@@ -77,11 +79,12 @@ class DiskThread:
             job, size = taken
             try:
                 job()
-            except Exception as error:
-                if not isinstance(error, PiDetectorError | OSError):
-                    log.exception("a fault while recording")
+            except Exception as error:  # noqa: BLE001 - the failure of this job alone
                 with self._changed:
                     self._error = self._error or error
+            else:
+                with self._changed:
+                    self._done = True
             finally:
                 with self._changed:
                     self._busy = False

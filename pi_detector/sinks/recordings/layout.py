@@ -112,11 +112,12 @@ def recordings_folder(path: str, environ: Mapping[str, str]) -> Path:
     return output_path(base) / "pi-detector" / "recordings"
 
 
-def write_sidecar(root: Path, entry: Entry) -> None:
-    """Write the sidecar of an event, durably. Raises SinkError."""
+def write_sidecar(root: Path, entry: Entry, *, durable: bool = True) -> None:
+    """Write the sidecar of an event. Raises SinkError."""
     path = root / f"{entry.path}{SIDECAR}"
-    write_whole(path, msgspec.json.encode(entry) + b"\n", durable=True)
-    sync_folder(path.parent)
+    write_whole(path, msgspec.json.encode(entry) + b"\n", durable=durable)
+    if durable:
+        sync_folder(path.parent)
 
 
 def read_sidecar(root: Path, path: str) -> Entry | None:

@@ -122,10 +122,10 @@ class Recorder:
             assert self._encoder is not None
             for shot in self._encoder.encode(frame, image):
                 self._take(shot)
-        except SinkError:
+        except Exception:
             self._encoder = None  # the next frame gets a new one
             self._ring.clear()
-            with suppress(SinkError):  # the error that led here is the one to tell
+            with suppress(Exception):  # the error that led here is the one to tell
                 self.finish()
             raise
 
@@ -227,9 +227,9 @@ class Recorder:
         assert self._encoder is not None
         path = self._next_path(next(iter(self._holds)))
         first = shots[0]
+        muxer, file = Muxer(self._encoder.headers), ClipFile(self._root / path)
+        self._muxer, self._file = muxer, file
         self._clip = Clip(path, first.captured_ns, first.captured_at, first.captured_ns)
-        self._muxer = Muxer(self._encoder.headers)
-        self._file = ClipFile(self._root / path)
         for key in self._holds:
             self._show(self._clip, key)
         self._add(shots)

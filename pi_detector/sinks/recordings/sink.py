@@ -11,7 +11,6 @@ from pathlib import Path
 
 from pi_detector.config.outputs import RecordingSettings
 from pi_detector.core.records import EventRecord, Publication, Result, StatusRecord, status_record
-from pi_detector.errors import SinkError
 from pi_detector.sinks.recordings.disk import DiskThread
 from pi_detector.sinks.recordings.encoder import lacking
 from pi_detector.sinks.recordings.layout import (
@@ -68,33 +67,51 @@ class RecordingSink:
         self._settings = settings
         self._report = report
         self._started = False
+        self._disk: DiskThread  # since start()
 
     def start(self) -> None:
         """Take the folder, put right what the last run left, and tidy up.
+
+        Where it was started before, the next item looks whether the disk works again.
 
         Raises:
             SinkError: the folder cannot be written.
             RecordingInUseError: another process records there.
         """
-        self._storage = Storage(self._folder, self._settings)
-        self._number = self._storage.next_number()
+        if self._started:
+            self._retry_s = 0.0
+            # What was handed over before the failure tells nothing of what comes now.
+            self._disk.drain(RETRY_S)
+            self._disk.take_done()
+            return
         self._disk = DiskThread()
+        try:
+            self._storage = Storage(self._folder, self._settings)
+        except BaseException:
+            self._disk.close(CLOSE_S)
+            raise
+        self._number = self._storage.next_number()
         self._recorder = self._make_recorder()
         self._events: dict[str, TrackedEvent] = {}  # by path, also those whose clip goes on
         self._open: dict[str, TrackedEvent] = {}  # by id
         self._last: Result | None = None
-        self._broken: str | None = None
+        self._broken: Exception | None = None
         self._recovered = False
+        self._filming = True
         self._retry_s = 0.0
         self._check_s = time.monotonic() + CHECK_S
         self._tidy_s = time.monotonic() + TIDY_S
         self._started = True
 
-    def handle(self, item: Publication) -> None:
+    def handle(self, item: Publication) -> bool:
         """Take a frame, or what is told of an event.
+
+        Returns:
+            Whether the disk took something since the last call.
 
         Raises:
             SinkError: the disk is full or fails, or the encoder does.
+            Exception: what the disk's thread met that was not foreseen.
         """
         if isinstance(item, Result):
             self._see(item)
@@ -104,25 +121,28 @@ class RecordingSink:
             self._notice(item)
         self._do_regularly(time.monotonic())
         self._check_disk()
+        return self._disk.take_done() and self._filming
 
     def close(self) -> None:
         """Finish the clips and the events. Raises SinkError where that is not possible."""
         if not self._started:
             return
         self._started = False
+        self._storage.hurry()
         try:
             if self._recorder is not None:
                 self._recorder.close()
             for event in list(self._open.values()):
                 self._end(event, interrupted=True)
         finally:
+            self._disk.submit(self._storage.sync)
             if self._disk.close(CLOSE_S):
                 self._storage.close()
             else:
                 log.warning("recordings: the disk did not take all within %.0f s", CLOSE_S)
         error = self._disk.take_error()
         if error is not None:
-            raise _told(error) from error
+            raise error
 
     def _do_regularly(self, now_s: float) -> None:
         if now_s >= self._check_s:
@@ -158,7 +178,9 @@ class RecordingSink:
             if event is not None:
                 event.picture = picture_of(result, view.box_px, view.score)
         if self._recorder is not None:
+            self._filming = False
             self._recorder.see(result.frame)
+            self._filming = True
 
     def _hear(self, record: EventRecord) -> None:
         event = self._open.get(record.id) or self._begin(record)
@@ -274,7 +296,7 @@ class RecordingSink:
         """Raise what the disk's thread met, until it can go on."""
         error = self._disk.take_error()
         if self._broken is None and error is not None:
-            self._broken = str(_told(error))
+            self._broken = error
             if self._recorder is not None:
                 self._recorder.paused = True
                 self._recorder.finish()
@@ -282,7 +304,7 @@ class RecordingSink:
         elif self._broken is not None:
             self._try_again()
         if self._broken is not None:
-            raise SinkError(self._broken)
+            raise self._broken
 
     def _recover(self) -> None:
         self._storage.recover()
@@ -301,10 +323,4 @@ class RecordingSink:
             if self._recorder is not None:
                 self._recorder.paused = False
         elif error is not None:
-            self._broken = str(_told(error))
-
-
-def _told(error: Exception) -> Exception:
-    if isinstance(error, SinkError):
-        return error
-    return SinkError(f"recordings: {error}")
+            self._broken = error

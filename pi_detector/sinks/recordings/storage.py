@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 from pi_detector.config.outputs import RecordingSettings
@@ -34,6 +35,7 @@ class Storage:
 
     def __init__(self, root: Path, settings: RecordingSettings) -> None:
         self._root = root
+        self._durable = True
         self._catalogue = Catalogue(root)
         self._retention = Retention(self._catalogue, settings)
         try:
@@ -68,7 +70,7 @@ class Storage:
             confined.make_folder(self._root, folder)
         except OSError as error:
             raise unwritable(self._root / folder, error) from error
-        write_sidecar(self._root, entry)
+        write_sidecar(self._root, entry, durable=self._durable)
 
     def store(self, entry: Entry, picture: Picture | None) -> None:
         """Write an event's sidecar, its pictures, and then its row.
@@ -87,7 +89,7 @@ class Storage:
             data = {"snapshot": annotated, "clean": picture.jpeg, "thumbnail": thumbnail}
             for media in entry.files:
                 if media.kind in data:
-                    write_whole(self._root / media.path, data[media.kind], durable=True)
+                    write_whole(self._root / media.path, data[media.kind], durable=self._durable)
         self._catalogue.add(entry)
         self._retention.tidy()
         if trouble is not None:
@@ -101,6 +103,17 @@ class Storage:
         """
         if (trouble := self._put_right()) is not None:
             raise trouble
+
+    def hurry(self) -> None:
+        """Wait no longer for the card at each file: ``sync`` does that once. From any thread.
+
+        The process may end before all is on the card: what was handed to the kernel stays.
+        """
+        self._durable = False
+
+    def sync(self) -> None:
+        """Have the kernel write all that was handed to it to the card."""
+        os.sync()
 
     def recover(self) -> None:
         """Go on after an error. Raises SinkError where that is still not possible."""

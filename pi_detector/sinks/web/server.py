@@ -50,6 +50,7 @@ class Server:
 
     Raises:
         SinkError: the address is taken, not there, or not allowed.
+        Exception: the server does not start.
     """
 
     def __init__(self, app: ASGIApp, web: WebSettings, bell: Bell) -> None:
@@ -76,17 +77,21 @@ class Server:
         )
         self._config.load()
         self._server = uvicorn.Server(self._config)
-        self._worker = Worker("web", lambda: asyncio.run(self._serve()))
-        deadline = time.monotonic() + _START_S
-        while not self._server.started and self._worker.error is None:
-            if time.monotonic() > deadline:
-                raise SinkError(f"web: the server did not start within {_START_S:.0f} s")
-            time.sleep(_POLL_S)
+        try:
+            self._worker = Worker("web", lambda: asyncio.run(self._serve()))
+            self._wait_until_started()
+        except BaseException:
+            self._socket.close()
+            raise
 
     @property
     def error(self) -> BaseException | None:
         """What ended the server, or None."""
-        return self._worker.error
+        if self._worker.error is None and not self._worker.running:
+            return RuntimeError("the server ended by itself")
+        error = self._worker.error
+        # Of the two tasks one failed; its error says more than that of their group.
+        return error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error
 
     def stop(self, deadline: float) -> bool:
         """Close all connections by ``deadline`` (monotonic s). Returns whether that was done."""
@@ -95,6 +100,14 @@ class Server:
         stopped = self._worker.join(deadline)
         self._socket.close()
         return stopped
+
+    def _wait_until_started(self) -> None:
+        deadline = time.monotonic() + _START_S
+        while not self._server.started:
+            self._worker.check()
+            if time.monotonic() > deadline:
+                raise SinkError(f"web: the server did not start within {_START_S:.0f} s")
+            time.sleep(_POLL_S)
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()

@@ -80,9 +80,11 @@ class WebSink:
         self._moving = threading.Lock()
 
     def start(self) -> None:
-        """Listen. Raises SinkError, after which it may be tried again."""
+        """Listen, unless that works already. Raises SinkError."""
         with self._moving:
-            self._listen()
+            if self._server is None or self._error is not None:
+                self._halt()
+                self._listen()
 
     def apply(self, settings: Settings, labels: list[str]) -> None:
         """Go on with other settings; only another address disturbs who looks.
@@ -113,36 +115,50 @@ class WebSink:
         if now.performance is not None:
             self._watch.note(now.performance)
 
-    def handle(self, item: Publication) -> None:
-        """Remember what was published. Raises SinkError where the server has failed."""
+    def handle(self, item: Publication) -> bool:
+        """Remember what was published.
+
+        Returns:
+            True: the page is served.
+
+        Raises what ended the server.
+        """
         with self._moving:
             self._see_running()
         if isinstance(item, EventRecord):
             self._run.note(item)
             self._bell.ring()
-            return
+            return True
         self._watch.note(item)
         if isinstance(item, Result):
             self._view.offer(item)
+        return True
 
     def close(self) -> None:
         """Send all readers away."""
         with self._moving:
             self._halt()
 
+    @property
+    def _error(self) -> BaseException | None:
+        """What ended the server or the encoder of the live picture, or None."""
+        return (self._server.error if self._server else None) or self._view.error
+
     def _see_running(self) -> None:
-        """Listen where that is not so. Raises SinkError."""
+        """Listen where that is not so. Raises what ended the server."""
         if self._server is None:
             self._listen()
-        error = (self._server.error if self._server else None) or self._view.error
+        error = self._error
         if error is not None:
             self._halt()
-            raise SinkError(f"web: the server failed: {error!r}; it is started again") from error
+            if isinstance(error, Exception):
+                raise error
+            raise RuntimeError(f"the server ended: {error!r}") from error
 
     def _listen(self) -> None:
         web = self._web
-        self._server = Server(self._app, web, self._bell)
         self._view.start()
+        self._server = Server(self._app, web, self._bell)
         host = f"[{web.host}]" if ":" in web.host else web.host
         log.info(
             "web: the page is at http://%s:%d/", host, web.port, extra={"DETECTOR_EVENT": "web"}

@@ -58,9 +58,10 @@ class LiveView:
         self._worker: Worker | None = None
 
     def start(self) -> None:
-        """Begin to wait for someone who looks."""
+        """Begin to wait for someone who looks, unless it does already."""
         self._stopping = False
-        self._worker = Worker("web-view", self._run)
+        if self._worker is None or not self._worker.running:
+            self._worker = Worker("web-view", self._run)
 
     def stop(self, deadline: float) -> bool:
         """End by ``deadline``, in monotonic seconds. Returns whether it did."""

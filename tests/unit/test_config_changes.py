@@ -1,0 +1,100 @@
+"""When a change of the settings takes effect: each section says it, and it is so."""
+
+from __future__ import annotations
+
+import typing
+
+import msgspec
+import pytest
+
+from pi_detector.config.changes import RELOADS, at_reload, at_restart
+from pi_detector.config.outputs import OutputSettings
+from pi_detector.config.section import Reload, Section
+from pi_detector.config.settings import Settings
+from pi_detector.pipeline.build import Setup
+from pi_detector.sinks.base import Sink
+from pi_detector.sinks.registry import make_sinks, make_socket_sink
+
+SECTIONS = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+
+
+def section_of(name: str) -> type[Section]:
+    kind = SECTIONS[name]
+    return typing.get_args(kind)[-1] if typing.get_origin(kind) is dict else kind
+
+
+def changed(name: str) -> Settings:
+    """Settings in which a section is another one, be that valid or not."""
+    kind = section_of(name)
+    first = msgspec.structs.fields(kind)[0].name
+    section = msgspec.structs.replace(kind(), **{first: object()})
+    value = section if SECTIONS[name] is kind else {"new": section}
+    return msgspec.structs.replace(Settings(), **{name: value})
+
+
+def of_class(reload: Reload) -> list[str]:
+    return [name for name, each in RELOADS.items() if each == reload]
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_each_section_says_when_a_change_takes_effect(name: str) -> None:
+    assert vars(section_of(name)).get("RELOAD") in typing.get_args(Reload)
+    assert RELOADS[name] == section_of(name).RELOAD
+
+
+@pytest.mark.parametrize("name", of_class("live"))
+def test_a_part_of_the_machine_is_made_from_each_live_section(name: str) -> None:
+    assert Setup.of(changed(name)) != Setup.of(Settings())
+
+
+@pytest.mark.parametrize("name", of_class("restart"))
+def test_sections_that_take_a_restart_stay_and_are_named(name: str) -> None:
+    new = changed(name)
+    assert at_reload(Settings(), new) == Settings()
+    (setting,) = at_restart(Settings(), new)
+    assert setting.partition(".")[0] == name
+
+
+@pytest.mark.parametrize("name", [*of_class("live"), *of_class("sinks")])
+def test_all_others_are_taken_at_a_reload(name: str) -> None:
+    new = changed(name)
+    assert at_reload(Settings(), new) == new
+    assert at_restart(Settings(), new) == []
+
+
+# All sinks of the section; of each setting another value, and the sinks that are made from it.
+OUTPUT = OutputSettings(snapshots="s", video="v.mp4", log="l", socket="k")
+OTHERS: dict[str, tuple[object, set[str]]] = {
+    "stdout": ("vision_msgs", {"stdout"}),
+    "socket": ("k2", {"socket"}),
+    "socket_format": ("vision_msgs", {"socket"}),
+    "empty_frames": (False, {"stdout", "socket"}),
+    "snapshots": ("s2", {"snapshots"}),
+    "snapshot_interval_s": (2.0, {"snapshots"}),
+    "snapshot_keep": (7, {"snapshots"}),
+    "snapshot_width": (320, {"snapshots"}),
+    "video": ("v2.mp4", {"video"}),
+    "log": ("l2", {"log"}),
+    "log_mb": (7, {"log"}),
+    "log_mb_per_day": (7, {"log"}),
+    "log_detections": (True, {"log"}),
+    "log_compress": (False, {"log"}),
+}
+
+
+def setups(output: OutputSettings) -> dict[str, object]:
+    """What each sink is made from."""
+    sinks: list[Sink | None] = [*make_sinks(output), make_socket_sink(output)]
+    return {sink.name: sink.setup for sink in sinks if sink is not None}  # type: ignore[attr-defined]
+
+
+def test_each_setting_of_the_outputs_is_tried() -> None:
+    assert set(OTHERS) == set(OutputSettings.__struct_fields__)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_sink_is_made_again_for_its_own_settings_alone(name: str) -> None:
+    value, expected = OTHERS[name]
+    before, after = setups(OUTPUT), setups(msgspec.structs.replace(OUTPUT, **{name: value}))
+    assert {sink for sink in before if before[sink] != after[sink]} == expected
+    assert setups(OUTPUT) == before
