@@ -13,7 +13,7 @@ from deploy.evaluation.gate import check_accuracy, check_golden, check_integers
 from deploy.evaluation.golden import Found, record
 from deploy.evaluation.metrics import Metrics, measure
 from deploy.packaging.card import Card, OperatingPoint, provenance
-from deploy.packaging.package import BundleInfo, staged_bundle, write_bundle
+from deploy.packaging.package import DEFAULT_SCORE, BundleInfo, staged_bundle, write_bundle
 from deploy.quantization.calibrate import calibration_inputs
 from deploy.quantization.export import export_float
 from deploy.quantization.quantize import quantize
@@ -108,7 +108,7 @@ def build_bundle(plan: BuildPlan) -> dict[str, dict[str, Metrics]]:
     checkpoint = plan.qat / "last.pt" if best == QAT and plan.qat else plan.checkpoint
     info = replace(
         info,
-        scores=_thresholds(metrics, best),
+        scores=dict.fromkeys(classes, DEFAULT_SCORE) | _thresholds(metrics, best),
         figures=_headline(metrics, best),
         training={**info.training, "lineage": lineage(checkpoint)},
     )

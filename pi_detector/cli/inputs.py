@@ -87,9 +87,8 @@ def find_inputs(paths: Sequence[str]) -> Inputs:
 
 def is_video(name: str | Path) -> bool:
     """Whether a file is a video; of one that cannot be read its decoder says why."""
-    path = Path(name)
     try:
-        return path.is_file() and kind_of(path) == "video"
+        return kind_of(Path(name)) == "video"
     except OSError:
         return False
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+from typing import TYPE_CHECKING
 
 from pi_detector.cli.common import Subparsers, add_command, settings_of
-from pi_detector.config.settings import Settings
 from pi_detector.errors import ConfigError, PiDetectorError, SinkError
 from pi_detector.util.text import one_line
+
+if TYPE_CHECKING:
+    from pi_detector.config.settings import Settings
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import av
 import av.logging
+import av.video.reformatter
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from pi_detector.sources.decoder import DecodedFrame, UndecodableError, upright
 from pi_detector.sources.media import demuxer_options
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 av.logging.set_level(av.logging.PANIC)
 
 _MATRIX = struct.Struct("=9i")
+_FIRST_WITH_THREADS = 17
 _UNTURNED = (1, 0, 0, 1)
 
 
@@ -51,11 +52,14 @@ class AvDecoder:
         # Several threads hold back a frame each; and the cores are the interpreter's.
         self._stream.codec_context.thread_count = 1
         self.size = (self._stream.codec_context.width, self._stream.codec_context.height)
-        self._converter: Any = VideoReformatter()
         self.fps = _rate(self._stream)
         self.length_s = (self._container.duration or 0) / 1e6
         start, base = self._stream.start_time, self._stream.time_base
         self._start_s = float(start * base) if start is not None and base else 0.0
+        # Before PyAV 17 a converter has no threads, nor a parameter for them.
+        wanted = int(av.__version__.partition(".")[0]) >= _FIRST_WITH_THREADS
+        self._one_thread = {"threads": 1} if wanted else {}
+        self._converter = av.video.reformatter.VideoReformatter()
         self._frames = self._decoded()
 
     def read(self) -> DecodedFrame | None:
@@ -87,8 +91,7 @@ class AvDecoder:
             return
         for frame in frames:
             try:
-                # One converter for all frames: each frame's own would start threads of its own.
-                image = self._converter.reformat(frame, format="rgb24").to_ndarray()
+                image = self._rgb(frame)
             except self._errors as error:
                 log.debug("skipped a frame: %s", error)
                 continue
@@ -96,6 +99,16 @@ class AvDecoder:
             turned: ImageArray = image if matrix == _UNTURNED else upright(image, matrix)
             time_s = None if frame.time is None else float(frame.time) - self._start_s
             yield DecodedFrame(np.asarray(turned, np.uint8), time_s)
+
+    def _rgb(self, frame: Any) -> ImageArray:
+        """(H, W, 3) uint8 RGB, not yet upright.
+
+        One converter for all frames, on this thread: each frame's own would start a thread per
+        core, which a process with few rights may not.
+        """
+        converted = self._converter.reformat(frame, format="rgb24", **self._one_thread)
+        image: ImageArray = converted.to_ndarray()
+        return image
 
 
 def _rate(stream: Any) -> float:

@@ -139,7 +139,7 @@ def _from_path(target: str, settings: SourceSettings) -> Source:
 def _is_image(path: Path) -> bool:
     """Whether a file is an image; of one that cannot be read its source says so when it opens."""
     try:
-        return path.is_file() and kind_of(path) == "image"
+        return kind_of(path) == "image"
     except OSError:
         return False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -67,6 +68,8 @@ class Listing:
 def kind_of(path: Path) -> Kind | None:
     """What a file is, by its suffix, else by its content; None where it is neither.
 
+    A pipe, which one reader alone may read, is judged by its suffix.
+
     Raises:
         OSError: its suffix says nothing, and it cannot be read.
     """
@@ -75,6 +78,8 @@ def kind_of(path: Path) -> Kind | None:
         return "image"
     if suffix in VIDEO_SUFFIXES:
         return "video"
+    if not path.is_file():
+        return None
     with path.open("rb") as file:
         return kind_of_content(file.read(_HEAD))
 
@@ -139,8 +144,8 @@ def _walk(folder: Path, listing: Listing) -> Iterator[Path]:
 
 def _kind_of_entry(path: Path) -> Kind | None:
     """The kind of an entry, which need not be a file: reading a pipe would wait for ever."""
-    path.stat()  # of a broken link there is none
-    return kind_of(path) if path.is_file() else None
+    is_file = stat.S_ISREG(path.stat().st_mode)  # of a broken link there is none
+    return kind_of(path) if is_file else None
 
 
 def _add_fault(listing: Listing, path: Path, error: OSError) -> None:

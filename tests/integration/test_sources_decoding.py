@@ -190,6 +190,21 @@ def test_a_video_without_pyav_says_what_opencv_does_wrong(
         assert bool(caplog.text) == bool(said)
 
 
+@pytest.mark.skipif(not has_pyav(), reason="old")
+def test_decoding_starts_no_threads(tmp_path: Path) -> None:
+    """A process with few rights may not, and each frame's own converter would."""
+
+    def threads() -> int:
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    video = AvDecoder(str(write(tmp_path / "clip.mp4")))
+    before = threads()
+    frames = [video.read() for _ in range(8)]
+    assert all(frames)
+    assert threads() == before
+    video.close()
+
+
 def test_a_pyav_that_cannot_say_how_a_frame_is_turned_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
