@@ -13,7 +13,7 @@ locks=$here/requirements
 work=$(mktemp --directory)
 trap 'rm -rf "$work"' EXIT
 
-# What uv is told in its variables must not find its way into the files.
+# What the variables of uv say must not find its way into the files.
 compile() {
 	"$uv" pip compile --quiet --no-config --no-annotate --generate-hashes \
 		--custom-compile-command "make lock" "$@" >/dev/null
