@@ -156,8 +156,7 @@ class Pipeline:
     @property
     def sink_dropped(self) -> dict[str, int]:
         """Items that a slow sink did not see so far, by its name; from 0 after a replacement."""
-        outlets = (*self._event_outlet(), *self._outlets)
-        return {outlet.name: outlet.dropped for outlet in outlets}
+        return {outlet.name: outlet.dropped for outlet in self._runners}
 
     def run(self, stop: threading.Event, max_frames: int | None = None) -> Counters:
         """Run until the source ends, ``stop`` is set, or ``max_frames`` are processed.
@@ -171,9 +170,9 @@ class Pipeline:
         capture: Worker | None = None
         decode: Worker | None = None
         try:
-            for outlet in (*self._outlets, *self._event_outlet()):
+            for outlet in self._runners:
                 outlet.start()
-            for outlet in (*self._outlets, *self._event_outlet()):
+            for outlet in self._runners:
                 outlet.run()
             decode = Worker("decode", self._decode)
             capture = Worker("capture", self._capture)
@@ -182,8 +181,7 @@ class Pipeline:
         finally:
             self._shut_down(capture, decode)
             sys.setswitchinterval(switch_interval)
-        outlets = (*self._event_outlet(), *self._outlets)
-        for error in (capture.error, decode.error, *(outlet.error for outlet in outlets)):
+        for error in (capture.error, decode.error, *(outlet.error for outlet in self._runners)):
             if error is not None:
                 raise error
         return self.counters
@@ -279,12 +277,16 @@ class Pipeline:
             for outlet in self._outlets:
                 outlet.put(item)
 
+    @property
+    def _runners(self) -> tuple[SinkRunner, ...]:
+        return (*self._event_outlet(), *self._outlets)
+
     def _event_outlet(self) -> tuple[SinkRunner, ...]:
         return () if self._events is None else (self._events,)
 
     def _detect(self, stop: threading.Event, max_frames: int | None) -> None:
         started = None
-        while not stop.is_set() and not self._sink_gave_up:
+        while not stop.is_set() and not any(outlet.error for outlet in self._runners):
             if max_frames is not None and self.counters.processed >= max_frames:
                 return
             self._obey_pause()
@@ -308,10 +310,6 @@ class Pipeline:
                     "the process ends; restart pi-detector"
                 )
             self.progressed_s = time.monotonic()
-
-    @property
-    def _sink_gave_up(self) -> bool:
-        return any(outlet.error for outlet in (*self._event_outlet(), *self._outlets))
 
     def _obey_pause(self) -> None:
         # Behind the frames that were inferred before it.
@@ -370,10 +368,7 @@ class Pipeline:
         ]
 
     def _shut_down(self, capture: Worker | None, decode: Worker | None) -> None:
-        """Stop in the order of the data, so that what was processed is still published.
-
-        All is stopped, also where something cannot be: that is raised in the end.
-        """
+        """Stop all in the order of the data; what cannot be stopped is raised in the end."""
         deadline = time.monotonic() + STOP_DEADLINE_S
         if isinstance(self._source, Interruptible):
             self._source.interrupt()
@@ -382,7 +377,11 @@ class Pipeline:
         if decode is not None and not decode.join(deadline):
             self.unstopped.append("decode")
         with ExitStack() as stopping:
-            for outlet in reversed((*self._event_outlet(), *self._outlets)):
+            for outlet in reversed(self._outlets):
+                stopping.callback(self._finish, outlet, deadline)
+            for outlet in self._outlets:  # at once: a slow one must not take the others' time
+                stopping.callback(outlet.end)
+            for outlet in self._event_outlet():
                 stopping.callback(self._finish, outlet, deadline)
             if capture is None or capture.join(deadline):
                 self._source.close()

@@ -79,14 +79,18 @@ class SinkRunner:
         """Queue an item."""
         self._items.put(item)
 
+    def end(self) -> None:
+        """Take no more; what is queued is still published."""
+        self._items.close()
+        self._may_publish.set()
+
     def finish(self, deadline: float) -> None:
         """Publish what is queued and close the sink.
 
         Args:
             deadline: monotonic seconds; a sink that is busy for longer is left as it is.
         """
-        self._items.close()
-        self._may_publish.set()
+        self.end()
         if self._worker is not None and not self._worker.join(deadline):
             log.warning("%s did not stop in time", self._worker.name)
             self.stuck = True

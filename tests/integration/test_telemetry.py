@@ -16,7 +16,7 @@ import pytest
 import valid
 
 from pi_detector.config.outputs import TelemetrySettings
-from pi_detector.core.records import PerformanceRecord, encode
+from pi_detector.core.records import PerformanceRecord, StatusRecord, encode
 from pi_detector.telemetry import monitor as monitor_module
 from pi_detector.telemetry.histogram import Histogram
 from pi_detector.telemetry.monitor import FlowTotals, PerformanceMonitor, difference
@@ -110,7 +110,7 @@ class Watched:
         self.word = root / "sys/devices/platform/soc/soc:firmware/get_throttled"
         self.word.parent.mkdir(parents=True)
         self.word.write_text("0\n")
-        self.records: list[PerformanceRecord] = []
+        self.records: list[PerformanceRecord | StatusRecord] = []
         self.flow = FlowTotals()
         self.monitor = PerformanceMonitor(
             TelemetrySettings(interval_s=interval_s),
@@ -180,19 +180,30 @@ def test_the_interval_changes_in_a_running_machine(tmp_path: Path) -> None:
     watched.monitor.stop(time.monotonic() + PATIENCE_S)
 
 
-def test_a_fault_of_the_monitor_ends_in_its_stop(tmp_path: Path) -> None:
+def test_a_fault_of_the_monitor_is_retried(tmp_path: Path) -> None:
     watched = Watched(tmp_path, interval_s=0.05)
-    failed = threading.Event()
+    published = watched.records.append
+    broken = threading.Event()
+    broken.set()
 
-    def publish(record: PerformanceRecord) -> None:
-        failed.set()
-        raise ZeroDivisionError
+    def publish(record: PerformanceRecord | StatusRecord) -> None:
+        if broken.is_set() and isinstance(record, PerformanceRecord):
+            raise ZeroDivisionError
+        published(record)
 
     watched.monitor._publish = publish
     watched.monitor.start()
-    assert failed.wait(PATIENCE_S)
-    with pytest.raises(ZeroDivisionError):
-        watched.monitor.stop(time.monotonic() + PATIENCE_S)
+    watched.wait_for(lambda: watched.records)
+    (failed,) = watched.records
+    assert isinstance(failed, StatusRecord)
+    assert (failed.part, failed.state) == ("telemetry", "failed")
+    broken.clear()
+    watched.wait_for(lambda: len(watched.records) > 2)
+    watched.monitor.stop(time.monotonic() + PATIENCE_S)
+    assert [record.state for record in watched.records if isinstance(record, StatusRecord)] == [
+        "failed",
+        "live",
+    ]
 
 
 def test_counters_of_a_replaced_sink_begin_at_zero() -> None:

@@ -14,6 +14,7 @@ from pi_detector.core.geometry import Detections
 from pi_detector.core.records import EventRecord, Result, StatusRecord
 from pi_detector.errors import SinkError, SourceLostError, SourceStuckError
 from pi_detector.events.stage import EventStage
+from pi_detector.pipeline import pipeline as pipeline_module
 from pi_detector.pipeline.pipeline import Pipeline, Supervision
 
 
@@ -204,3 +205,26 @@ def test_while_paused_frames_are_read_and_nothing_is_detected():
     assert set(told[1:first]) == {"inferred", "new"}
     assert set(told[second + 1 : back]) == {"passed over"}
     assert set(told[back + 1 :]) == {"inferred", "new", "shutdown"}
+
+
+def test_a_sink_that_hangs_at_the_end_does_not_keep_the_others_from_being_closed(monkeypatch):
+    class Hanging(ListSink):
+        def handle(self, item):
+            hangs.set()
+            release.wait()
+
+    monkeypatch.setattr(pipeline_module, "STOP_DEADLINE_S", 0.5)
+    hangs, release, stop = threading.Event(), threading.Event(), threading.Event()
+    hanging, others = Hanging(), [ListSink() for _ in range(4)]
+    hanging.name = "hanging"
+    source = CountingSource(live=True, interval_s=0.001)
+    sinks = [hanging, *others]
+    pipeline = Pipeline(source, SleepingDetector(), sinks, supervision=supervision())
+    runner = threading.Thread(target=pipeline.run, args=[stop])
+    runner.start()
+    assert hangs.wait(PATIENCE_S)
+    stop.set()
+    runner.join(PATIENCE_S)
+    release.set()
+    assert pipeline.unstopped == ["sink-hanging"]
+    assert [sink.closed for sink in others] == [True] * 4
