@@ -291,8 +291,9 @@ class Service:
         before, self._governed = self._governed, (level.threads, level.small)
         if self._governed == before:
             return
-        settings = msgspec.structs.replace(self._settings, model=model_at(self._settings, level))
         try:
+            model = model_at(self._settings, level)
+            settings = msgspec.structs.replace(self._settings, model=model)
             bundle = load_model(settings.model) if level.small else self._bundle
             detector = make_detector(settings, bundle)
         except Exception as error:
