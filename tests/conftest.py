@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -24,6 +25,18 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no extra material in {folder}: set PI_DETECTOR_SHARED to its folder")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_log_of_the_command_line_stays() -> Iterator[None]:
+    """A command that ran in the test's own process leaves its log handler, at a closed stream."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
+    for handler in list(root.handlers):
+        if type(handler).__module__.startswith("pi_detector."):
+            root.removeHandler(handler)
 
 
 @pytest.fixture(autouse=True)

@@ -85,9 +85,11 @@ def jpeg_of(image: ImageArray, name: object) -> bytes:
     """An RGB picture as JPEG. Raises SinkError, with ``name``, for one that JPEG cannot hold."""
     import cv2
 
-    done, data = cv2.imencode(
-        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    )
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    try:
+        done, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    except cv2.error:  # some versions raise, some return False
+        done = False
     if not done:
         raise SinkError(f"{name}: a picture of shape {image.shape} does not fit into a JPEG file")
     return data.tobytes()

@@ -49,6 +49,9 @@ class AvDecoder:
         except IndexError as error:
             self._container.close()
             raise UndecodableError("it holds no video") from error
+        if self._stream.codec_context is None:
+            self._container.close()
+            raise UndecodableError("nothing here decodes its video")
         # Several threads hold back a frame each; and the cores are the interpreter's.
         self._stream.codec_context.thread_count = 1
         self.size = (self._stream.codec_context.width, self._stream.codec_context.height)

@@ -7,6 +7,7 @@ import logging
 import numpy as np
 
 from pi_detector.sources.decoder import DecodedFrame, UndecodableError, opencv_faults
+from pi_detector.util.installation import how_to_install
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +27,10 @@ class CvDecoder:
 
         if faults := opencv_faults():
             log.warning(
-                "OpenCV %s decodes this video: %s; install PyAV 12 or later (pip install av)",
+                "OpenCV %s decodes this video: %s; PyAV 12 or later does not; to install it: %s",
                 cv2.__version__,
                 faults,
+                how_to_install("clips"),
             )
         # FFmpeg only: OpenCV's own AVI reader corrupts the heap on some damaged files.
         # Decoding on all cores would push the interpreter's threads aside.

@@ -80,7 +80,7 @@ def test_the_visitor_is_one_event_with_all_that_it_did(
     end = records[-1]
     assert (end["label"], end["reason"], end["zones"]) == ("person", "gone", ["right"])
     assert end["started"].startswith("2026-11-24T10:00:02")
-    assert end["duration_s"] == pytest.approx(9.7, abs=0.5)
+    assert end["duration_s"] == pytest.approx(9.4, abs=0.5)
     assert end["hits"] > 85
     assert not end["clock_synchronized"]
     best = end["best"]

@@ -47,7 +47,10 @@ def own() -> Iterator[None]:
     before = footprint()
     yield
     gc.collect()
-    assert footprint() == before
+    after = footprint()
+    # A process of an earlier test may have ended meanwhile.
+    assert set(after.pop("children")) <= set(before.pop("children"))  # type: ignore[call-overload]
+    assert after == before
 
 
 def footprint() -> dict[str, object]:

@@ -22,16 +22,16 @@ def test_under_systemd_cat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         client.connect(path)
         with client.makefile("w") as stream:
             monkeypatch.setattr(sys, "stderr", stream)
-            assert common._stderr_is_journal()
+            assert common.logs_to_journal()
 
 
 def test_in_a_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with (tmp_path / "stderr").open("w") as stream:
         monkeypatch.setattr(sys, "stderr", stream)
-        assert not common._stderr_is_journal()
+        assert not common.logs_to_journal()
         status = os.fstat(stream.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
-        assert common._stderr_is_journal()
+        assert common.logs_to_journal()
 
 
 @pytest.mark.parametrize("connected", [True, False])
@@ -43,4 +43,4 @@ def test_another_socket(monkeypatch: pytest.MonkeyPatch, connected: bool) -> Non
         ours = socket.socket(socket.AF_UNIX)
     with ours, theirs, ours.makefile("w") as stream:
         monkeypatch.setattr(sys, "stderr", stream)
-        assert not common._stderr_is_journal()
+        assert not common.logs_to_journal()
