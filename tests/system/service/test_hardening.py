@@ -25,7 +25,8 @@ def seen(machine: Machine) -> Iterator[dict[str, Any]]:
     machine.run("mknod -m 666 /dev/probe-kmsg c 1 11")
     machine.run("mknod -m 660 /dev/probe-null c 1 3; chown root:video /dev/probe-null")
     program = "ExecStart=\nExecStart=/opt/pi-detector/bin/python /etc/pi-detector/probe.py"
-    with drop_in(machine, PROBE, f"Type=oneshot\nRestart=no\nWatchdogSec=0\n{program}"):
+    once = "Type=oneshot\nRestart=no\nRestartForceExitStatus=\nWatchdogSec=0\n"
+    with drop_in(machine, PROBE, once + program):
         machine.run(f"systemctl start {PROBE}")
     yield json.loads(machine.read("/var/lib/pi-detector/probe/seen.json"))
     machine.run("rm -r /home/somebody /dev/probe-*")
