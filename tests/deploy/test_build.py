@@ -50,7 +50,7 @@ def test_the_bundle_is_whole_and_its_input_takes_bytes(bundle):
 
 def test_the_bundle_passes_its_own_check_and_its_figures_are_reproduced(bundle, data, capsys):
     assert main(["verify", str(bundle)]) == 0
-    figures = json.loads((bundle / "figures.json").read_text())
+    figures = json.loads((bundle / "figures.json").read_text())["val"]
     assert figures.keys() == {"float32", "int8", "int8-qat"}
     *_, shipped = figures.values()
     told = bundle.parent / "again.json"

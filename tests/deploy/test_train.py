@@ -139,7 +139,7 @@ def test_a_full_disk_leaves_the_last_whole_checkpoint(data, whole, tmp_path):
     assert [p.name for p in tmp_path.iterdir() if "partial" in p.name] == []
 
 
-def test_a_bundle_of_other_classes_is_no_start(data, tmp_path, capsys):
-    start = ["--warm-start", str(ROOT / "models" / "street"), "--phases", "96x1"]
+def test_a_bundle_of_another_width_is_no_start(data, tmp_path, capsys):
+    start = ["--warm-start", str(ROOT / "models" / "street"), "--phases", "96x1", "--width", "0.5"]
     assert main(["train", "--data", str(data), "--out", str(tmp_path), *start]) == 65
-    assert "use a file of the same width and classes" in capsys.readouterr().err
+    assert "use a file of the same width" in capsys.readouterr().err
