@@ -98,7 +98,7 @@ build_wheels() {
 		case $name in PIP_* | *_proxy | *_PROXY | SSL_CERT_FILE) variables+=("--setenv=$name") ;; esac
 	done
 	wheels=$(mktemp --directory)
-	tar --create --directory "$checkout" --exclude __pycache__ \
+	tar --create --directory "$checkout" --exclude __pycache__ --exclude 'models/*.pt' \
 		LICENSE README.md models pi_detector pyproject.toml systemd |
 		systemd-run --quiet --pipe --wait --collect "${variables[@]}" \
 			--setenv=HOME=/var/tmp --setenv=TMPDIR=/var/tmp \

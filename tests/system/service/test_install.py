@@ -110,7 +110,7 @@ def test_a_file_that_is_not_the_locked_one_is_refused(machine: Machine, package:
     finally:
         machine.run("rm -r /srv/wheels")
     assert not said.startswith("0 "), said
-    assert "DO NOT MATCH THE HASHES" in said
+    assert "DO NOT MATCH THE HASHES" in said, said
     assert related_files(machine) == before
 
 
