@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 import pytest
 from command import pi_detector
+from where import CHECKOUT
 
-STREET = Path(__file__).parents[2] / "models/street"
+STREET = CHECKOUT / "models/street"
 
 
 def assert_error(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:

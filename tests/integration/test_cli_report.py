@@ -15,8 +15,9 @@ from pathlib import Path
 import command
 import pytest
 from field_records import performance, write_log
+from where import CHECKOUT
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+sys.path.insert(0, str(CHECKOUT / "benchmarks"))
 
 from field_logs import START, Truth, histogram_of, write_fleet
 

@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import valid
+from where import CHECKOUT
 
 from pi_detector.core.geometry import pairwise_iou
 from pi_detector.detector.runtime import available_runtimes
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 PHOTOS_PER_CLASS = 4
 MIN_SCORE = 0.4
 SCORE_TOLERANCE = 0.05

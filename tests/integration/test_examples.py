@@ -6,12 +6,11 @@ import os
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 from command import pi_detector
+from where import CHECKOUT
 
-CHECKOUT = Path(__file__).parents[2]
 COMMANDS = ("run", "replay", "doctor", "report")
 _EXAMPLE = re.compile(r"pi-detector (\w+)[^|\n]*\| jq ((?:-\w )*)'([^'\n]+)'")
 

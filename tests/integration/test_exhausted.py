@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from waiting import PATIENCE_S
+from where import SUPPORT
 
-PROGRAM = Path(__file__).parent.parent / "exhausted.py"
+PROGRAM = SUPPORT / "exhausted.py"
 
 
 @pytest.mark.parametrize("what", ["descriptors", "threads", "many descriptors"])

@@ -4,16 +4,16 @@ import doctest
 import importlib
 import subprocess
 import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from where import CHECKOUT
 
 import pi_detector
 from pi_detector import Detector, PiDetectorError, load_model, open_source
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCS = CHECKOUT / "docs"
 WITH_EXAMPLES = ("", ".library", ".core.geometry", ".detector.detector", ".util.text")
 
 

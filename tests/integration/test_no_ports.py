@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from where import CHECKOUT
 
-SHIPPED = Path(__file__).parents[2] / "systemd/config.toml"
+SHIPPED = CHECKOUT / "systemd/config.toml"
 RUN = (sys.executable, "-m", "pi_detector", "run", "--quiet")
 PATIENCE_S = 60.0
 # A program with a child that has a socket of each kind.

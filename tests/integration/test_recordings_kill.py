@@ -16,10 +16,11 @@ from pathlib import Path
 
 import pytest
 from recording_checks import check
+from where import SUPPORT
 
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "40"))
 ROUNDS_A_FOLDER = 25
-LOOP = Path(__file__).parent.parent / "recording_loop.py"
+LOOP = SUPPORT / "recording_loop.py"
 
 
 @pytest.mark.timeout(60 + 5 * ROUNDS)

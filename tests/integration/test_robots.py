@@ -19,10 +19,11 @@ from types import ModuleType
 import jsonschema
 import pytest
 import valid
+from where import CHECKOUT
 
 from pi_detector.core.vision_msgs import json_schema
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = CHECKOUT / "docs"
 SOCKET = "/run/pi-detector/records.sock"
 PATIENCE_S = 60.0
 

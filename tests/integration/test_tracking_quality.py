@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import motmetrics
 import numpy as np
 import pytest
+from where import CHECKOUT
 
 from pi_detector.config.settings import TrackingSettings
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+sys.path.insert(0, str(CHECKOUT / "benchmarks"))
 from tracking import PlainMatcher, Product, accumulated, scene
 
 

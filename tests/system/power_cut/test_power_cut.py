@@ -21,11 +21,12 @@ from pathlib import Path
 
 import pytest
 from recording_checks import check
+from where import SUPPORT
 
 CUTS = int(os.environ.get("POWER_CUTS", "20"))
 CUTS_A_DISK = 10
 MOST_MB = 64
-LOOP = Path(__file__).parent.parent.parent / "recording_loop.py"
+LOOP = SUPPORT / "recording_loop.py"
 PACE = 0.05  # twenty seconds of the scene a second
 
 

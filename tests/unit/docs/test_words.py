@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+from where import CHECKOUT
 
-CHECKOUT = Path(__file__).parents[2]
 PAGES = [
     *(CHECKOUT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     *sorted((CHECKOUT / "docs").glob("*.md")),

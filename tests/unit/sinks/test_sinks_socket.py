@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_sinks_stdout import a_result
+from results import a_result
 
 from pi_detector.core.geometry import Detections
 from pi_detector.core.records import status_record

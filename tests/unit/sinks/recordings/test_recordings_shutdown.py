@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from recorded import rows, started_sink
+from where import SUPPORT
 
 EVENTS = 32
 # Each sync takes a tenth of a second, as on a worn card; the process ends when the sink is closed.
@@ -38,7 +39,7 @@ def test_events_that_are_open_at_the_end_are_all_listed_at_the_next_start(
     clips: bool, tmp_path: Path
 ) -> None:
     program = PROGRAM.format(
-        tests=str(Path(__file__).parent.parent),
+        tests=str(SUPPORT),
         folder=str(tmp_path),
         clips=clips,
         events=EVENTS,

@@ -6,7 +6,7 @@ import threading
 import time
 
 import msgspec
-from rooms import CountingSource, ListSink, SleepingDetector
+from doubles import CountingSource, ListSink, SleepingDetector
 from staged import Scene, person
 
 from pi_detector.core.current import CurrentState

@@ -8,14 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from test_metrics import PI, metrics, performance, result
+from where import CHECKOUT
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 DEPLOY = CHECKOUT / "deploy"
 DASHBOARD = json.loads((DEPLOY / "grafana/pi-detector.json").read_text())
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]

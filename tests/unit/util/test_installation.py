@@ -4,9 +4,9 @@ import json
 import re
 import sys
 from importlib import metadata
-from pathlib import Path
 
 import pytest
+from where import CHECKOUT
 
 from pi_detector.util import installation
 from pi_detector.util.installation import how_to_install, import_compiled
@@ -83,7 +83,7 @@ def test_run_from_its_folder_without_an_installation(monkeypatch):
 
     monkeypatch.setattr(metadata, "distribution", missing)
     monkeypatch.setattr(sys, "prefix", "/usr")
-    assert f"-e '{Path(__file__).resolve().parents[2]}[web]'" in how_to_install("web")
+    assert f"-e '{CHECKOUT}[web]'" in how_to_install("web")
 
 
 def test_apt_has_it_where_its_packages_are_seen(origin, monkeypatch):
@@ -129,7 +129,6 @@ def test_a_module_for_another_numpy_is_an_import_error_of_one_line(
     assert capsys.readouterr().err == ""
 
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 SOURCES = list(CHECKOUT.glob("pi_detector/**/*.py"))
 TEXTS = [*SOURCES, CHECKOUT / "README.md", *CHECKOUT.glob("docs/*.md"), *CHECKOUT.glob("systemd/*")]
 

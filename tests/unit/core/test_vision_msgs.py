@@ -12,7 +12,7 @@ import jsonschema
 import numpy as np
 import pytest
 from hypothesis import given
-from test_records import ANY_ROWS, a_result, found, unhurried
+from recorded_rows import ANY_ROWS, a_result, found, unhurried
 
 from pi_detector.core.geometry import Detections
 from pi_detector.core.records import detections_record

@@ -6,7 +6,7 @@ import time
 import msgspec
 import numpy as np
 import pytest
-from rooms import CountingSource, ListSink, SleepingDetector
+from doubles import CountingSource, ListSink, SleepingDetector
 from waiting import PATIENCE_S, until
 
 from pi_detector.config.settings import RecoverySettings, Settings

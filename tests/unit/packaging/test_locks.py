@@ -2,13 +2,12 @@
 
 import re
 import tomllib
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from where import CHECKOUT
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 LOCKS = CHECKOUT / "systemd/requirements"
 PYTHONS = ["3.11", "3.12", "3.13"]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())

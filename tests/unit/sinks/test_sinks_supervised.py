@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from recorded import Camera
-from test_sinks_stdout import a_result
+from results import a_result
 
 from pi_detector.config.settings import RecoverySettings
 from pi_detector.core import outage

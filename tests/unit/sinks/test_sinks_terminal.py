@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 import pytest
-from test_records import a_result, found
+from recorded_rows import a_result, found
 
 from pi_detector.cli.common import set_up_logging
 from pi_detector.config.load import load_settings

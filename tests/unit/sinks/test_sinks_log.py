@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from backports import zstd
-from test_sinks_stdout import a_result, environment
+from results import a_result, environment
 
 from pi_detector.core.geometry import Detections
 from pi_detector.core.records import encode, status_record
@@ -158,14 +158,14 @@ def test_a_file_that_cannot_be_compressed_stays_and_is_tried_again(
 
 KILLED = """
 import sys
-sys.path.insert(0, {tests!r})
-from test_sinks_log import RecordLogSink, a_status
+from pi_detector.core.records import status_record
+from pi_detector.sinks.log import RecordLogSink
 sink = RecordLogSink(sys.argv[1], most_bytes=400_000)
 sink.start()
 number = int(sys.argv[2])
 print("started", flush=True)
 while True:
-    sink.handle(a_status(number))
+    sink.handle(status_record("source", f"camera {number}", "live"))
     number += 1
 """
 
@@ -178,7 +178,7 @@ def whole_lines_of(folder: Path) -> list[dict[str, object]]:
 
 
 def test_a_kill_at_any_moment_loses_nothing_and_doubles_nothing(tmp_path: Path):
-    program = [sys.executable, "-c", KILLED.format(tests=str(Path(__file__).parent))]
+    program = [sys.executable, "-c", KILLED]
     chance = random.Random(1)
     for round_number in range(8):
         first = round_number * 1_000_000
@@ -203,22 +203,23 @@ LIMITED = """
 import resource
 import signal
 import sys
-sys.path.insert(0, {tests!r})
-from test_sinks_log import RecordLogSink, a_status, SinkError, MIB
+from pi_detector.core.records import status_record
+from pi_detector.errors import SinkError
+from pi_detector.sinks.log import RecordLogSink
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-sink = RecordLogSink(sys.argv[1], most_bytes=MIB)
+sink = RecordLogSink(sys.argv[1], most_bytes=1024 * 1024)
 sink.start()
 refused = 0
 soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
 for number in range(20):
     try:
-        sink.handle(a_status(number))
+        sink.handle(status_record("source", f"camera {number}", "live"))
     except SinkError as error:
         assert "make room" in str(error), error
         refused += 1
 resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-sink.handle(a_status(20))
+sink.handle(status_record("source", "camera 20", "live"))
 sink.close()
 print(refused)
 """
@@ -226,7 +227,7 @@ print(refused)
 
 def test_a_full_disk_cuts_no_line_and_loses_none(tmp_path: Path):
     done = subprocess.run(
-        [sys.executable, "-c", LIMITED.format(tests=str(Path(__file__).parent)), tmp_path],
+        [sys.executable, "-c", LIMITED, tmp_path],
         capture_output=True,
         text=True,
         check=True,

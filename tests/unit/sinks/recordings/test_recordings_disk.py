@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from recorded import Camera, clips, everything, play, rows, short_event, started_sink
+from where import SUPPORT
 
 from pi_detector.errors import SinkError
 from pi_detector.sinks.recordings import clipfile
@@ -135,7 +136,7 @@ def test_a_file_too_large_for_its_limits_is_an_error_with_what_was_written(tmp_p
     """RLIMIT_FSIZE, in a process of its own."""
     program = f"""
 import resource, signal, sys
-sys.path.insert(0, {str(Path(__file__).parent.parent)!r})
+sys.path.insert(0, {str(SUPPORT)!r})
 from recorded import *
 from pi_detector.sinks.recordings import clipfile
 from pi_detector.errors import SinkError

@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from rooms import CountingSource, ListSink, SleepingDetector
+from doubles import CountingSource, ListSink, SleepingDetector
 
 from pi_detector.errors import SinkError, SourceLostError
 from pi_detector.pipeline.pipeline import Pipeline

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
-TESTS = Path(__file__).resolve().parent.parent
+from where import CHECKOUT, SUPPORT
+
 READ = """
 import sys, threading, msgspec
 from recorded import Camera, everything
@@ -29,6 +29,6 @@ for thread in threads: thread.join()
 
 
 def test_the_first_threads_that_read_a_sidecar_do_not_crash() -> None:
-    environ = {**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent}"}
+    environ = {**os.environ, "PYTHONPATH": f"{SUPPORT}:{CHECKOUT}"}
     for _ in range(3):
         subprocess.run([sys.executable, "-c", READ], check=True, env=environ)

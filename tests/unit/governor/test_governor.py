@@ -5,16 +5,16 @@ from __future__ import annotations
 import random
 import sys
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from where import CHECKOUT
 
 from pi_detector.config.governor import GovernorSettings
 from pi_detector.governor.policy import Governor, Level, Reading
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+sys.path.insert(0, str(CHECKOUT / "benchmarks"))
 from governor import HOUR_S, Board, Course, simulate, summer_day
 
 TARGET = 75.0

@@ -5,25 +5,19 @@ import json
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import pytest
+from results import a_result, environment
 
-from pi_detector.core.frame import Frame
 from pi_detector.core.geometry import Detections
-from pi_detector.core.records import Result, Timings
 from pi_detector.errors import SinkError
 from pi_detector.sinks.stdout import JsonLinesSink
-
-ONE = Detections(np.zeros((1, 4), np.float32), np.ones(1, np.float32), np.zeros(1, np.int64))
 
 # A program that writes records until it cannot, as the command line does.
 PROGRAM = """
 import sys
-sys.path.insert(0, {tests!r})
-from test_sinks_stdout import a_result
+from results import a_result
 from pi_detector.errors import SinkError
 from pi_detector.sinks.stdout import JsonLinesSink, silence_stdout
 sink = JsonLinesSink()
@@ -39,13 +33,6 @@ except SinkError as error:
 """
 
 
-def a_result(number: int = 0, found: Detections = ONE) -> Result:
-    frame = Frame(
-        np.zeros((48, 64, 3), np.uint8), number, 1, datetime(2026, 11, 24, tzinfo=UTC), "demo"
-    )
-    return Result(frame, found, {0: "person"}, Timings(1, 1, 1, 3))
-
-
 class CountingStream(io.BytesIO):
     writes = flushes = 0
 
@@ -58,11 +45,7 @@ class CountingStream(io.BytesIO):
 
 
 def program() -> list[str]:
-    return [sys.executable, "-c", PROGRAM.format(tests=str(Path(__file__).parent))]
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    return [sys.executable, "-c", PROGRAM]
 
 
 def test_each_record_is_one_line_written_and_flushed_at_once() -> None:
