@@ -38,11 +38,17 @@ def _register_evaluate(add: AddCommand) -> None:
 def _register_report(add: AddCommand) -> None:
     command = add("report", _report, "measure every quantization recipe, and say which one to take")
     command.add_argument("--data", type=Path, required=True, metavar="DIR",
-                         help="folder with train.json, train/, val.json, val/")  # fmt: skip
+                         help="folder with train.json, train/, val.json, val/, and far.json, far/ "
+                         "for photos of other places")  # fmt: skip
     command.add_argument("--float", type=Path, required=True, metavar="TFLITE", dest="float_model",
                          help="float32 .tflite file of our network")  # fmt: skip
     command.add_argument("--out", type=Path, required=True, metavar="DIR",
                          help="folder of report.html, report.md and report.json")  # fmt: skip
+    command.add_argument("--annotations", type=Path, metavar="FILE",
+                         help="instead of DIR/train.json")  # fmt: skip
+    command.add_argument("--classes", type=_names, default=(), metavar="NAME,...",
+                         help="classes of the network, in order "
+                         "(default: all annotated)")  # fmt: skip
     command.add_argument("--recipes", nargs="+", default=(), metavar="RECIPE",
                          help="names, or TOML files (default: all)")  # fmt: skip
     command.add_argument("--reference", action="append", default=[], metavar="MODEL[:LABELS]",
@@ -121,6 +127,8 @@ def _report(arguments: argparse.Namespace) -> None:
         data=arguments.data,
         float_model=arguments.float_model,
         out=arguments.out,
+        annotations=arguments.annotations,
+        classes=arguments.classes,
         recipes=tuple(arguments.recipes),
         references=tuple(ModelSettings(path=path, labels=labels) for path, _, labels in references),
         extras=dict(arguments.extra),

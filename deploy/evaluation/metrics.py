@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from deploy.data.dataset import DatasetError
 SCORE_LIMITS = (0.25, 0.40)
 """Of a shipped threshold. The F1 of a class is flat around its best, which a few hundred objects
 place by chance; above these limits a camera's unusual view would lose what it should find."""
+
+FEWEST_OBJECTS = 10
+"""Of a class: with fewer, a set of photos says nothing about its threshold."""
 
 _IOU_50 = 0
 _ALL, _SMALL, _MEDIUM, _LARGE = range(4)
@@ -107,6 +111,15 @@ def measure(annotations: Path, results: list[dict]) -> Metrics:
         ap50_large=mean("ap50_large"),
         classes=classes,
     )
+
+
+def scores_to_ship(sets: Iterable[Metrics]) -> dict[str, float]:
+    """By class, the threshold to ship: that of the last set of photos that has enough of it."""
+    scores: dict[str, float] = {}
+    for metrics in sets:
+        known = metrics.classes.items()
+        scores |= {label: c.score for label, c in known if c.objects >= FEWEST_OBJECTS}
+    return scores
 
 
 def read_truth(annotations: Path) -> COCO:

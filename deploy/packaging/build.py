@@ -11,7 +11,7 @@ from deploy.data.dataset import load_coco, narrow
 from deploy.evaluation.evaluate import detect_photos
 from deploy.evaluation.gate import check_accuracy, check_golden, check_integers
 from deploy.evaluation.golden import Found, record
-from deploy.evaluation.metrics import Metrics, measure
+from deploy.evaluation.metrics import Metrics, measure, scores_to_ship
 from deploy.packaging.card import Card, OperatingPoint, provenance
 from deploy.packaging.package import DEFAULT_SCORE, BundleInfo, staged_bundle, write_bundle
 from deploy.quantization.calibrate import calibration_inputs
@@ -23,8 +23,6 @@ from pi_detector.config.settings import ModelSettings
 
 FLOAT, PTQ, QAT = "float32", "int8", "int8-qat"
 VAL, FAR = "val", "far"
-FEWEST_OBJECTS = 10
-"""A class with fewer objects in a set of photos keeps the threshold of the other one."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +104,10 @@ def build_bundle(plan: BuildPlan) -> dict[str, dict[str, Metrics]]:
     for figures in metrics.values():
         figures[best] = figures.pop(best)
     checkpoint = plan.qat / "last.pt" if best == QAT and plan.qat else plan.checkpoint
+    scores = scores_to_ship(figures[best] for figures in metrics.values())
     info = replace(
         info,
-        scores=dict.fromkeys(classes, DEFAULT_SCORE) | _thresholds(metrics, best),
+        scores=dict.fromkeys(classes, DEFAULT_SCORE) | scores,
         figures=_headline(metrics, best),
         training={**info.training, "lineage": lineage(checkpoint)},
     )
@@ -134,16 +133,6 @@ def _splits(plan: BuildPlan, classes: Sequence[str]) -> dict[str, _Split]:
             known = narrow(annotations, classes, plan.work / f"{name}.json")
             splits[name] = _Split(known, plan.data / name)
     return splits
-
-
-def _thresholds(metrics: Mapping[str, Mapping[str, Metrics]], kind: str) -> dict[str, float]:
-    """By class, the threshold to ship: of photos of other places, where the class is there."""
-    scores: dict[str, float] = {}
-    for name in (VAL, FAR):
-        if name in metrics:
-            known = metrics[name][kind].classes.items()
-            scores |= {label: c.score for label, c in known if c.objects >= FEWEST_OBJECTS}
-    return scores
 
 
 def _trial(plan: BuildPlan, kind: str) -> ModelSettings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from deploy.report.bootstrap import Matches, difference
 from deploy.report.content import Choice, Comparison, Interval, Row
@@ -14,11 +14,18 @@ WITHIN = 0.01
 def pareto_front(rows: Sequence[Row]) -> list[Row]:
     """The models that none beats in both AP50 and time, fastest first."""
     timed = [row for row in rows if row.candidate and row.time is not None]
-    front: list[Row] = []
-    for row in sorted(timed, key=lambda r: (r.time.ratio, -r.metrics.ap50)):
-        if not front or row.metrics.ap50 > front[-1].metrics.ap50:
-            front.append(row)
-    return front
+    return front(timed, lambda row: row.time.ratio, lambda row: row.metrics.ap50)
+
+
+def front(
+    rows: Sequence[Row], cost: Callable[[Row], float], value: Callable[[Row], float]
+) -> list[Row]:
+    """The rows that none beats in both cost and value, cheapest first."""
+    best: list[Row] = []
+    for row in sorted(rows, key=lambda r: (cost(r), -value(r))):
+        if not best or value(row) > value(best[-1]):
+            best.append(row)
+    return best
 
 
 def choose(rows: Sequence[Row]) -> Choice:

@@ -74,6 +74,27 @@ class Changes(msgspec.Struct, frozen=True):
     new: int
 
 
+class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures on photos of other places.
+
+    Attributes:
+        metrics: accuracy.
+        sources: mean AP50 by source of the photos.
+        false_detections: on photos without any object of the classes, at the shipped thresholds.
+        empty_photos: number of those photos.
+    """
+
+    metrics: Metrics
+    sources: dict[str, float]
+    false_detections: int
+    empty_photos: int
+
+    @property
+    def false_per_100(self) -> float | None:
+        """False detections per 100 photos without an object; None without such photos."""
+        return 100 * self.false_detections / self.empty_photos if self.empty_photos else None
+
+
 class Row(msgspec.Struct, kw_only=True):
     """A model of the report.
 
@@ -93,6 +114,8 @@ class Row(msgspec.Struct, kw_only=True):
         graph: of the file.
         instructions: of one ``invoke()`` on aarch64.
         changes: of its detections.
+        sources: mean AP50 by source of the validation photos.
+        elsewhere: figures on photos of other places, where the data has some.
     """
 
     name: str
@@ -110,6 +133,8 @@ class Row(msgspec.Struct, kw_only=True):
     graph: GraphFacts | None = None
     instructions: int | None = None
     changes: Changes | None = None
+    sources: dict[str, float] = {}
+    elsewhere: Elsewhere | None = None
 
     @property
     def measured(self) -> bool:

@@ -14,17 +14,18 @@ from pathlib import Path
 
 import numpy as np
 
-from deploy.data.dataset import Dataset, load_coco, read_photo
+from deploy.data.dataset import Dataset, load_coco, narrow, read_photo
 from deploy.evaluation.confusion import confusion
-from deploy.evaluation.evaluate import detect_photos
-from deploy.evaluation.metrics import measure
+from deploy.evaluation.evaluate import detect_photos, shipped_thresholds
+from deploy.evaluation.metrics import Metrics, measure, scores_to_ship
 from deploy.files import write_aside
 from deploy.packaging.package import BundleInfo, write_bundle
 from deploy.quantization.quantize import calibration_inputs, input_size, quantize, read_network
 from deploy.quantization.recipes import Recipe, find_recipe, list_recipes
 from deploy.report.bootstrap import Matches, difference
 from deploy.report.conclude import choose, compare_training
-from deploy.report.content import Interval, Kind, Report, Row
+from deploy.report.content import Elsewhere, Interval, Kind, Report, Row
+from deploy.report.elsewhere import PhotoSet, by_source, elsewhere, photo_set
 from deploy.report.examples import Disagreement
 from deploy.report.graph import graph_facts
 from deploy.report.instructions import count_instructions
@@ -54,9 +55,12 @@ class ReportPlan:
     """What a report is made of.
 
     Attributes:
-        data: folder with `train.json`, `train/`, `val.json`, `val/`.
+        data: folder with `train.json`, `train/`, `val.json`, `val/`; `far.json` and `far/`, where
+            they are, hold photos of other places.
         float_model: the float .tflite file of our network.
         out: folder of the report; its `models` holds the quantized files.
+        annotations: of the training photos, instead of `train.json`.
+        classes: of the network, in its order; none means all that are annotated.
         recipes: names or files; none means all of the project's.
         references: other detectors, which the table shows beside ours.
         extras: further files of our network, by the name to show; one that is named like a recipe
@@ -70,6 +74,8 @@ class ReportPlan:
     data: Path
     float_model: Path
     out: Path
+    annotations: Path | None = None
+    classes: tuple[str, ...] = ()
     recipes: tuple[str, ...] = ()
     references: tuple[ModelSettings, ...] = ()
     extras: Mapping[str, Path] = field(default_factory=dict)
@@ -108,18 +114,17 @@ class _Run:
             if not file.is_file():
                 raise ReportError(f"{file}: no such file, which --extra {name}= names")
         self.recipes = [find_recipe(name) for name in plan.recipes] or list_recipes()
-        self.train = load_coco(plan.data / "train.json", plan.data / "train")
-        self.annotations, self.photos_in_set = self._validation()
-        self.images = plan.data / "val"
-        self.dataset: Dataset = load_coco(self.annotations, self.images)
+        train = plan.annotations or plan.data / "train.json"
+        self.train = load_coco(train, plan.data / "train", plan.classes)
+        self.val, self.photos_in_set = self._validation()
+        self.far = self._far()
+        self.dataset: Dataset = load_coco(self.val.annotations, self.val.images)
         self.size = input_size(read_network(plan.float_model))
         self.models: dict[str, _Measured] = {}
 
-    def _validation(self) -> tuple[Path, int]:
-        """The annotation file of the chosen photos, and how many there are to choose from."""
-        whole = self.plan.data / "val.json"
-        load_coco(whole, self.plan.data / "val")
-        content = json.loads(whole.read_text("utf-8"))
+    def _validation(self) -> tuple[PhotoSet, int]:
+        """The chosen photos, and how many there are to choose from."""
+        content = json.loads(self._narrowed("val").read_text("utf-8"))
         images = content["images"]
         wanted = self.plan.photos or len(images)
         step = max(1.0, len(images) / wanted)
@@ -127,10 +132,23 @@ class _Run:
         ids = {image["id"] for image in chosen}
         content["images"] = chosen
         content["annotations"] = [a for a in content["annotations"] if a["image_id"] in ids]
-        path = self.plan.out / "models" / "val.json"
+        work = self.plan.out / "models"
         text = json.dumps(content).encode()
-        write_aside(path, lambda file: file.write(text))
-        return path, len(images)
+        write_aside(work / "val.json", lambda file: file.write(text))
+        return photo_set(work / "val.json", self.plan.data / "val", work), len(images)
+
+    def _far(self) -> PhotoSet | None:
+        """The photos of other places, if the data has some."""
+        if not (self.plan.data / "far.json").exists():
+            return None
+        return photo_set(self._narrowed("far"), self.plan.data / "far", self.plan.out / "models")
+
+    def _narrowed(self, name: str) -> Path:
+        """Annotations of a set of photos, of the network's classes alone."""
+        annotations = self.plan.data / f"{name}.json"
+        load_coco(annotations, self.plan.data / name)
+        classes = [category.name for category in self.train.categories]
+        return narrow(annotations, classes, self.plan.out / "models" / f"{name}.json")
 
     def report(self) -> tuple[Report, Pictures]:
         """All steps."""
@@ -156,7 +174,7 @@ class _Run:
             comparison_note=comparison_note,
             choice=choice,
             thresholds=self._thresholds(),
-            confusion=confusion(self.annotations, chosen.results, scores).tables(),
+            confusion=confusion(self.val.annotations, chosen.results, scores).tables(),
             compared=compared,
             examples=[example for example, _ in examples],
         )
@@ -245,9 +263,10 @@ class _Run:
         row = model.row
         row.bytes = model.file.stat().st_size
         row.graph = graph_facts(model.file)
-        model.results = detect_photos(settings, self.annotations, self.images)
-        model.matches = Matches(self.annotations, model.results)
-        metrics = measure(self.annotations, model.results)
+        annotations = self.val.annotations
+        model.results = detect_photos(settings, annotations, self.val.images)
+        model.matches = Matches(annotations, model.results)
+        metrics = measure(annotations, model.results)
         base = self.models[FLOAT]
         if model is base:
             row.ap_drop, row.ap50_drop = 0.0, Interval(0.0, 0.0, 0.0)
@@ -255,9 +274,23 @@ class _Run:
             row.ap_drop = 100 * (base.row.metrics.ap - metrics.ap)
             row.ap50_drop = difference(base.matches, model.matches)
         row.metrics = metrics
+        row.sources = by_source(self.val, model.results)
+        if self.far is not None:
+            row.elsewhere = self._elsewhere(self.far, metrics, settings, row.kind)
         if row.kind in ("recipe", "extra"):
             row.changes = self._disagreement(model).changes
         log.info("%s: mean AP50 %.4f", row.name, metrics.ap50)
+
+    def _elsewhere(
+        self, far: PhotoSet, val: Metrics, settings: ModelSettings, kind: Kind
+    ) -> Elsewhere:
+        """Figures on photos of other places; another network keeps its own thresholds."""
+        results = detect_photos(settings, far.annotations, far.images)
+        if kind == "reference":
+            thresholds = shipped_thresholds(settings)
+        else:
+            thresholds = scores_to_ship([val, measure(far.annotations, results)])
+        return elsewhere(far, results, thresholds)
 
     def _thresholds(self) -> dict[str, float]:
         classes = self.models[FLOAT].row.metrics.classes

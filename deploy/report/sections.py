@@ -61,6 +61,7 @@ def sections(report: Report, pictures: Sequence[tuple[bytes, bytes]]) -> list[Se
     made = [
         _decision(report),
         _accuracy(report),
+        _elsewhere(report),
         _operating(report),
         _latency(report),
         _graphs(report),
@@ -167,6 +168,55 @@ def _accuracy(report: Report) -> Section:
         )
         tables.append(changes)
     return Section("Accuracy by class and size", text, tables=tables)
+
+
+def _elsewhere(report: Report) -> Section | None:
+    rows = [row for row in _measured(report) if row.elsewhere]
+    if not rows:
+        return None
+    figures = Table(
+        ("photos of other places", "AP50", "people", "small people", "false per 100 empty photos"),
+        [_elsewhere_row(row) for row in rows],
+        _marked(report, rows),
+    )
+    shown = [r for r in rows if r.kind in ("float", "reference") or r.name == report.choice.name]
+    kinds: dict[str, Callable[[Row], dict[str, float]]] = {
+        "validation": lambda row: row.sources,
+        "other": lambda row: row.elsewhere.sources,
+    }
+    sources = [
+        (f"{source} ({kind})", *(_number(of(row).get(source)) for row in shown))
+        for kind, of in kinds.items()
+        for source in sorted({source for row in shown for source in of(row)})
+    ]
+    empty = max(row.elsewhere.empty_photos for row in rows)
+    text = [
+        "Photos of places and kinds that training has few of: how far a model carries. False "
+        f"detections are counted at the thresholds that a bundle ships, on the {empty} photos "
+        "without any object of these classes; of another network, at its own thresholds.",
+        "The second table is the mean AP50 over the classes that a source annotates.",
+    ]
+    return Section(
+        "On photos of other places",
+        text,
+        {
+            "arm": "AP50 on photos of other places over Arm instructions of one invoke(), for all "
+            "models; the dashed line is the Pareto front"
+        },
+        [figures, Table(("AP50 by source", *(row.name for row in shown)), sources)],
+    )
+
+
+def _elsewhere_row(row: Row) -> tuple[str, ...]:
+    metrics = row.elsewhere.metrics
+    person = metrics.classes.get("person")
+    return (
+        row.name,
+        _number(metrics.ap50),
+        _number(getattr(person, "ap50", None)),
+        _number(getattr(person, "ap50_small", None)),
+        _number(row.elsewhere.false_per_100, 0),
+    )
 
 
 def _operating(report: Report) -> Section:
