@@ -23,7 +23,7 @@ from pi_detector.core.records import detections_record, encode
 from pi_detector.detector.bundle import load_model
 from pi_detector.detector.runtime import open_interpreter
 from pi_detector.pipeline.build import make_detector, make_stage
-from pi_detector.pipeline.inference import look
+from pi_detector.pipeline.inference import InferenceStep
 
 
 def step_of(what: str, frames: np.ndarray, bundle: Path, rest: list[str]) -> Callable[[int], None]:
@@ -41,11 +41,11 @@ def step_of(what: str, frames: np.ndarray, bundle: Path, rest: list[str]) -> Cal
     source = MemorySource([cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) for frame in frames])
     if what == "detect":
         return lambda _: detector.run(detector.prepare(source.read()))
-    stage = make_stage(settings, detector)
+    stage, inference = make_stage(settings, detector), InferenceStep(detector)
 
     def whole(_: int) -> None:
-        result = look(detector, detector.prepare(source.read()), None, busy=False)
-        encode(detections_record(stage.process(result)[0]))
+        result, _ = stage.process(inference.run(source.read()))
+        encode(detections_record(result))
 
     return whole
 

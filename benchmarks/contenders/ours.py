@@ -17,7 +17,8 @@ from pi_detector.config.settings import Settings
 from pi_detector.core.frame import Frame
 from pi_detector.detector.bundle import load_model
 from pi_detector.pipeline.build import make_detector, make_stage
-from pi_detector.pipeline.pipeline import Pipeline, Supervision
+from pi_detector.pipeline.pipeline import Pipeline
+from pi_detector.pipeline.supervision import Supervision
 from pi_detector.sinks.stdout import JsonLinesSink
 from pi_detector.sources.video import VideoSource
 from pi_detector.telemetry.meter import Meter

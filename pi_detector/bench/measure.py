@@ -19,11 +19,12 @@ from pi_detector.bench.frames import MemorySource
 from pi_detector.bench.results import Case, Figure, figure_of
 from pi_detector.config.settings import Settings
 from pi_detector.core.frame import ImageArray
-from pi_detector.core.records import Result, Timings, detections_record, encode
+from pi_detector.core.records import detections_record, encode
 from pi_detector.detector.bundle import Bundle
 from pi_detector.detector.detector import Detector
 from pi_detector.detector.runtime import Interpreter
 from pi_detector.pipeline.build import make_detector, make_stage
+from pi_detector.pipeline.inference import InferenceStep
 from pi_detector.pipeline.pipeline import Pipeline
 from pi_detector.sinks.base import Sink
 from pi_detector.sinks.stdout import JsonLinesSink
@@ -135,20 +136,17 @@ class Subject:
 
     def stages(self, frames: int) -> Figures:
         """Medians of the stages, one after the other on one thread; the CPU time of an invoke."""
-        detector, source = self._detector, MemorySource(self._images)
+        step, source = InferenceStep(self._detector), MemorySource(self._images)
         times_ms: dict[str, list[float]] = defaultdict(list)
         self._metered.cpu_s = 0.0
         for _ in range(frames):
-            prepared = detector.prepare(source.read())
-            detections, invoke_ms, decode_ms = detector.run(prepared)
-            timings = Timings(prepared.preprocess_ms, invoke_ms, decode_ms, 0.0)
-            result = Result(prepared.frame, detections, detector.labels, timings)
+            result = step.run(source.read())
             started = time.perf_counter()
             encode(detections_record(result))
-            times_ms["preprocess_ms"].append(prepared.preprocess_ms)
-            times_ms["invoke_ms"].append(invoke_ms)
-            times_ms["decode_ms"].append(decode_ms)
             times_ms["encode_ms"].append((time.perf_counter() - started) * 1000)
+            times_ms["preprocess_ms"].append(result.timings.preprocess_ms)
+            times_ms["invoke_ms"].append(result.timings.invoke_ms)
+            times_ms["decode_ms"].append(result.timings.decode_ms)
         medians = {name: statistics.median(values) for name, values in times_ms.items()}
         return medians | {"invoke_cpu_ms": self._metered.cpu_s / frames * 1000}
 

@@ -127,16 +127,15 @@ def replayed(
 ) -> Iterator[Publication]:
     """What is published of a source, frame by frame, and of its end."""
     from pi_detector.pipeline.build import make_gate
-    from pi_detector.pipeline.inference import look
+    from pi_detector.pipeline.inference import InferenceStep
 
-    gate = make_gate(settings)
+    step = InferenceStep(detector, make_gate(settings))
     source.open(detector.input_size)
     now_ns, now_at = 0, _START
     try:
         while (frame := source.read()) is not None:
             now_ns, now_at = frame.captured_ns, frame.captured_at
-            raw = look(detector, detector.prepare(frame), gate, busy=stage.busy)
-            result, events = stage.process(raw)
+            result, events = stage.process(step.run(frame, busy=stage.busy))
             yield result
             yield from events
     finally:

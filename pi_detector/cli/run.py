@@ -23,7 +23,7 @@ from pi_detector.cli.stopping import Signals
 from pi_detector.errors import SourceStuckError
 
 if TYPE_CHECKING:
-    from pi_detector.pipeline.pipeline import Counters
+    from pi_detector.pipeline.counters import Counters
 
 logger = logging.getLogger(__name__)
 

@@ -22,8 +22,10 @@ from pi_detector.detector.runtime import thread_count
 from pi_detector.errors import PiDetectorError
 from pi_detector.governor.control import ControlLoop, check_smaller_model, model_at
 from pi_detector.pipeline.build import Setup, make_detector, make_gate, make_stage
-from pi_detector.pipeline.pipeline import Counters, Pipeline, Supervision
+from pi_detector.pipeline.counters import Counters
+from pi_detector.pipeline.pipeline import Pipeline
 from pi_detector.pipeline.sink_set import Machine, SinkSet
+from pi_detector.pipeline.supervision import Supervision
 from pi_detector.sinks.recordings.encoder import lacking
 from pi_detector.sources.registry import check_source, make_source
 from pi_detector.telemetry.monitor import FlowTotals, PerformanceMonitor, RunState
@@ -80,11 +82,11 @@ class Service:
         self._detector = make_detector(settings, self._bundle)
         self._governed = (self._detector.threads, False)
         self._model_failed = False
-        pace = RateLimit()
+        rate_limit = RateLimit()
         self._regulator = ControlLoop(
             settings.governor,
             self._detector.threads,
-            pace,
+            rate_limit,
             live=source.live,
             processed=lambda: self._pipeline.counters.processed,
             publish=self._publish,
@@ -108,8 +110,8 @@ class Service:
             supervision=self._supervision(),
             stage=make_stage(settings, self._detector),
             gate=make_gate(settings),
-            pace=pace,
-            tells_source=True,
+            rate_limit=rate_limit,
+            reports_source=True,
         )
         self._liveness = Health(self._notifier)
         self._outage = Outage("service", "service", self._publish)
@@ -140,7 +142,7 @@ class Service:
             extra={"DETECTOR_EVENT": "started"},
         )
         self._tell_model(self._bundle)
-        self._pipeline.tell_detection()
+        self._pipeline.report_detection()
         caretaker = Worker("service", self._take_care)
         self._monitor.start()
         self._regulator.start()
@@ -251,7 +253,7 @@ class Service:
             stage = make_stage(new, detector)
         gate = make_gate(new)
         self._outputs.apply(new, bundle, self._pipeline.replace_sinks)
-        self._pipeline.tell_detection()
+        self._pipeline.report_detection()
         self._monitor.apply(new.telemetry)
         self._pipeline.replace_detector(detector)
         if stage is not None:

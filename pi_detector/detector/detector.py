@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -30,46 +29,31 @@ from pi_detector.detector.runtime import (
     thread_count,
 )
 from pi_detector.detector.ssd import SsdDecoder
-from pi_detector.errors import BadModelError, ConfigError
-
-NEVER = 2.0
-"""A lowest score that no detection reaches: of labels that are not asked for."""
+from pi_detector.detector.thresholds import lowest_scores
+from pi_detector.errors import BadModelError
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A frame, ready for the model.
+    """A frame, ready for a model.
 
     Attributes:
         frame: the frame.
         staged: (h, w, 3) uint8 RGB at the model's size.
         preprocess_ms: what the scaling cost.
+        detector: the detector that it was scaled for.
     """
 
     frame: Frame
     staged: ImageArray
     preprocess_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class Inferred:
-    """What the model said about a frame, as it is stored.
-
-    Attributes:
-        frame: the frame.
-        outputs: of the model.
-        invoke_ms: what ``invoke()`` took, input included.
-    """
-
-    frame: Frame
-    outputs: OutputCopies
-    invoke_ms: float
+    detector: Detector
 
 
 class Detector:
     """A model that runs: images in, detections out.
 
-    The pipeline uses its three halves, each on a thread of its own, one thread at a time:
+    The pipeline uses its three steps, each on a thread of its own, one thread at a time:
     ``prepare``, ``infer`` and ``decode``; ``run`` is the last two.
 
     Attributes:
@@ -166,14 +150,14 @@ class Detector:
         if isinstance(image, Frame):
             return self.run(self.prepare(image))[0]
         pixels = _checked(image) if isinstance(image, np.ndarray) else read_image(Path(image))
-        outputs, _ = self._invoke(staged_input(pixels, self.input_size))
-        return self._detections(self._decoder.read(outputs), pixels.shape[1], pixels.shape[0])
+        outputs, _ = self.infer(staged_input(pixels, self.input_size))
+        return self.decode(outputs, pixels.shape[1], pixels.shape[0])[0]
 
     def prepare(self, frame: Frame) -> Prepared:
         """Scale a frame to the model's size."""
         started = time.perf_counter()
         staged = staged_input(frame.image, self.input_size, frame.model_input)
-        return Prepared(frame, staged, _ms_since(started))
+        return Prepared(frame, staged, _ms_since(started), self)
 
     def run(self, prepared: Prepared) -> tuple[Detections, float, float]:
         """Find the objects of a frame, and what that took.
@@ -186,15 +170,22 @@ class Detector:
             BadModelError: the runtime failed.
             BadLabelsError: the model gave a class that has no label.
         """
-        inferred = self.infer(prepared)
-        detections, decode_ms = self.decode(inferred)
-        return detections, inferred.invoke_ms, decode_ms
+        outputs, invoke_ms = self.infer(prepared.staged)
+        detections, decode_ms = self.decode(outputs, prepared.frame.width, prepared.frame.height)
+        return detections, invoke_ms, decode_ms
 
-    def infer(self, prepared: Prepared) -> Inferred:
-        """Run the model on a frame. Raises BadModelError if the runtime fails."""
-        return Inferred(prepared.frame, *self._invoke(prepared.staged))
+    def infer(self, staged: ImageArray) -> tuple[OutputCopies, float]:
+        """Run the model on an image.
 
-    def _invoke(self, staged: ImageArray) -> tuple[OutputCopies, float]:
+        Args:
+            staged: (h, w, 3) uint8 RGB at the model's size.
+
+        Returns:
+            The model's outputs, and the milliseconds that ``invoke()`` took, input included.
+
+        Raises:
+            BadModelError: the runtime failed.
+        """
         started = time.perf_counter()
         # No view of a tensor may live while the interpreter runs.
         self._coding.fill(staged, self._interpreter.tensor(self._input.index)())
@@ -206,15 +197,23 @@ class Detector:
         invoke_ms = _ms_since(started)
         return OutputCopies(self._interpreter, self._outputs), invoke_ms
 
-    def decode(self, inferred: Inferred) -> tuple[Detections, float]:
-        """The objects in what the model said, and the milliseconds that finding them took.
+    def decode(self, outputs: OutputCopies, width: int, height: int) -> tuple[Detections, float]:
+        """Find the objects in the model's outputs.
+
+        Args:
+            outputs: of ``infer``.
+            width: of the image that was scaled to the model's size, in pixels.
+            height: of the same image, in pixels.
+
+        Returns:
+            The detections, best first, in pixels of that image and inside it; the milliseconds
+            that finding them took.
 
         Raises:
             BadLabelsError: the model gave a class that has no label.
         """
         started = time.perf_counter()
-        candidates = self._decoder.read(inferred.outputs)
-        detections = self._detections(candidates, inferred.frame.width, inferred.frame.height)
+        detections = self._detections(self._decoder.read(outputs), width, height)
         return detections, _ms_since(started)
 
     def _detections(self, found: Candidates, width: int, height: int) -> Detections:
@@ -234,34 +233,6 @@ def _checked(image: ImageArray) -> ImageArray:
             f"image: {image.shape} {image.dtype} is no RGB image; give (height, width, 3) uint8"
         )
     return np.ascontiguousarray(image)
-
-
-def lowest_scores(bundle: Bundle, detection: DetectionSettings) -> list[float]:
-    """The lowest score of a detection by class: the model's, unless the settings say otherwise.
-
-    Raises:
-        ConfigError: a label in the settings is unknown to the model.
-    """
-    names = [label.name for label in bundle.labels]
-    _check_labels("detection.labels", detection.labels, names)
-    _check_labels("detection.min_scores", detection.min_scores, names)
-    scores = bundle.default_scores()
-    if detection.min_score is not None:
-        scores = dict.fromkeys(names, detection.min_score)
-    scores |= detection.min_scores
-    return [
-        scores[name] if not detection.labels or name in detection.labels else NEVER
-        for name in names
-    ]
-
-
-def _check_labels(key: str, given: Iterable[str], names: Sequence[str]) -> None:
-    for label in given:
-        if label not in names:
-            near = difflib.get_close_matches(label, names, n=1, cutoff=0.5)
-            known = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-            fix = f"did you mean {near[0]!r}?" if near else f"the model knows {known}"
-            raise ConfigError(f"{key}: the model has no label {label!r}; {fix}")
 
 
 def _input_of(bundle: Bundle, details: Sequence[dict[str, object]]) -> TensorInfo:

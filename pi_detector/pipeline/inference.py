@@ -1,87 +1,152 @@
-"""From a prepared frame to what is to be seen in it, in two halves that two threads may do."""
+"""The inference step: a frame in, its detections out, in three parts for three threads.
+
+    Frame -> prepare -> Prepared -> infer -> Inference -> decode -> Result
+          (capture)        (the thread that detects)   (decode)
+
+Everything about how a frame meets the model is decided here: which frames, and what of them. The
+threads around it only carry the values along.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 
+from pi_detector.core.frame import Frame
 from pi_detector.core.geometry import Detections
 from pi_detector.core.records import Result, Timings
-from pi_detector.detector.detector import Detector, Inferred, Prepared
+from pi_detector.detector.detector import Detector, Prepared
+from pi_detector.detector.runtime import OutputCopies
 from pi_detector.events.motion import MotionGate
-from pi_detector.util.rate_limit import RateLimit
+from pi_detector.util.rate_limit import Cost, RateLimit
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A frame that is to be decoded.
+class Inference:
+    """A frame with the model's outputs, not decoded yet.
 
     Attributes:
-        detector: that inferred it.
         prepared: the frame.
-        inferred: None where the detector was spared.
-        dropped: frames that newer ones replaced so far.
+        outputs: of the model; None where the frame was not inferred.
+        invoke_ms: what ``invoke()`` took, input included.
+        dropped: frames that newer ones replaced before detection, so far.
     """
 
-    detector: Detector
     prepared: Prepared
-    inferred: Inferred | None
+    outputs: OutputCopies | None = None
+    invoke_ms: float = 0.0
     dropped: int = 0
 
 
-def look(detector: Detector, prepared: Prepared, gate: MotionGate | None, *, busy: bool) -> Result:
-    """What is to be seen in a frame: both halves.
-
-    The latency of the result is the time of its stages, without any wait between them.
-
-    Args:
-        detector: finds the objects.
-        prepared: the frame.
-        gate: None lets all frames through.
-        busy: something is followed that does not stand still, so no frame is to be left out.
-    """
-    return decoded(see(detector, prepared, gate, busy=busy))
-
-
-def see(
-    detector: Detector,
-    prepared: Prepared,
-    gate: MotionGate | None,
-    *,
-    busy: bool,
-    pace: RateLimit | None = None,
-    paused: bool = False,
-) -> Seen:
-    """The first half: pace, gate and model. Where a frame is not due, or still, the model rests.
+class InferenceStep:
+    """Decides which frames the model infers, infers them, and decodes its outputs.
 
     Args:
         detector: runs the model.
-        prepared: the frame.
-        gate: None lets all frames through. It is asked about those alone that the pace lets
-            through, so that none which it asks for once is passed over.
-        busy: something is followed that does not stand still, so no frame is to be left out.
-        pace: None lets all frames through.
-        paused: the model rests whatever there is to see.
+        gate: finds the frames that are worth inference; None takes all.
+        rate_limit: limits the rate of inference; None does not.
+
+    Attributes:
+        detector: of the frames that are prepared from now on; may be set from any thread. A frame
+            is inferred and decoded by the detector that prepared it.
+        gate: of the frames that are inferred from now on; may be set from any thread.
+
+    Example:
+        >>> from pi_detector import Detector, open_source
+        >>> step = InferenceStep(Detector("street"))
+        >>> with open_source("demo:") as source:
+        ...     result = step.run(next(iter(source)))
+        >>> result.inferred
+        True
     """
-    captured_ns = prepared.frame.captured_ns
-    if paused or (pace is not None and not pace.is_due(captured_ns)):
-        return Seen(detector, prepared, None)
-    if gate is not None:
+
+    def __init__(
+        self,
+        detector: Detector,
+        gate: MotionGate | None = None,
+        rate_limit: RateLimit | None = None,
+    ) -> None:
+        self.detector = detector
+        self.gate = gate
+        self._rate_limit = rate_limit
+
+    def prepare(self, frame: Frame) -> Prepared:
+        """Scale a frame to the model's size."""
+        return self.detector.prepare(frame)
+
+    def infer(self, prepared: Prepared, *, busy: bool = False, paused: bool = False) -> Inference:
+        """Run the model on a frame that is due, and not still.
+
+        Args:
+            prepared: the frame.
+            busy: something is followed that does not stand still, so no frame is to be left out.
+            paused: the model rests, whatever the frame shows.
+
+        Raises:
+            BadModelError: the runtime failed.
+        """
+        captured_ns = prepared.frame.captured_ns
+        if paused or not self._is_wanted(prepared, busy=busy):
+            return Inference(prepared)
+        if self._rate_limit is not None:
+            self._rate_limit.step(captured_ns)
+        outputs, invoke_ms = prepared.detector.infer(prepared.staged)
+        return Inference(prepared, outputs, invoke_ms)
+
+    def decode(self, inference: Inference) -> Result:
+        """The detections of a frame; its latency is from capture until now.
+
+        Raises:
+            BadLabelsError: the model gave a class that has no label.
+        """
+        result = self._decoded(inference)
+        captured_ns = result.frame.captured_ns
+        latency_ms = (time.monotonic_ns() - captured_ns) / 1e6
+        timings = replace(result.timings, latency_ms=latency_ms)
+        if self._rate_limit is not None and result.inferred:
+            busy_ms = timings.invoke_ms + timings.decode_ms
+            self._rate_limit.note(Cost(captured_ns, busy_ms, latency_ms))
+        return replace(result, timings=timings)
+
+    def run(self, frame: Frame, *, busy: bool = False) -> Result:
+        """All three parts on one thread, for a frame whose clock may be another one's.
+
+        Its latency is the time of its stages, without any wait between them.
+
+        Args:
+            frame: the frame.
+            busy: as of ``infer``.
+
+        Raises:
+            BadModelError: the runtime failed.
+            BadLabelsError: the model gave a class that has no label.
+        """
+        return self._decoded(self.infer(self.prepare(frame), busy=busy))
+
+    def _is_wanted(self, prepared: Prepared, *, busy: bool) -> bool:
+        # The gate judges only frames within the rate limit: one that it wants is never left out.
+        captured_ns = prepared.frame.captured_ns
+        if self._rate_limit is not None and not self._rate_limit.is_due(captured_ns):
+            return False
+        gate = self.gate
+        if gate is None:
+            return True
         if busy:
             gate.hold(captured_ns + 1)
-        if not gate.observe(prepared.staged, captured_ns).infer:
-            return Seen(detector, prepared, None)
-    if pace is not None:
-        pace.step(captured_ns)
-    return Seen(detector, prepared, detector.infer(prepared))
+        return gate.observe(prepared.staged, captured_ns).infer
 
-
-def decoded(seen: Seen) -> Result:
-    """The second half: the objects in what the model said."""
-    prepared, inferred, labels = seen.prepared, seen.inferred, seen.detector.labels
-    if inferred is None:
-        timings = Timings(prepared.preprocess_ms, 0.0, 0.0, latency_ms=prepared.preprocess_ms)
-        return Result(prepared.frame, Detections(), labels, timings, inferred=False)
-    detections, decode_ms = seen.detector.decode(inferred)
-    stages_ms = (prepared.preprocess_ms, inferred.invoke_ms, decode_ms)
-    timings = Timings(*stages_ms, latency_ms=sum(stages_ms))
-    return Result(prepared.frame, detections, labels, timings)
+    def _decoded(self, inference: Inference) -> Result:
+        prepared, outputs = inference.prepared, inference.outputs
+        frame, detector = prepared.frame, prepared.detector
+        detections, decode_ms = Detections(), 0.0
+        if outputs is not None:
+            detections, decode_ms = detector.decode(outputs, frame.width, frame.height)
+        stages_ms = (prepared.preprocess_ms, inference.invoke_ms, decode_ms)
+        return Result(
+            frame,
+            detections,
+            detector.labels,
+            Timings(*stages_ms, latency_ms=sum(stages_ms)),
+            dropped=inference.dropped,
+            inferred=outputs is not None,
+        )

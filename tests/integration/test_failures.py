@@ -23,7 +23,7 @@ from pi_detector.daemon.service import Service
 from pi_detector.events.stage import EventStage
 from pi_detector.governor import control
 from pi_detector.governor.control import ControlLoop
-from pi_detector.pipeline.pipeline import Counters
+from pi_detector.pipeline.counters import Counters
 from pi_detector.sinks.log import RecordLogSink
 from pi_detector.sinks.mqtt.link import Link
 from pi_detector.sinks.mqtt.publisher import Publisher
@@ -218,7 +218,8 @@ def test_events_of_a_stage_that_fails_end_and_the_next_ones_are_others(
         return [item for item in run.published[since:] if isinstance(item, EventRecord)]
 
     fault = Fault().put_in(monkeypatch, EventStage, "process")
-    until(lambda: run.service._pipeline._feed and run.service._pipeline._feed._open)
+    feed = run.service._pipeline._publishing.feed
+    until(lambda: feed is not None and feed._open)
     since = len(run.published)
     fault.error = ERRORS["a fault"]
     run.wait_for("events", "events", "failed", since)

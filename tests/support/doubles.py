@@ -1,7 +1,6 @@
 """Rooms of a pipeline that keep to the protocols but cost nothing."""
 
 import time
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,7 +8,7 @@ from pi_detector.core.clock import utc_now
 from pi_detector.core.frame import Frame
 from pi_detector.core.geometry import Detections
 from pi_detector.core.records import Result
-from pi_detector.detector.detector import Inferred
+from pi_detector.detector.detector import Prepared
 
 IMAGE = np.zeros((8, 8, 3), np.uint8)
 
@@ -38,14 +37,8 @@ class CountingSource:
         self.closed += 1
 
 
-@dataclass
-class Ready:
-    frame: Frame
-    preprocess_ms: float = 0.0
-
-
 class SleepingDetector:
-    """Like an interpreter: it releases the GIL for a fixed time."""
+    """Like an interpreter: it releases the GIL for a fixed time. An input is a frame's number."""
 
     input_size, labels = (8, 8), {1: "person"}
 
@@ -54,13 +47,13 @@ class SleepingDetector:
 
     def prepare(self, frame):
         time.sleep(self.prepare_s)
-        return Ready(frame)
+        return Prepared(frame, np.array(frame.sequence), self.prepare_s * 1e3, self)
 
-    def infer(self, ready):
+    def infer(self, staged):
         time.sleep(self.invoke_s)
-        return Inferred(ready.frame, None, self.invoke_s * 1e3)
+        return {}, self.invoke_s * 1e3
 
-    def decode(self, inferred):
+    def decode(self, outputs, width, height):
         return Detections(), 0.0
 
 

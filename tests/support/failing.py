@@ -95,17 +95,17 @@ class Run:
 
     def start(self) -> None:
         self.service = Service(lambda: self.settings, {})
-        pipeline = self.service._pipeline
-        to_sinks = pipeline._to_sinks
+        publishing = self.service._pipeline._publishing
+        to_sinks = publishing.sinks.put
 
         def note(item: Publication) -> None:
             self.published.append(item)
             to_sinks(item)
 
-        pipeline._to_sinks = note  # type: ignore[method-assign]
-        if pipeline._feed is not None:
-            pipeline._feed._give = note
-            pipeline._feed._outage._report = note
+        publishing.sinks.put = note  # type: ignore[method-assign]
+        if publishing.feed is not None:
+            publishing.feed._give = note
+            publishing.feed._outage._report = note
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 

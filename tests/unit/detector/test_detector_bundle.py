@@ -8,8 +8,8 @@ import tomli_w
 
 from pi_detector.config.settings import DetectionSettings, ModelSettings
 from pi_detector.detector.bundle import load_bare, load_bundle, load_model
-from pi_detector.detector.detector import NEVER, lowest_scores
 from pi_detector.detector.manifest import Manifest
+from pi_detector.detector.thresholds import NEVER, lowest_scores
 from pi_detector.errors import BadLabelsError, BadModelError, ConfigError, ModelNotFoundError
 
 MODEL = (16).to_bytes(4, "little") + b"TFL3" + bytes(64)

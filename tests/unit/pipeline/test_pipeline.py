@@ -44,10 +44,10 @@ def test_preparing_the_next_frame_overlaps_detection_of_this_one():
             self.prepared[frame.sequence].set()
             return super().prepare(frame)
 
-        def infer(self, ready):
-            following = self.prepared[min(ready.frame.sequence + 1, 5)]
+        def infer(self, staged):
+            following = self.prepared[min(int(staged) + 1, 5)]
             self.met.append(following.wait(timeout=10))
-            return super().infer(ready)
+            return super().infer(staged)
 
     detector = Meeting()
     Pipeline(CountingSource(frames=6), detector, []).run(threading.Event())
@@ -124,9 +124,9 @@ def test_a_detector_is_replaced_without_losing_a_frame():
             super().__init__()
             self.labels, self.seen = {1: name}, []
 
-        def infer(self, ready):
-            self.seen.append(ready.frame.sequence)
-            return super().infer(ready)
+        def infer(self, staged):
+            self.seen.append(int(staged))
+            return super().infer(staged)
 
     first, second, sink = Named("first"), Named("second"), ListSink()
     source = CountingSource(frames=100, interval_s=0.002)

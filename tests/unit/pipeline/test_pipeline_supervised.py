@@ -15,7 +15,8 @@ from pi_detector.core.records import EventRecord, Result, StatusRecord
 from pi_detector.errors import SinkError, SourceLostError, SourceStuckError
 from pi_detector.events.stage import EventStage
 from pi_detector.pipeline import pipeline as pipeline_module
-from pi_detector.pipeline.pipeline import Pipeline, Supervision
+from pi_detector.pipeline.pipeline import Pipeline
+from pi_detector.pipeline.supervision import Supervision
 
 
 def supervision(mode="after-start", delay_s=0.01, read_timeout_s=0.1, grace_s=0.1):
@@ -104,12 +105,12 @@ def test_a_driver_that_hangs_ends_the_run_for_a_restart():
 
 def test_progress_stands_still_while_the_detector_hangs():
     class Hanging(SleepingDetector):
-        def infer(self, ready):
-            frames.append(ready)
+        def infer(self, staged):
+            frames.append(staged)
             if len(frames) == 2:
                 seen.set()
                 release.wait()
-            return super().infer(ready)
+            return super().infer(staged)
 
     frames = []
     seen, release, stop = threading.Event(), threading.Event(), threading.Event()
@@ -145,7 +146,7 @@ def test_progress_goes_on_while_a_source_is_waited_for():
 class PersonDetector(SleepingDetector):
     """Sees a person in every frame."""
 
-    def decode(self, inferred):
+    def decode(self, outputs, width, height):
         time.sleep(0.001)
         box = np.array([[1, 1, 6, 7]], np.float32)
         return Detections(box, np.ones(1, np.float32), np.ones(1, np.int64)), 0.0
@@ -176,7 +177,7 @@ def test_while_paused_frames_are_read_and_nothing_is_detected():
         supervision=supervision(),
         stage=EventStage(settings, {1: "person"}, {1: 0.5}),
     )
-    pipeline.tell_detection()
+    pipeline.report_detection()
     runner = threading.Thread(target=pipeline.run, args=[stop])
     runner.start()
 

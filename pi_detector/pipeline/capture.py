@@ -1,0 +1,84 @@
+"""The first thread of a run: reads frames from the source and prepares them for the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pi_detector.core.records import State, StatusRecord, status_record
+from pi_detector.detector.detector import Prepared
+from pi_detector.errors import SourceStuckError
+from pi_detector.pipeline.counters import Counters
+from pi_detector.pipeline.inference import InferenceStep
+from pi_detector.sources.base import Interruptible, Source
+from pi_detector.sources.supervised import SupervisedSource
+from pi_detector.util.bounded_queue import BoundedQueue
+
+
+class Capture:
+    """Reads a source to its end.
+
+    Args:
+        source: not open.
+        step: prepares the frames.
+        frames: takes them; closed after the last one.
+        counters: of the run.
+        report: takes a status record once the source is open; None for a source that needs none,
+            such as a supervised one, which reports by itself.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        step: InferenceStep,
+        frames: BoundedQueue[Prepared],
+        counters: Counters,
+        report: Callable[[StatusRecord], None] | None,
+    ) -> None:
+        self._source = source
+        self._supervised = source if isinstance(source, SupervisedSource) else None
+        self._step = step
+        self._frames = frames
+        self._counters = counters
+        self._report = report
+
+    @property
+    def state(self) -> State:
+        """State of a supervised source; else ``live``."""
+        return "live" if self._supervised is None else self._supervised.state
+
+    def check_deadlines(self) -> bool:
+        """Whether the source is known to be within its deadlines; False if it has none.
+
+        Raises:
+            SourceStuckError: it exceeded one.
+        """
+        if self._supervised is None:
+            return False
+        if self._supervised.overdue:
+            raise SourceStuckError(
+                f"{self._source.name}: its driver hangs, and lets go of the camera only when "
+                "the process ends; restart pi-detector"
+            )
+        return True
+
+    def run(self) -> None:
+        """Read until the source ends or nobody takes its frames: the work of ``capture``."""
+        try:
+            self._source.open(self._step.detector.input_size)
+            if self._report is not None:
+                self._report(status_record("source", self._source.name, "live"))
+            while (frame := self._source.read()) is not None:
+                self._counters.captured += 1
+                if not self._frames.put(self._step.prepare(frame)):
+                    return
+        finally:
+            self._frames.close()
+
+    def interrupt(self) -> None:
+        """End what the source does, where it can be ended. From any thread."""
+        if isinstance(self._source, Interruptible):
+            self._source.interrupt()
+
+    def close(self) -> None:
+        """Close the source, once ``run`` has returned."""
+        self._source.close()
