@@ -21,7 +21,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .PHONY: help run install deb lock test lint format pytest test-tflite test-lowest test-newest test-deploy models model model-small model-coco fuzz \
 	test-system test-v4l2 test-uvc test-picamera2 test-vm test-service test-rtsp test-mqtt test-homeassistant test-metrics test-web test-fleet \
-	soak kill-test bench clean
+	soak soak-service kill-test bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -185,6 +185,12 @@ test-web: $(VENV)/.browser  ## the page in a real browser; installs Chromium wit
 soak: SECONDS ?= 600
 soak: $(VENV)/.dev  ## ten minutes at full speed: does it grow, does it lose count
 	$(VENV)/bin/python tests/soak/soak.py --seconds $(SECONDS)
+
+# SECONDS=14400 is what a release wants; VIDEO is what the camera sees; RESULTS is a folder.
+soak-service: SECONDS ?= 600
+soak-service: $(VENV)/.dev  ## camera, recordings, page, MQTT, log, a viewer: does it grow, does it lose
+	PYTHONPATH=tests/support $(VENV)/bin/python tests/soak/soak_service.py --seconds $(SECONDS) \
+		$(if $(VIDEO),--clip $(VIDEO)) $(if $(RESULTS),--results $(RESULTS))
 
 # CLIP is a video; REFERENCE and REFERENCE_LABELS a COCO SSD MobileNet that ends in
 # TFLite_Detection_PostProcess. What is not there is not measured.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import struct
 from collections.abc import Generator, Iterator
@@ -63,6 +64,8 @@ class AvDecoder:
         wanted = int(av.__version__.partition(".")[0]) >= _FIRST_WITH_THREADS
         self._one_thread = {"threads": 1} if wanted else {}
         self._converter = av.video.reformatter.VideoReformatter()
+        self._matrix: tuple[int, int, int, int] | None = None
+        self._rotation: float | None = None
         self._frames = self._decoded()
 
     def read(self) -> DecodedFrame | None:
@@ -73,6 +76,7 @@ class AvDecoder:
         """Close the video."""
         self._frames.close()
         self._container.close()
+        gc.collect()  # the frame whose side data were read, at the next round of a loop as well
 
     def _decoded(self) -> Generator[DecodedFrame, None, None]:
         packets = self._container.demux(self._stream)
@@ -98,10 +102,22 @@ class AvDecoder:
             except self._errors as error:
                 log.debug("skipped a frame: %s", error)
                 continue
-            matrix = _matrix(frame)
+            matrix = self._matrix_of(frame)
             turned: ImageArray = image if matrix == _UNTURNED else upright(image, matrix)
             time_s = None if frame.time is None else float(frame.time) - self._start_s
             yield DecodedFrame(np.asarray(turned, np.uint8), time_s)
+
+    def _matrix_of(self, frame: Any) -> tuple[int, int, int, int]:
+        """The display matrix, which hardly a video changes on its way.
+
+        It is read once, and where the rotation changes (PyAV 14 and later): PyAV's side data and
+        their frame refer to each other, so that a frame whose side data were read stays in memory
+        until Python collects cycles, which may be hundreds of frames later.
+        """
+        rotation = getattr(frame, "rotation", None)
+        if self._matrix is None or rotation != self._rotation:
+            self._matrix, self._rotation = _matrix(frame), rotation
+        return self._matrix
 
     def _rgb(self, frame: Any) -> ImageArray:
         """(H, W, 3) uint8 RGB, not yet upright.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -68,10 +69,10 @@ def write(path: Path, options: dict[str, str] | None = None, frames: int = 8) ->
     return path
 
 
-def turned(path: Path, matrix: tuple[int, int, int, int]) -> Path:
+def turned(path: Path, matrix: tuple[int, int, int, int], frames: int = 8) -> Path:
     """The same frames with a display matrix, where a phone writes it: in the track's header."""
     a, b, c, d = (each << 16 for each in matrix)
-    content = bytearray(write(path).read_bytes())
+    content = bytearray(write(path, frames=frames).read_bytes())
     at = content.index(b"tkhd") + 4 + 40
     assert struct.unpack_from(">9i", content, at) == (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
     struct.pack_into(">9i", content, at, a, b, 0, c, d, 0, 0, 0, 1 << 30)
@@ -107,6 +108,28 @@ def test_interlaced_frames_are_decoded(tmp_path: Path, opened: Callable[[str], D
         count += 1
     video.close()
     assert count == 8
+
+
+@pytest.fixture
+def uncollected() -> Iterator[Callable[[], int]]:
+    """Counts PyAV's frames in memory, while Python does not collect cycles by itself."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield lambda: sum(isinstance(each, av.VideoFrame) for each in gc.get_objects())
+    finally:
+        gc.enable()
+
+
+@pytest.mark.skipif(not has_pyav(), reason="old")
+def test_frames_do_not_stay_in_memory(tmp_path: Path, uncollected: Callable[[], int]) -> None:
+    path = turned(tmp_path / "phone.mp4", (0, 1, -1, 0), frames=60)
+    before = uncollected()
+    video = AvDecoder(str(path))
+    while video.read() is not None:
+        assert uncollected() - before <= 10  # those that the decoder gave at once
+    video.close()
+    assert uncollected() - before <= 1  # PyAV's own, without a picture
 
 
 @pytest.mark.parametrize(("matrix", "expected"), TURNS.values(), ids=TURNS)

@@ -23,11 +23,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
+from draw import draw_clip
+from processes import family
 
-from pi_detector.sources.demo import load_photograph, render_view
-
-CLIP_FRAMES = 300
 MOST_GROWTH_KB = 1024
 STOP_S = 30.0
 
@@ -58,22 +56,6 @@ class Records:
                 self.detections += 1
                 self.gaps += record["sequence"] != self.last + 1
                 self.last = record["sequence"]
-
-
-def draw_clip(path: Path) -> None:
-    """A clip of the demonstration's view."""
-    photograph = load_photograph()
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 15.0, (640, 480))
-    for number in range(CLIP_FRAMES):
-        view = render_view(photograph, (640, 480), number / 15)
-        writer.write(cv2.cvtColor(view, cv2.COLOR_RGB2BGR))
-    writer.release()
-
-
-def family(pid: int) -> list[int]:
-    """The process and its children."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(each for child in children for each in family(int(child)))]
 
 
 def sample(pid: int, started_s: float) -> Sample:
