@@ -1,4 +1,4 @@
-"""What is not the same in two trees of settings, by when it takes effect."""
+"""Compare two trees of settings, and sort the differences by when they take effect."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pi_detector.config.settings import Settings
 
 
 def _section_of(kind: object) -> type[Section]:
-    """The section of a field: its type, or that of the values of a table of tables."""
+    """The section of a field: its type, or the value type of a table of tables."""
     found = typing.get_args(kind)[-1] if typing.get_origin(kind) is dict else kind
     assert isinstance(found, type), kind
     assert issubclass(found, Section), kind
@@ -22,17 +22,17 @@ def _section_of(kind: object) -> type[Section]:
 RELOADS: Mapping[str, Reload] = {
     field.name: _section_of(field.type).RELOAD for field in msgspec.structs.fields(Settings)
 }
-"""When a change of a section takes effect, by its name."""
+"""When a change takes effect, by the name of its section."""
 
 
 def at_reload(old: Settings, new: Settings) -> Settings:
-    """The new settings, but for the sections that take a restart."""
+    """Return the new settings, with the old values of sections that need a restart."""
     kept = {name: getattr(old, name) for name, reload in RELOADS.items() if reload == "restart"}
     return msgspec.structs.replace(new, **kept)
 
 
 def at_restart(old: Settings, new: Settings) -> list[str]:
-    """Dotted names of the settings that are not the same, and take a restart."""
+    """Return the dotted names of changed settings that need a restart."""
     return [
         f"{section}.{name}"
         for section, reload in RELOADS.items()

@@ -1,4 +1,4 @@
-"""What is wrong with a tree of settings, in words."""
+"""Check a tree of settings and describe its problems."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from pi_detector.util.uri import network_uri_problem, redact
 
 Path = tuple[str, ...]
 Problem = tuple[Path, str]
-"""Where in the tree, and what is wrong there."""
+"""The path of a setting, and a message about it."""
 
-# Its types are written as text, which is evaluated at each call.
+# Cached: the annotations are strings, which msgspec evaluates at each call.
 _fields = functools.cache(msgspec.structs.fields)
 _LONGEST = 40  # characters of a value that a message quotes
 _UNFIT_TOPIC = re.compile(r"[+#\x00-\x1f\x7f-\x9f\ud800-\udfff]|^\$|^/|//|/$")
@@ -35,47 +35,50 @@ _LONGEST_NAME = 100
 
 
 def problems(tree: object) -> Iterator[Problem]:
-    """All that keeps a tree of plain values, as TOML gives it, from being settings.
+    """Yield the problems of a tree of plain values, as TOML gives it.
 
-    A tree may be part of the settings: whatever it leaves out has a default.
+    The tree may be partial: settings that it leaves out have defaults.
     """
     return _check(Settings, tree, ())
 
 
 def conflicts(settings: Settings) -> Iterator[Problem]:
-    """What is wrong between settings that are each valid."""
+    """Yield the conflicts between settings that are valid one by one."""
     if problem := network_uri_problem(settings.source.uri):
         yield ("source", "uri"), problem
     events = settings.events
     if events.min_hits > events.window:
         yield (
             ("events", "min_hits"),
-            f"events.min_hits: {events.min_hits} of {events.window} frames cannot be; raise "
-            "events.window",
+            f"events.min_hits: min_hits ({events.min_hits}) exceeds window ({events.window}); "
+            "raise events.window",
         )
     for name in events.zones:
         if name not in settings.zones:
             near = difflib.get_close_matches(name, settings.zones, n=1)
             fix = f"did you mean {json.dumps(near[0])}?" if near else f"add [zones.{name}]"
-            yield ("events", "zones"), f"events.zones: there is no zone {json.dumps(name)}; {fix}"
+            yield (
+                ("events", "zones"),
+                f"events.zones: zone {json.dumps(name)} does not exist; {fix}",
+            )
     outlines = {("zones", name): ("polygon", zone.polygon) for name, zone in settings.zones.items()}
     outlines |= {("lines", name): ("points", line.points) for name, line in settings.lines.items()}
     for path, (key, points) in outlines.items():
         if not points:
-            yield path, f"{dotted(path)}: has no {key}; add {key} = [[x, y], ...] in 0..1"
+            yield path, f"{dotted(path)}: no {key} given; add {key} = [[x, y], ...] in 0..1"
     for name, limits in settings.filters.items():
         path = ("filters", name)
         for low, high in (("min_area", "max_area"), ("min_aspect", "max_aspect")):
             if getattr(limits, low) > getattr(limits, high):
-                yield path, f"{dotted(path)}: {low} is above {high}; nothing would pass"
+                yield path, f"{dotted(path)}: {low} exceeds {high}; lower {low}"
     textfile = settings.metrics.textfile
     if textfile and not textfile.endswith(".prom"):
-        yield ("metrics", "textfile"), "metrics.textfile: must end in .prom to be read"
+        yield ("metrics", "textfile"), "metrics.textfile: the name does not end in .prom; rename it"
     governor = settings.governor
     if governor.enabled and not (governor.temperature_celsius or governor.latency_ms):
         yield (
             ("governor", "enabled"),
-            "governor.enabled: there is no target to hold; set governor.temperature_celsius or "
+            "governor.enabled: no target is set; set governor.temperature_celsius or "
             "governor.latency_ms",
         )
     yield from _recording_conflicts(settings.recording)
@@ -104,7 +107,7 @@ def _recording_conflicts(recording: RecordingSettings) -> Iterator[Problem]:
 
 
 def _gb_up(size: int) -> str:
-    """Bytes in GB, rounded up, so that as much is enough."""
+    """Bytes in GB, rounded up."""
     return f"{math.ceil(size / 1e6) / 1e3:g}"
 
 
@@ -114,22 +117,25 @@ def _mqtt_conflicts(mqtt: MqttSettings) -> Iterator[Problem]:
         if topic and (_UNFIT_TOPIC.search(topic) or len(topic) > _LONGEST_TOPIC):
             yield (
                 ("mqtt", name),
-                f"mqtt.{name}: no topic; it has levels with '/' between them, none of them empty, "
-                "and neither '+' nor '#', nor '$' at its start",
+                f"mqtt.{name}: not a valid topic; separate non-empty levels with '/', without '+' "
+                "or '#', and do not start with '$'",
             )
     if not mqtt.discovery_prefix:
         yield (
             ("mqtt", "discovery_prefix"),
-            "mqtt.discovery_prefix: is empty; homeassistant is usual",
+            "mqtt.discovery_prefix: is empty; set it, usually to homeassistant",
         )
     if mqtt.password and not mqtt.username:
-        yield ("mqtt", "password"), "mqtt.password: needs mqtt.username"
+        yield ("mqtt", "password"), "mqtt.password: mqtt.username is missing; set both"
     if bool(mqtt.cert_file) != bool(mqtt.key_file):
         name = "cert_file" if mqtt.cert_file else "key_file"
-        yield ("mqtt", name), f"mqtt.{name}: cert_file and key_file belong together; set both"
+        yield (
+            ("mqtt", name),
+            f"mqtt.{name}: set without its counterpart; set both cert_file and key_file",
+        )
     for name in ("ca_file", "cert_file"):
         if getattr(mqtt, name) and not mqtt.tls:
-            yield ("mqtt", name), f"mqtt.{name}: is not used without TLS; set mqtt.tls = true"
+            yield ("mqtt", name), f"mqtt.{name}: has no effect without TLS; set mqtt.tls = true"
 
 
 def _web_conflicts(web: WebSettings) -> Iterator[Problem]:
@@ -138,14 +144,14 @@ def _web_conflicts(web: WebSettings) -> Iterator[Problem]:
     if not web.token and not is_loopback(web.host):
         yield (
             ("web", "host"),
-            f"web.host: {_quote(web.host)} is reached from other machines; set web.token, best to "
-            '${secret:NAME}, or web.host = "127.0.0.1"',
+            f"web.host: {_quote(web.host)} is reachable from the network; set web.token, "
+            'preferably to ${secret:NAME}, or web.host = "127.0.0.1"',
         )
     if 0 < len(web.token) < _SHORTEST_TOKEN:
         yield (
             ("web", "token"),
-            f"web.token: has less than {_SHORTEST_TOKEN} characters; 'openssl rand -hex 16' makes "
-            "a good one",
+            f"web.token: shorter than {_SHORTEST_TOKEN} characters; generate one with "
+            "'openssl rand -hex 16'",
         )
     for proxy in web.trusted_proxies:
         if not _is_proxy(proxy):
@@ -157,7 +163,7 @@ def _web_conflicts(web: WebSettings) -> Iterator[Problem]:
 
 
 def _is_proxy(text: str) -> bool:
-    """Whether a text is an address or a network, but not all addresses there are."""
+    """Whether a text is an address or a network, other than the network of all addresses."""
     try:
         return ipaddress.ip_network(text).prefixlen > 0
     except ValueError:
@@ -165,7 +171,7 @@ def _is_proxy(text: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, a name or an address, is this machine alone."""
+    """Whether a host name or address is reachable from this device only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -180,7 +186,7 @@ def dotted(path: Path) -> str:
 
 
 def describe(kind: inspect.Type) -> str:
-    """The values that a setting takes, in words: ``int in 32..8192``."""
+    """Describe the values that a setting accepts: ``int in 32..8192``."""
     match kind:
         case inspect.Metadata(type=inner):
             words = describe(inner)
@@ -242,23 +248,23 @@ def _check_value(kind: Any, value: Any, path: Path) -> Iterator[Problem]:
     name = dotted(path) or "settings"
     try:
         msgspec.convert(value, kind)
-    except (msgspec.ValidationError, UnicodeEncodeError):  # the latter of bytes that are no UTF-8
+    except (msgspec.ValidationError, UnicodeEncodeError):  # the latter for bytes that are not UTF-8
         expected = describe(inspect.type_info(kind))
-        got = "another, which is not shown" if path in CONFIDENTIAL else _quote(value)
+        got = "a different value (not shown)" if path in CONFIDENTIAL else _quote(value)
         yield path, f"{name}: expected {expected}, got {got}"
         return
     if isinstance(value, str) and "\0" in value:
-        yield path, f"{name}: has a NUL character; remove it"
+        yield path, f"{name}: contains a NUL character; remove it"
 
 
 def _name_fault(name: str) -> str | None:
-    """What keeps a name from being one: logs, pages and topics show it."""
+    """What makes a name unusable in logs, pages and topics; None if nothing does."""
     if not name.strip():
-        return "the name is empty; give it one"
+        return "the name is empty; choose a name"
     if len(name) > _LONGEST_NAME:
-        return f"the name has {len(name)} characters; {_LONGEST_NAME} are the most"
+        return f"the name has {len(name)} characters; use at most {_LONGEST_NAME}"
     if has_controls(name):
-        return "the name has control characters; write it without them"
+        return "the name contains control characters; remove them"
     return None
 
 
@@ -288,7 +294,7 @@ def _unknown(path: Path, valid: list[str]) -> str:
         return message + f"did you mean `{near[0]}`?"
     if elsewhere:
         return message + f"did you mean `{elsewhere[0]}.{path[-1]}`?"
-    return message + "valid here: " + ", ".join(valid)
+    return message + "valid settings: " + ", ".join(valid)
 
 
 def _sections_with(name: str) -> list[str]:
@@ -302,7 +308,7 @@ def _sections_with(name: str) -> list[str]:
 
 
 def _quote(value: Any) -> str:
-    """A value as its writer knows it, on one line."""
+    """A value as the user wrote it, on one line."""
     match value:
         case dict():
             return "a table"
@@ -313,5 +319,5 @@ def _quote(value: Any) -> str:
         case _:
             shown = redact(value) if isinstance(value, str) and "://" in value else value
             text = json.dumps(shown, ensure_ascii=False)
-            # What is left of control characters would speak to the terminal.
+            # Remaining control characters would act on the terminal.
             return one_line(text if len(text) <= _LONGEST else text[:_LONGEST] + "...")

@@ -1,7 +1,7 @@
-"""Zones, lines and motion masks that were drawn on the page: ``drawn.toml`` in the state folder.
+"""Zones, lines and motion masks drawn on the page, stored as ``drawn.toml`` in the state folder.
 
-A service may not write its settings in ``/etc``. What is drawn is a layer of its own above the
-settings file, and takes the place of all zones, lines and masks there.
+A service cannot write its settings in ``/etc``. Drawn outlines are a layer above the settings file
+and replace all zones, lines and masks of that file.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from pi_detector.config.settings import LineSettings, Polygon, Settings, ZoneSet
 DRAWN_NAME = "drawn.toml"
 
 _HEADER = """\
-# Zones, lines and motion masks that were drawn on the page of pi-detector. They take the place of
-# all those of the settings file; without this file, those are in force again.
+# Zones, lines and motion masks drawn on the page of pi-detector. They replace all zones, lines and
+# masks of the settings file; delete this file to use those again.
 
 """
 
 
 class Places(Section, frozen=True):
-    """What is drawn over the picture.
+    """Outlines drawn on the frame.
 
     Attributes:
-        zones: by name.
-        lines: by name.
-        masks: by name.
+        zones: zones by name.
+        lines: lines by name.
+        masks: motion masks by name.
     """
 
     zones: dict[str, ZoneSettings] = {}
@@ -40,18 +40,18 @@ class Places(Section, frozen=True):
 
 
 def places_of(settings: Settings) -> Places:
-    """The places that settings have."""
+    """Return the zones, lines and masks of the settings."""
     return Places(zones=settings.zones, lines=settings.lines, masks=settings.motion.masks)
 
 
 def drawn_toml(tree: Mapping[str, Any]) -> str:
-    """The text of the file.
+    """Return the text of the file.
 
     Args:
         tree: plain values of ``Places``, not checked.
 
     Raises:
-        TypeError: it holds what TOML cannot.
+        TypeError: TOML cannot represent a value.
     """
     zones, lines = (_without_unset(tree.get(kind, {})) for kind in ("zones", "lines"))
     masks = tree.get("masks", {})
@@ -70,8 +70,8 @@ def _without_unset(tables: Any) -> Any:
 
 
 def state_home(environ: Mapping[str, str]) -> str | None:
-    """The folder of what must survive a restart, unless a setting names another; None: no home."""
-    # A service with several state folders has them separated by colons.
+    """The folder of data that survives a restart, unless a setting names another; None: no home."""
+    # A service with several state folders separates them by colons.
     if given := environ.get("STATE_DIRECTORY", "").partition(":")[0]:
         return given
     home = environ.get("HOME")
@@ -80,21 +80,21 @@ def state_home(environ: Mapping[str, str]) -> str | None:
 
 
 def drawn_file(environ: Mapping[str, str]) -> Path | None:
-    """Where the file is, whether it exists or not; None without a home folder."""
+    """The path of the file, whether it exists or not; None without a home folder."""
     folder = state_home(environ)
     return None if folder is None else Path(folder, DRAWN_NAME)
 
 
 def drawn_in_force(environ: Mapping[str, str]) -> str | None:
-    """What to say where the file exists; else None."""
+    """A notice if the file exists, else None."""
     file = drawn_file(environ)
     if file is None or not file.exists():
         return None
-    return f"zones, lines and motion masks are those of {file}"
+    return f"zones, lines and motion masks come from {file}"
 
 
 def clear_places(tree: dict[str, Any]) -> None:
-    """Remove all places from a tree of settings."""
+    """Remove all zones, lines and masks from a tree of settings."""
     tree.pop("zones", None)
     tree.pop("lines", None)
     if isinstance(tree.get("motion"), dict):
@@ -102,7 +102,7 @@ def clear_places(tree: dict[str, Any]) -> None:
 
 
 def foreign(tree: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Paths of the settings in a tree that are no places."""
+    """Yield the paths of settings in a tree that are not zones, lines or masks."""
     for name, value in tree.items():
         if name == "motion" and isinstance(value, Mapping):
             yield from (("motion", inner) for inner in value if inner != "masks")
@@ -111,7 +111,7 @@ def foreign(tree: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
 
 
 def version_of(places: Places) -> str:
-    """A text that differs between places that are not the same."""
+    """A text that differs between different sets of zones, lines and masks."""
     import hashlib
 
     encoded = msgspec.json.encode(places, order="deterministic")

@@ -1,4 +1,4 @@
-"""Change settings in a file, and nothing else in it."""
+"""Change settings in a file, and leave the rest of it alone."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ Values = Mapping[str, str | int]
 
 
 def change_settings(file: Path, section: str, values: Values) -> None:
-    """Set values of a section, in the file's own form; comments and all else stay.
+    """Set values of a section; the file's comments and formatting stay.
 
-    The file is replaced at once, by one with the same owner, group and mode; of a link the file
-    that it leads to.
+    The file is replaced atomically and keeps its owner, group and mode; if it is a link, the target
+    is replaced.
 
     Args:
         file: a settings file that ``load_settings`` accepts.
         section: name of a table.
-        values: by the name of the setting.
+        values: values by name of the setting.
 
     Raises:
         SettingsUnwritableError: the file cannot be replaced.
-        ConfigError: its form cannot be kept.
+        ConfigError: its formatting cannot be kept.
     """
     path = file.resolve()
     with path.open(encoding="utf-8", newline="") as opened:
@@ -43,7 +43,11 @@ def change_settings(file: Path, section: str, values: Values) -> None:
 
 
 def check_changeable(file: Path) -> None:
-    """See that the file can be replaced. Raises SettingsUnwritableError."""
+    """Check that the file can be replaced.
+
+    Raises:
+        SettingsUnwritableError: it cannot.
+    """
     try:
         with tempfile.TemporaryFile(dir=file.resolve().parent):
             return
@@ -60,15 +64,14 @@ def unwritable(file: Path, error: OSError) -> SettingsUnwritableError:
 
 
 def with_values(text: str, section: str, values: Values) -> str:
-    """The text with values of a section set.
+    """Return the text with values of a section set.
 
-    A value that stands there is replaced. A new one takes the place of its comment
-    (``#name = ...``, as ``config init`` writes it), else it follows the header of its section,
-    else the text.
+    An existing value is replaced. A new one replaces its comment (``#name = ...``, as ``config
+    init`` writes it), else it follows the header of its section, else the end of the text.
 
     Raises:
-        ConfigError: that would change something else, as where a text of several lines looks like
-            a header.
+        ConfigError: the change would affect something else, for example because a multi-line string
+            looks like a header.
     """
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
@@ -90,7 +93,7 @@ def with_values(text: str, section: str, values: Values) -> str:
         is_right = False
     if not is_right:
         lines = ", ".join(_line(name, value) for name, value in values.items())
-        raise ConfigError(f"[{section}]: has a form that cannot be kept; write by hand: {lines}")
+        raise ConfigError(f"[{section}]: cannot be edited automatically; write by hand: {lines}")
     return changed
 
 
@@ -101,7 +104,7 @@ def _line(name: str, value: str | int) -> str:
 
 
 def _with_line(text: str, section: str, name: str, value: str | int) -> str:
-    """The text with a line for a setting in its section, where that has a header."""
+    """The text with a line for a setting, under the header of its section if there is one."""
     line = _line(name, value)
     header = re.search(rf"(?m)^[ \t]*\[[ \t]*{section}[ \t]*\][ \t]*(#.*?)?(?=\r?$)", text)
     if header is None:

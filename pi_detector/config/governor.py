@@ -10,20 +10,20 @@ from pi_detector.config.section import Reload, Section
 
 
 class GovernorSettings(Section, frozen=True):
-    """Slower detection before the processor gets too hot, or results come too late.
+    """The governor: slows detection down before the processor overheats or results come too late.
 
-    Of live sources only. What is lowered, in this order and as far as needed: the rate of
-    inference, threads, the model.
+    Works on live sources only. It lowers, in this order and as far as needed, the inference rate,
+    the number of threads and the model.
 
     Attributes:
-        enabled: hold the targets.
-        temperature_celsius: highest temperature of the processor; the firmware slows it at 80 or
-            85. 0 holds none.
-        latency_ms: highest latency, from capture to the end of detection, of nine frames in ten;
-            0 holds none.
-        min_fps: the rate of inference is not lowered below this, in frames a second.
-        model: a smaller model, with the same labels, as the last resort, such as `street-small`;
-            empty for none.
+        enabled: Keep the processor's temperature and the latency below the targets of this section.
+        temperature_celsius: Highest processor temperature, in degrees Celsius; the firmware
+            throttles at 80 or 85. 0 = no limit.
+        latency_ms: Highest latency from capture to the end of detection, in milliseconds, of 90 %
+            of the frames; 0 = no limit.
+        min_fps: Lowest inference rate that the governor may set, in frames per second.
+        model: Smaller model with the same labels to switch to as the last resort, such as
+            `street-small`; empty = none.
     """
 
     RELOAD: ClassVar[Reload] = "live"

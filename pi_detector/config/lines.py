@@ -1,4 +1,4 @@
-"""On which line of a TOML text a setting stands, for messages."""
+"""Find the line of a setting in a TOML text, for messages."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 Path = tuple[str, ...]
 
-_DEEPEST = 4  # settings nest less deeply; what lies below is found by its parent's line
-# What decides where a statement ends: strings and comments, which may hold anything, brackets, and
-# line breaks. Up to two quotes before the three that close a text of several lines belong to it.
+_DEEPEST = 4  # settings nest less deeply; deeper keys have the line of their parent
+# Tokens that decide where a statement ends: strings and comments, which may contain anything,
+# brackets and line breaks. Up to two quotes before the closing three belong to a multi-line string.
 _TOKEN = re.compile(
     r'''"""(?:[^\\]|\\.)*?"{3,5}|\'{3}.*?\'{3,5}|"(?:[^"\\]|\\.)*"|\'[^\']*\'|\#[^\n]*|[][{}\n]''',
     re.DOTALL,
@@ -19,17 +19,17 @@ _TOKEN = re.compile(
 
 
 def line_index(text: str) -> dict[Path, int]:
-    """The line of the first mention of each table and key of a valid TOML text.
+    """Return the line of the first mention of each table and key of a valid TOML text.
 
     Each statement of TOML (a header, or a key and its value) starts on a line of its own and is a
-    TOML text by itself, which ``tomllib`` reads once. What stands in an inline table is found at
-    the line where its statement starts.
+    TOML text by itself, which ``tomllib`` reads once. Keys of an inline table have the line on
+    which their statement starts.
 
     Args:
         text: TOML that ``tomllib`` accepts.
 
     Returns:
-        Path of names from the root to line number, from 1.
+        Line numbers, from 1, by path of names from the root.
     """
     index: dict[Path, int] = {}
     table: Path = ()
@@ -58,7 +58,7 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
 
 
 def line_of(index: dict[Path, int], path: Path) -> int:
-    """The line of ``path``, or of the nearest table around it; 1 where none is known."""
+    """Return the line of ``path``, or of the nearest table around it; 1 if none is known."""
     for depth in range(len(path), 0, -1):
         if path[:depth] in index:
             return index[path[:depth]]
@@ -66,7 +66,7 @@ def line_of(index: dict[Path, int], path: Path) -> int:
 
 
 def _header(tree: dict[str, Any]) -> Path:
-    """The path of a lone ``[a.b]`` or ``[[a.b]]``."""
+    """The path of a single ``[a.b]`` or ``[[a.b]]``."""
     path: list[str] = []
     node: Any = tree
     while isinstance(node, dict) and node:

@@ -1,9 +1,9 @@
-"""Read the settings: defaults, a file, what was drawn, the environment, the command line.
+"""Load the settings: defaults, file, drawn outlines, environment, command line.
 
 An environment variable ``PI_DETECTOR__SECTION__NAME`` sets ``section.name``: two underscores
-stand for the dot, and case does not matter. Its value, like that of ``--set section.name=value``,
-is read as TOML where it is TOML (``10``, ``true``, ``["person"]``, ``{ person = 0.4 }``) and the
-setting takes that, else as a string.
+replace the dot, and case is ignored. Its value, like that of ``--set section.name=value``, is read
+as TOML if it is TOML that the setting accepts (``10``, ``true``, ``["person"]``, ``{ person = 0.4
+}``), else as a string.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CONFIG_VARIABLE = "PI_DETECTOR_CONFIG"
 SETTING_PREFIX = "PI_DETECTOR__"
 SYSTEM_CONFIG = Path("/etc/pi-detector/config.toml")
 
-_MOST_BYTES = 256 * 1024  # a settings file is a few KiB; more is another file by mistake
+_MOST_BYTES = 256 * 1024  # a settings file has a few KiB; a larger one was named by mistake
 _MOST_PROBLEMS = 10
 
 _Tree = dict[str, Any]
@@ -37,12 +37,12 @@ _Tree = dict[str, Any]
 
 @dataclass(frozen=True)
 class _Layer:
-    """Settings from one place.
+    """Settings from one origin.
 
     Attributes:
         tree: the values.
-        place: names the place of a setting, for messages.
-        drawn: it takes the place of all zones, lines and masks of the layers below.
+        place: returns the origin of a setting, for messages.
+        drawn: the layer replaces all zones, lines and masks of the layers below.
     """
 
     tree: _Tree
@@ -56,17 +56,17 @@ def load_settings(
     overrides: Sequence[str],
     drawn: str | None = None,
 ) -> Settings:
-    """The settings that are in force.
+    """Load and check the settings.
 
     Args:
         path: the settings file; None searches for one, see ``find_config``.
         environ: environment variables.
         overrides: ``section.name=value``, from the command line; the last one wins.
-        drawn: text that stands in the place of the file of what was drawn; None reads that file.
+        drawn: text to use instead of the file of drawn outlines; None reads that file.
 
     Raises:
         ConfigError: the file cannot be read, or a setting is unknown or has a bad value. The
-            message has a line for each problem, up to ten.
+            message has one line per problem, at most ten.
     """
     file = Path(path) if path is not None else find_config(environ)
     layers = [_file_layer(file, _read(file))] if file is not None else []
@@ -97,14 +97,14 @@ def load_settings(
 
 
 def _complain(found: Sequence[str]) -> None:
-    """Raise ConfigError where problems were found."""
+    """Raise ConfigError if problems were found."""
     if found:
         more = [f"and {len(found) - _MOST_PROBLEMS} more"] if len(found) > _MOST_PROBLEMS else []
         raise ConfigError("\n".join([*found[:_MOST_PROBLEMS], *more]))
 
 
 def _place(layers: Sequence[_Layer], where: check.Path) -> str:
-    """The last place that sets what ``where`` names, or else the nearest table around it."""
+    """The last origin that sets ``where``, or else the nearest table around it."""
     for depth in range(len(where), 0, -1):
         for layer in reversed(layers):
             if _has(layer.tree, where[:depth]):
@@ -122,9 +122,9 @@ def _has(tree: _Tree, path: check.Path) -> bool:
 
 
 def find_config(environ: Mapping[str, str]) -> Path | None:
-    """The settings file to read when none is named, or None where there is none.
+    """Return the settings file to read when none is named, or None if there is none.
 
-    ``$PI_DETECTOR_CONFIG`` where that is set, else the first that exists of
+    ``$PI_DETECTOR_CONFIG`` if it is set, else the first existing file of
     ``/etc/pi-detector/config.toml`` and ``~/.config/pi-detector/config.toml``.
 
     Raises:
@@ -134,8 +134,8 @@ def find_config(environ: Mapping[str, str]) -> Path | None:
     if named:
         if not _present(Path(named)):
             raise ConfigError(
-                f"{named}: the settings file that the environment variable {CONFIG_VARIABLE} "
-                "names does not exist; write one with 'pi-detector config init', or unset it"
+                f"{named}: settings file of the environment variable {CONFIG_VARIABLE} does not "
+                "exist; write one with 'pi-detector config init', or unset the variable"
             )
         return Path(named)
     candidates = [SYSTEM_CONFIG]
@@ -149,19 +149,19 @@ def find_config(environ: Mapping[str, str]) -> Path | None:
 def _present(file: Path) -> bool:
     try:
         return file.exists()
-    except PermissionError:  # reading it says so, and a file that counts is not passed over
+    except PermissionError:  # do not skip it: reading it reports the error
         return True
 
 
 def _drawn_layers(file: Path | None, text: str | None) -> list[_Layer]:
-    """The layer of what was drawn on the page; none where nothing was."""
+    """The layer of the outlines drawn on the page; empty if there are none."""
     if file is None or (text is None and not _present(file)):
         return []
     layer = _file_layer(file, _read(file) if text is None else text)
     _complain(
         [
             f"{layer.place(where)}: {check.dotted(where)}: only zones, lines and motion.masks are "
-            "drawn; put it into the settings file"
+            "allowed here; move it to the settings file"
             for where in foreign(layer.tree)
         ]
     )
@@ -185,7 +185,7 @@ def _read(file: Path) -> str:
             data = opened.read(_MOST_BYTES + 1)
     except FileNotFoundError as error:
         raise ConfigError(
-            f"{file}: the settings file does not exist; write one with 'pi-detector config init'"
+            f"{file}: settings file does not exist; write one with 'pi-detector config init'"
         ) from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
@@ -200,7 +200,7 @@ def _read(file: Path) -> str:
 
 
 def _syntax(text: str, error: Exception) -> tuple[int, str]:
-    """The line and the words of an error of ``tomllib``."""
+    """The line and message of an error of ``tomllib``."""
     if isinstance(error, RecursionError):
         return 1, "nested too deeply"
     message = str(error)
@@ -212,7 +212,7 @@ def _syntax(text: str, error: Exception) -> tuple[int, str]:
 
 def _environment_layer(name: str, value: str) -> _Layer:
     path = tuple(name.removeprefix(SETTING_PREFIX).lower().split("__"))
-    # A name may hold anything but '=' and 0; an error is one line of text all the same.
+    # A name may contain anything but '=' and NUL; an error stays one line of text.
     place = f"environment variable {name if name.isprintable() else ascii(name)}"
     return _Layer(_typed(path, value), lambda _: place)
 
@@ -226,8 +226,8 @@ def _override_layer(override: str) -> _Layer:
     path = _key_path(key.strip())
     if path[-1] in {"password", "token"} and not IS_REFERENCE.fullmatch(value.strip()):
         raise ConfigError(
-            f"command line: {check.dotted(path)}: all users of this machine see command lines; put "
-            "it into the settings file, or better set ${secret:NAME}"
+            f"command line: {check.dotted(path)}: all users of this device can see it; put it in "
+            "the settings file, preferably as ${secret:NAME}"
         )
     return _Layer(_typed(path, value.strip()), lambda _: "command line")
 
@@ -246,13 +246,13 @@ def _key_path(key: str) -> check.Path:
 
 
 def _typed(path: check.Path, text: str) -> _Tree:
-    """The tree with one setting, whose value is TOML where the setting takes that."""
+    """The tree with one setting, whose value is read as TOML if the setting accepts that."""
     nest = partial(_nested, path)
     try:
         document = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
         return nest(text)
-    if len(document) > 1:  # more than a value: a text of several lines
+    if len(document) > 1:  # more than one value: a text of several lines
         return nest(text)
     typed, plain = nest(document["value"]), nest(text)
     takes_only_text = any(check.problems(typed)) and not any(check.problems(plain))

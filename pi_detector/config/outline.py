@@ -1,23 +1,23 @@
-"""Polygons and polylines of the settings: points in 0..1 of the picture, and what is wrong."""
+"""Check the polygons and polylines of the settings: points in 0..1 of the frame."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 _Point = Sequence[float]
-# Each object is compared with each side at each frame, and each side with others at each reload.
+# Each frame compares each object with each side; each reload compares the sides with each other.
 _MOST_POINTS = 500
 
 
 def polygon_problem(points: Sequence[_Point]) -> str | None:
-    """What keeps points from being a polygon, in words; None where nothing does.
+    """Return why points are not a polygon, or None if they are.
 
     Args:
-        points: corners in order, the last joined to the first; (x, y) in 0..1, x to the right and
-            y down.
+        points: corners in order, the last joined to the first; (x, y) in 0..1, x to the right and y
+            down.
     """
     if len(points) < 3:
-        return f"a polygon has 3 points or more, this one has {len(points)}"
+        return f"a polygon needs at least 3 points, this one has {len(points)}"
     if len(points) > _MOST_POINTS:
         return _too_many("polygon", len(points))
     sides = [(points[i], points[(i + 1) % len(points)]) for i in range(len(points))]
@@ -27,20 +27,19 @@ def polygon_problem(points: Sequence[_Point]) -> str | None:
     met = min(_meetings(sides), default=None)
     if met is not None:
         return (
-            f"side {met[0] + 1} meets side {met[1] + 1}; give the corners in their order around "
-            "the area"
+            f"side {met[0] + 1} meets side {met[1] + 1}; list the corners in order around the area"
         )
     return None
 
 
 def _too_many(kind: str, count: int) -> str:
-    return f"a {kind} has {_MOST_POINTS} points at most, this one has {count}; leave some out"
+    return f"a {kind} may have {_MOST_POINTS} points at most, this one has {count}; remove some"
 
 
 def _meetings(sides: Sequence[tuple[_Point, _Point]]) -> Iterator[tuple[int, int]]:
-    """Pairs of sides, by their numbers, that have more in common than the corner they share.
+    """Yield pairs of sides, by number, that share more than a common corner.
 
-    From left to right, so that a side is only compared with those beside it.
+    Sorted from left to right, so that a side is only compared with its neighbours.
     """
     lefts = [min(a[0], b[0]) for a, b in sides]
     rights = [max(a[0], b[0]) for a, b in sides]
@@ -56,13 +55,13 @@ def _meetings(sides: Sequence[tuple[_Point, _Point]]) -> Iterator[tuple[int, int
 
 
 def polyline_problem(points: Sequence[_Point]) -> str | None:
-    """What keeps points from being a line of one or more straight pieces; None where nothing does.
+    """Return why points are not a line of straight segments, or None if they are.
 
     Args:
         points: (x, y) in 0..1, x to the right and y down.
     """
     if len(points) < 2:
-        return f"a line has 2 points or more, this one has {len(points)}"
+        return f"a line needs at least 2 points, this one has {len(points)}"
     if len(points) > _MOST_POINTS:
         return _too_many("line", len(points))
     for number in range(1, len(points)):

@@ -1,4 +1,4 @@
-"""The settings of what becomes of detections and events: outputs, MQTT, recordings, logs."""
+"""The settings of sinks, telemetry and logs."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ import msgspec
 from pi_detector.config.section import Reload, Section
 
 _BYTES_OF_KILOBIT = 125
-_PICTURES_BYTES = 2_000_000  # of an event: its best view twice, and small
+_PICTURES_BYTES = 2_000_000  # per event: its best view twice, and a thumbnail
 
 
 class OutputSettings(Section, frozen=True):
-    """Where results go.
+    """Local outputs: standard output, socket, snapshots, video and record logs.
 
     Attributes:
-        stdout: `jsonl` writes a record per line to standard output; `vision_msgs` a message of
-            ROS 2 per frame instead; `status` shows one line about the run that is refreshed in
-            place; `none` writes nothing there. `auto` is `status` on a terminal, else `jsonl`.
-        socket: Unix-domain socket at which programs of this machine read the records, such as
-            `$RUNTIME_DIRECTORY/records.sock` of a service; empty for none.
-        socket_format: of the lines there: `jsonl` or `vision_msgs`.
-        empty_frames: also write a record for a frame in which nothing was found.
-        snapshots: folder for annotated JPEG pictures of frames with detections; empty for none.
-        snapshot_interval_s: at most one snapshot in this time.
-        snapshot_keep: snapshots kept in the folder; the oldest are deleted.
-        snapshot_width: snapshots are scaled down to this width; 0 keeps the frame's size.
-        video: file for an annotated video; empty for none.
-        log: folder for records in rotated JSON Lines files; empty for none. In paths `$NAME` is an
+        stdout: Format of standard output. `jsonl` writes one record per line; `vision_msgs` writes
+            one ROS 2 message per frame instead; `status` shows one status line, refreshed in place;
+            `none` writes nothing; `auto` = `status` on a terminal, else `jsonl`.
+        socket: Unix-domain socket at which programs on this device read the records, such as
+            `$RUNTIME_DIRECTORY/records.sock` of a service; empty = none.
+        socket_format: Format of the lines on `socket`.
+        empty_frames: Also write a record for each frame without detections.
+        snapshots: Folder for annotated JPEG snapshots of frames with detections; empty = none.
+        snapshot_interval_s: Shortest time between two snapshots, in seconds.
+        snapshot_keep: Number of snapshots to keep in the folder; the oldest are deleted.
+        snapshot_width: Largest width of snapshots, in pixels; 0 = the frame's width.
+        video: File for an annotated video; empty = none.
+        log: Folder for records in rotated JSON Lines files; empty = none. In paths, `$NAME` is an
             environment variable, such as `$LOGS_DIRECTORY` of a service.
-        log_mb: size of all log files together, in MiB; the oldest are deleted.
-        log_mb_per_day: at most this much is written in a day (UTC), in MiB, which spares the card;
-            records beyond it are left out, those of frames first. 0 for no limit.
-        log_detections: also log the records of frames with detections, which are many.
-        log_compress: compress log files that are full, to `.jsonl.zst`.
+        log_mb: Total size of the record logs, in MiB; the oldest files are deleted.
+        log_mb_per_day: Most data written to the record logs per day (UTC), in MiB, to spare the SD
+            card; beyond it records are dropped, those of frames first. 0 = no limit.
+        log_detections: Also log the records of frames with detections, of which there are many.
+        log_compress: Compress full log files to `.jsonl.zst`.
     """
 
     RELOAD: ClassVar[Reload] = "sinks"
@@ -56,35 +56,39 @@ class OutputSettings(Section, frozen=True):
 
 
 class MqttSettings(Section, frozen=True):
-    """Publishing by MQTT.
+    """Publishing to an MQTT broker.
 
     Attributes:
-        host: name or address of the broker; empty for none.
-        port: of the broker; 0 takes 1883, with `tls` 8883.
-        version: of the protocol; only `5` tells when the broker refuses a topic.
-        name: of this detector, also in Home Assistant; empty takes the host's name. Each detector
-            needs its own.
-        client_id: empty takes `pi-detector-`, the name, and a short hash of the machine's id.
-        topic: what all topics begin with; empty takes `pi-detector/` and the name.
-        username: for the broker; may be `${secret:NAME}`.
-        password: for the broker; better `${secret:NAME}` than the password itself.
-        tls: encrypt the connection, and check the broker's certificate.
-        ca_file: certificate of the authority that signed the broker's (PEM); empty takes the
+        host: Host name or address of the broker; empty = MQTT is off.
+        port: Port of the broker; 0 = 1883, or 8883 with `tls`.
+        version: Version of the MQTT protocol; only with `5` does a broker report topics that it
+            refuses.
+        name: Name of this detector, also in Home Assistant; empty = the host name. Each detector
+            needs a name of its own.
+        client_id: MQTT client identifier; empty = `pi-detector-`, the name and a short hash of the
+            machine ID.
+        topic: Prefix of all topics; empty = `pi-detector/` and the name.
+        username: User name at the broker; may be `${secret:NAME}`.
+        password: Password at the broker; use `${secret:NAME}` rather than the password itself.
+        tls: Encrypt the connection and verify the broker's certificate.
+        ca_file: CA certificate file that verifies the broker's certificate (PEM); empty = the
             system's authorities.
-        cert_file: certificate of this client (PEM), where the broker asks for one.
-        key_file: its key (PEM), not encrypted.
-        qos: quality of service of all but detections. 1 may deliver twice after an interruption,
-            2 makes that rarer and costs two more packets a message.
-        retain: the broker keeps states and pictures for those who subscribe later.
-        detections: also publish the record of each processed frame.
-        snapshots: publish the best view of each event, as JPEG.
-        snapshot_interval_s: of each label at most one best view in this time; the latest counts.
-        discovery: let Home Assistant know what there is.
-        discovery_prefix: under which Home Assistant looks for that.
-        commands: obey commands; let the broker decide who may send them.
-        queue: folder where events wait while the broker is away; empty takes `$STATE_DIRECTORY`
-            of a service, else `~/.local/state/pi-detector`.
-        queue_mb: size of all waiting events together, in MiB; the oldest are given up.
+        cert_file: Certificate file of this client (PEM), for a broker that asks for one; empty =
+            none.
+        key_file: Private key file for `cert_file` (PEM, not encrypted).
+        qos: Quality of service of all messages except detections. With 1, an interruption may
+            deliver a message twice; with 2 that is rarer, for two more packets per message.
+        retain: Have the broker retain states and images for later subscribers.
+        detections: Also publish the record of each processed frame.
+        snapshots: Publish the best view of each event, as JPEG.
+        snapshot_interval_s: Shortest time between two best views of the same label, in seconds; the
+            latest is published.
+        discovery: Publish Home Assistant discovery messages.
+        discovery_prefix: Topic prefix at which Home Assistant expects discovery messages.
+        commands: Accept commands over MQTT; restrict at the broker who may send them.
+        queue: Folder in which events wait while the broker is unreachable; empty =
+            `$STATE_DIRECTORY` of a service, else `~/.local/state/pi-detector`.
+        queue_mb: Total size of the waiting events, in MiB; the oldest are dropped.
     """
 
     RELOAD: ClassVar[Reload] = "sinks"
@@ -114,27 +118,31 @@ class MqttSettings(Section, frozen=True):
 
 
 class RecordingSettings(Section, frozen=True):
-    """Recordings of events: clips and pictures in a folder that tidies itself.
+    """Recordings of events: clips and images in a folder that limits its own size.
 
     Attributes:
-        enabled: record events.
-        path: folder of the recordings; empty takes `$STATE_DIRECTORY/recordings`, else
+        enabled: Record events.
+        path: Folder of the recordings; empty = `$STATE_DIRECTORY/recordings` of a service, else
             `~/.local/share/pi-detector/recordings`.
-        clips: record a video clip of each event; needs PyAV.
-        snapshots: keep each event's best view as a picture, with and without its box.
-        pre_s: a clip starts this long before its event.
-        post_s: and goes on this long after its end.
-        fps: at most this many frames a second in a clip.
-        max_kbps: at most this many kilobits a second in a clip.
-        width: clips are scaled down to this width in pixels; 0 keeps the frame's size.
-        encoder: `auto` takes the hardware's (`h264_v4l2m2m`) where it works, else `libx264`.
-        longest_clip_s: a longer clip continues in a further file, without a gap. One that several
-            events share is cut earlier, some 20 s after one of them is over.
-        longest_event_s: an event that lasts longer is no longer filmed.
-        max_age_days: events older than this are deleted; 0 for never.
-        keep_days: by label, overrides `max_age_days`.
-        max_gb: the oldest events are deleted above this size in all; 0 for no limit.
-        min_free_mb: the oldest events are deleted where less than this is free on the disk.
+        clips: Record a video clip of each event; needs PyAV.
+        snapshots: Keep the best view of each event as an image, with and without its box.
+        pre_s: Seconds of video before an event begins.
+        post_s: Seconds of video after an event ends.
+        fps: Highest frame rate of clips, in frames per second.
+        max_kbps: Highest bit rate of clips, in kilobits per second.
+        width: Largest width of clips, in pixels; 0 = the frame's width.
+        encoder: Video encoder; `auto` = the hardware encoder (`h264_v4l2m2m`) if it works, else
+            `libx264`.
+        longest_clip_s: Longest clip file, in seconds; a longer clip continues in another file,
+            without a gap. A clip shared by several events is cut earlier, about 20 s after one of
+            them ends.
+        longest_event_s: Longest recording of one event, in seconds; the rest of the event is not
+            recorded.
+        max_age_days: Days after which an event's recording is deleted; 0 = never.
+        keep_days: Days to keep recordings, per label; overrides `max_age_days`.
+        max_gb: Total size of the recordings above which the oldest are deleted, in GB; 0 = no
+            limit.
+        min_free_mb: Free disk space below which the oldest recordings are deleted, in MB.
     """
 
     RELOAD: ClassVar[Reload] = "restart"
@@ -158,26 +166,26 @@ class RecordingSettings(Section, frozen=True):
 
     @property
     def largest_event_bytes(self) -> int:
-        """What an event takes at most: its clips at their longest and largest, and its pictures."""
+        """The largest size of one event, in bytes: its longest clips and its images."""
         filmed_s = self.pre_s + self.longest_event_s + self.post_s if self.clips else 0.0
         return round(filmed_s * self.max_kbps * _BYTES_OF_KILOBIT) + _PICTURES_BYTES
 
 
 class WebSettings(Section, frozen=True):
-    """The page to look at.
+    """The web page.
 
     Attributes:
-        enabled: serve the page.
-        host: address to listen at; `127.0.0.1` is this machine alone, `0.0.0.0` the network too,
-            for which `token` must be set.
-        port: to listen at.
-        token: what a browser or program must know; empty asks for none. Better `${secret:NAME}`
-            than the token itself.
-        trusted_proxies: addresses or networks of reverse proxies whose `X-Forwarded-For` and
-            `X-Forwarded-Proto` are believed, such as `["127.0.0.1"]`; empty believes none.
-        max_viewers: at most this many look at the live picture at a time.
-        view_fps: at most this many pictures a second in the live picture.
-        view_width: the live picture is scaled down to this width in pixels; 0 keeps the frame's.
+        enabled: Serve the web page.
+        host: Address to listen on: `127.0.0.1` = this device only; `0.0.0.0` = also the network,
+            which requires `token`.
+        port: TCP port to listen on.
+        token: Access token that browsers and programs must present; empty = no token. Use
+            `${secret:NAME}` rather than the token itself.
+        trusted_proxies: Addresses or networks of reverse proxies whose `X-Forwarded-For` and
+            `X-Forwarded-Proto` headers are trusted, such as `["127.0.0.1"]`; empty = none.
+        max_viewers: Most simultaneous viewers of the live view.
+        view_fps: Highest frame rate of the live view, in frames per second.
+        view_width: Largest width of the live view, in pixels; 0 = the frame's width.
     """
 
     RELOAD: ClassVar[Reload] = "sinks"
@@ -193,10 +201,11 @@ class WebSettings(Section, frozen=True):
 
 
 class TelemetrySettings(Section, frozen=True):
-    """Records about speed, heat and memory (type `performance`).
+    """Performance records: speed, temperature and memory (record type `performance`).
 
     Attributes:
-        interval_s: a record in this time, and at once when throttling changes; 0 for none.
+        interval_s: Seconds between performance records; a change of throttling adds one at once. 0
+            = none.
     """
 
     RELOAD: ClassVar[Reload] = "sinks"
@@ -208,11 +217,11 @@ class MetricsSettings(Section, frozen=True):
     """Metrics for Prometheus.
 
     Attributes:
-        textfile: file for the textfile collector of node_exporter; empty for none. Best in memory:
-            `$RUNTIME_DIRECTORY/pi-detector.prom` of a service.
-        interval_s: the file is written once in this time.
-        detector: label `detector` of all metrics, which tells several detectors of one machine
-            apart; empty for none.
+        textfile: File for the textfile collector of node_exporter; empty = none. Best kept in
+            memory: `$RUNTIME_DIRECTORY/pi-detector.prom` of a service.
+        interval_s: Seconds between two writes of `textfile`.
+        detector: Value of the label `detector` of all metrics, to distinguish several detectors on
+            one device; empty = no label.
     """
 
     RELOAD: ClassVar[Reload] = "restart"
@@ -223,10 +232,10 @@ class MetricsSettings(Section, frozen=True):
 
 
 class LogSettings(Section, frozen=True):
-    """Log messages, on standard error.
+    """Log messages on standard error.
 
     Attributes:
-        level: lowest level that is written.
+        level: Lowest level of the messages that are written.
     """
 
     RELOAD: ClassVar[Reload] = "live"

@@ -1,4 +1,4 @@
-"""Secrets that settings name and do not hold: ``rtsp://admin:${secret:camera}@10.0.0.5/live``."""
+"""Resolve secrets that settings refer to: ``rtsp://admin:${secret:camera}@10.0.0.5/live``."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from pi_detector.errors import ConfigError, NoPermissionError
 
 _REFERENCE = re.compile(r"\$\{secret:([^}]*)\}")
 IS_REFERENCE = re.compile(r"\$\{secret:[A-Za-z0-9_.-]{1,200}\}")
-"""A setting that is a secret's name and nothing else."""
+"""A setting that consists of a reference to a secret only."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
 _MOST_BYTES = 64 * 1024
-# systemd names the files of a folder that LoadCredential= takes "secret_NAME".
+# With LoadCredential= of a folder, systemd names its files "secret_NAME".
 _PREFIXES = ("secret_", "")
 SYSTEM_SECRETS = Path("/etc/pi-detector/credentials")
-"""What systemd hands to the service; only root may enter."""
+"""Secrets that systemd passes to the service; only root may enter the folder."""
 
 
 def with_secrets(
     settings: Settings, environ: Mapping[str, str], *, section: str | None = None
 ) -> Settings:
-    """The settings with each ``${secret:NAME}`` replaced by the secret of that name.
+    """Return the settings with each ``${secret:NAME}`` replaced by the secret of that name.
 
-    A secret is a file in one of ``secret_folders``; a line break at its end does not count. In
-    ``uri`` settings it is percent-encoded, so that a password may hold any character. Secrets of
-    what is off, a broker without a host or a page that is not enabled, are not asked for.
+    A secret is a file in one of ``secret_folders``; a line break at its end is ignored. In ``uri``
+    settings it is percent-encoded, so that a password may contain any character. Secrets of
+    disabled features (a broker without a host, a disabled page) are not read.
 
     Args:
-        settings: with references.
+        settings: settings with references.
         environ: environment variables.
-        section: the only section whose secrets are wanted; None for all.
+        section: the only section to resolve; None resolves all.
 
     Raises:
-        ConfigError: there is no such secret, it is not a line of UTF-8 text, or the settings make
-            no sense with it, such as a token that is too short.
+        ConfigError: the secret does not exist or is not one line of UTF-8 text, or the settings are
+            invalid with it, for example because a token is too short.
         NoPermissionError: this user may not read it.
     """
     unused = {name for name, used in _in_use(settings).items() if not used}
@@ -57,11 +57,11 @@ def with_secrets(
 
 
 def secret_folders(environ: Mapping[str, str]) -> list[Path]:
-    """Where secrets are looked up, the first that has one counts.
+    """Return the folders to search for secrets; the first that has one wins.
 
-    A service has the folder of its credentials alone, which systemd makes for it and shows to
-    nobody else (``CREDENTIALS_DIRECTORY``, systemd.exec(5)). By hand it is the user's own folder,
-    then the one that the service's are handed over from.
+    A service only has the folder of its credentials, which systemd creates for it and hides from
+    everybody else (``CREDENTIALS_DIRECTORY``, systemd.exec(5)). A run by hand has the user's own
+    folder, then the one from which systemd passes the service's secrets.
     """
     if given := environ.get("CREDENTIALS_DIRECTORY"):
         return [Path(given)]
@@ -72,7 +72,7 @@ def secret_folders(environ: Mapping[str, str]) -> list[Path]:
 
 
 def references(settings: Settings) -> set[str]:
-    """Names of the sections that refer to secrets which a run with these settings asks for."""
+    """Return the names of the sections whose secrets a run with these settings reads."""
     used = _in_use(settings)
     return {
         name
@@ -82,7 +82,7 @@ def references(settings: Settings) -> set[str]:
 
 
 def without_references(text: str) -> str:
-    """A setting without what it refers to: what of it stands in the settings file itself."""
+    """Return a setting without its references: the part that is in the settings file itself."""
     return _REFERENCE.sub("", text)
 
 
@@ -105,7 +105,9 @@ def _replaced(value: Any, path: tuple[str, ...], environ: Mapping[str, str]) -> 
 def _secret(name: str, path: tuple[str, ...], environ: Mapping[str, str]) -> str:
     place = f"{'.'.join(path)}: ${{secret:{name}}}"
     if not _NAME.fullmatch(name):
-        raise ConfigError(f"{place}: a secret's name has letters, digits, '_', '.' and '-' only")
+        raise ConfigError(
+            f"{place}: invalid secret name; use only letters, digits, '_', '.' and '-'"
+        )
     folders = secret_folders(environ)
     for folder, prefix in itertools.product(folders, _PREFIXES):
         try:
@@ -116,13 +118,15 @@ def _secret(name: str, path: tuple[str, ...], environ: Mapping[str, str]) -> str
         except PermissionError as error:
             raise NoPermissionError(
                 f"{place}: this user may not read secrets in {folder}; run the command with sudo, "
-                f"or put a copy that only you can read into {folders[0]}"
+                f"or put a copy that only you can read in {folders[0]}"
             ) from error
         except OSError as error:
             raise ConfigError(f"{place}: cannot read the secret: {error.strerror}") from error
         return _decoded(data, place, in_uri=path[-1] == "uri")
     if environ.get("CREDENTIALS_DIRECTORY"):
-        raise ConfigError(f"{place}: no such secret; write it to {SYSTEM_SECRETS / name}, restart")
+        raise ConfigError(
+            f"{place}: no such secret; write it to {SYSTEM_SECRETS / name} and restart"
+        )
     raise ConfigError(
         f"{place}: no such secret in {' or '.join(map(str, folders))}; write it to a file {name} "
         "there that only its owner can read"
@@ -133,9 +137,11 @@ def _decoded(data: bytes, place: str, *, in_uri: bool) -> str:
     try:
         text = data.decode().rstrip("\r\n")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{place}: the secret is not UTF-8 text") from error
+        raise ConfigError(f"{place}: the secret is not UTF-8 text; save it as UTF-8") from error
     if not text:
         raise ConfigError(f"{place}: the secret is empty; write it to its file and restart")
     if not text.isprintable():
-        raise ConfigError(f"{place}: the secret is not one line of printable text")
+        raise ConfigError(
+            f"{place}: the secret is not one line of printable text; correct its file"
+        )
     return quote(text, safe="") if in_uri else text

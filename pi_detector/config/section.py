@@ -1,4 +1,4 @@
-"""What all tables of the settings have in common."""
+"""The base of all sections of the settings."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
 
 
 Reload: TypeAlias = Literal["live", "sinks", "restart"]
-"""When a change takes effect: at a reload, in the running machine; at a reload, by making the sinks
-again that are made from it; at the next start."""
+"""When a change takes effect: at a reload, in the running pipeline (``live``); at a reload, by
+recreating the sinks made from it (``sinks``); at the next start (``restart``)."""
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A table of the settings file.
 
     Attributes:
-        RELOAD: each section of the tree says it itself.
+        RELOAD: when a change takes effect; each section declares its own.
     """
 
     RELOAD: ClassVar[Reload]

@@ -1,6 +1,6 @@
-"""The tree of settings: names, types, defaults, limits.
+"""The tree of settings: names, types, defaults and limits.
 
-The defaults are what a fresh install runs with. Unknown keys are errors.
+The defaults are those of a fresh installation. Unknown keys are errors.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from pi_detector.config.outputs import (
 from pi_detector.config.section import Reload, Seconds, Section, Share
 
 Point = tuple[Share, Share]
-"""x, y in 0..1 of the picture's width and height, from its upper left corner."""
-# What a type cannot say is asked of the function in ``extra``; see ``check``.
+"""x, y in 0..1 of the frame's width and height, from its upper left corner."""
+# The function in ``extra`` checks what a type cannot express; see ``check``.
 Polygon = Annotated[tuple[Point, ...], msgspec.Meta(extra={"problem": polygon_problem})]
 Polyline = Annotated[tuple[Point, ...], msgspec.Meta(extra={"problem": polyline_problem})]
 
 
 class SourceSettings(Section, frozen=True):
-    """Where frames come from.
+    """The source of frames: a camera, a stream, a video or images.
 
     Attributes:
-        uri: `auto`, `picamera:N`, `v4l2:/dev/videoN`, `rtsp://...`, `http://...`, a video file,
-            `images:DIR` or `demo:`. `auto` is the first camera that is found; where none is, it
-            is the demo, or with `recovery.mode = "always"` the first camera that comes.
-        width: width of the frames asked of a camera, in pixels.
-        height: height of the frames asked of a camera, in pixels.
-        fps: frames per second asked of a camera; 0 leaves the camera's default. Streams, images
-            and videos come at their own rate; of a video whose frames have no times (raw H.264)
-            this is the rate.
-        read_timeout_s: a source that delivers nothing for this long has stalled.
-        loop: start a video file or an image folder again at its end.
-        isolation: read the source in a process of its own, so that damaged data that crashes or
-            hangs a decoder is an error like others; `auto` does so for network streams, video
-            files and images, `on` for cameras too (one that hangs is then closed by killing that
-            process), `off` for none.
-        playlists: network streams may be playlists (HLS, DASH) and redirect to other servers; the
-            decoder then connects to any address that they name.
+        uri: Source URI: `auto`, `picamera:N`, `v4l2:/dev/videoN`, `rtsp://...`, `http://...`, a
+            video file, `images:DIR` or `demo:`. `auto` takes the first camera found; without a
+            camera it runs the demo or, with `recovery.mode = "always"`, waits for a camera.
+        width: Frame width to request from a camera, in pixels.
+        height: Frame height to request from a camera, in pixels.
+        fps: Frame rate to request from a camera, in frames per second; 0 = the camera's default.
+            Streams, images and videos keep their own rate; for a video without timestamps (raw
+            H.264) this is the rate.
+        read_timeout_s: Seconds without a frame before the source counts as stalled.
+        loop: Restart a video file or an image folder at its end.
+        isolation: Read the source in a separate process, so that a decoder that crashes or hangs on
+            damaged data is handled as an ordinary error. `auto` isolates network streams, video
+            files and images; `on` also isolates cameras (a hanging camera is closed by killing its
+            process); `off` isolates nothing.
+        playlists: Allow network streams to be playlists (HLS, DASH) and to redirect to other
+            servers; the decoder then connects to any address that they name.
     """
 
     RELOAD: ClassVar[Reload] = "restart"
@@ -64,15 +64,15 @@ class SourceSettings(Section, frozen=True):
 
 
 class ModelSettings(Section, frozen=True):
-    """Which model, and how it runs.
+    """The model, and how it runs.
 
     Attributes:
-        path: name of an installed bundle (`pi-detector models list`), a bundle folder or a bare
-            `.tflite`; empty takes `street`.
-        labels: labels file of a bare `.tflite`; empty takes `labels.txt` or `labelmap.txt` beside
-            it, or the labels that the model carries.
-        runtime: `auto` takes LiteRT where it is installed, else tflite-runtime.
-        threads: of the interpreter; 0 takes one a core, at most 4.
+        path: Model: the name of an installed bundle (see `pi-detector models list`), a bundle
+            folder or a bare `.tflite` file; empty = `street`.
+        labels: Labels file of a bare `.tflite` file; empty = `labels.txt` or `labelmap.txt` beside
+            it, or the labels inside the model.
+        runtime: Inference runtime; `auto` = LiteRT if it is installed, else tflite-runtime.
+        threads: Interpreter threads; 0 = one per core, at most 4.
     """
 
     RELOAD: ClassVar[Reload] = "live"
@@ -84,14 +84,15 @@ class ModelSettings(Section, frozen=True):
 
 
 class DetectionSettings(Section, frozen=True):
-    """What counts as a detection.
+    """Which detections are reported.
 
     Attributes:
-        min_score: lowest score of a detection; unset takes the model's own threshold.
-        min_scores: by label, overrides `min_score`.
-        labels: labels to report; empty reports all.
-        iou_threshold: boxes of one class that overlap more are one object (NMS).
-        max_detections: at most this many a frame, best first.
+        min_score: Lowest score of a detection; unset = the model's own threshold.
+        min_scores: Lowest score per label; overrides `min_score`.
+        labels: Labels to report; empty = all.
+        iou_threshold: Overlap (IoU) above which two boxes of one class count as one object
+            (non-maximum suppression).
+        max_detections: Most detections per frame; those with the highest scores are kept.
     """
 
     RELOAD: ClassVar[Reload] = "live"
@@ -104,21 +105,23 @@ class DetectionSettings(Section, frozen=True):
 
 
 class MotionSettings(Section, frozen=True):
-    """The motion gate: the detector rests while nothing moves.
+    """The motion gate: skips inference while nothing moves.
 
     Attributes:
-        enabled: infer only when something moves, and now and then on a still scene; else every
-            frame.
-        min_area: smallest region that moves, as a share of the picture.
-        threshold: a pixel moves when it differs from its background by more than this many
-            standard deviations.
-        scene_change: more than this share of the picture at once is a change of the light, which
-            becomes the new background and is inferred once.
-        open_s: inference goes on for this long after the last motion.
-        hold_s: and for this long while something is followed that does not stand still.
-        heartbeat_s: a still scene is inferred once in this time.
-        history_s: what stays for about this long becomes background.
-        masks: polygons, by name, in which motion is ignored: trees, a clock in the picture.
+        enabled: Run inference only when something moves, and at intervals on a still scene;
+            otherwise on every frame.
+        min_area: Smallest moving region that counts, as a share of the frame.
+        threshold: Difference from the background at which a pixel counts as moving, in standard
+            deviations.
+        scene_change: Share of the frame that must change at once to count as a change of light; the
+            changed scene becomes the new background and is inferred once.
+        open_s: Seconds that inference continues after the last motion.
+        hold_s: Seconds that inference continues after the last motion while a tracked object is not
+            stationary.
+        heartbeat_s: Seconds between inferences on a still scene.
+        history_s: Seconds after which something that stays becomes part of the background,
+            approximately.
+        masks: Polygons, by name, in which motion is ignored, such as trees or a clock overlay.
     """
 
     RELOAD: ClassVar[Reload] = "live"
@@ -135,17 +138,20 @@ class MotionSettings(Section, frozen=True):
 
 
 class TrackingSettings(Section, frozen=True):
-    """The same number for the same object in every frame.
+    """The tracker: gives an object the same number in every frame.
 
     Attributes:
-        enabled: follow objects from frame to frame; events need it.
-        low_score_share: detections down to this share of the lowest score keep a known object
-            alive; they are not published and start nothing.
-        match_iou: a detection that overlaps the expected place of an object less is another one.
-        lost_s: an object that moved is gone when it was not seen for this long.
-        stationary_lost_s: the same of an object that stood still.
-        min_misses: and it is gone only after this many inferred frames without it.
-        alike: groups of labels that a model confuses; one object may change between them.
+        enabled: Track objects from frame to frame; events need it.
+        low_score_share: Share of the lowest score down to which a detection still continues a known
+            object; such detections are not published and start no new object.
+        match_iou: Smallest overlap (IoU) of a detection with an object's predicted box; a detection
+            that overlaps less is another object.
+        lost_s: Seconds unseen before a moving object is gone.
+        stationary_lost_s: Seconds unseen before a stationary object is gone.
+        min_misses: Inferred frames without the object before it is gone, in addition to `lost_s` or
+            `stationary_lost_s`.
+        alike: Groups of labels that the model confuses; an object may change between the labels of
+            a group.
     """
 
     RELOAD: ClassVar[Reload] = "live"
@@ -160,22 +166,25 @@ class TrackingSettings(Section, frozen=True):
 
 
 class EventSettings(Section, frozen=True):
-    """One event for one object that came and went: `new`, `update`, `end`.
+    """Events: one for each object that came and went, published as `new`, `update` and `end`.
 
     Attributes:
-        enabled: publish events; needs `tracking.enabled`.
-        min_hits: an event begins when its object was detected in this many of `window` frames.
-        window: the last frames, in which `min_hits` are counted.
-        min_duration_s: and over at least this time.
-        min_score: lowest median score of an object over its history; unset takes a little more
-            than the lowest score of a detection, 1.1 times.
-        zones: an event begins only in one of these zones; empty is everywhere.
-        update_interval_s: at most one update of an event in this time.
-        position_interval_s: an object that moves is updated once in this time; 0 only when it
-            changes: zone, line, label, standing still or going on.
-        stationary_after_s: an object that did not move for this long stands still, and is quiet.
-        cooldown_s: after an event no other of its label, in the same zone, begins for this long.
-        cooldowns_s: by label, overrides `cooldown_s`.
+        enabled: Publish events; needs `tracking.enabled`.
+        min_hits: Detections of an object within the last `window` frames before its event begins.
+        window: Number of recent frames in which `min_hits` are counted.
+        min_duration_s: Shortest time from an object's first detection to the start of its event, in
+            seconds.
+        min_score: Lowest median score over an object's history; unset = 1.1 times the lowest score
+            of a detection.
+        zones: Zones in which an event can begin; empty = anywhere.
+        update_interval_s: Shortest time between two updates of an event, in seconds.
+        position_interval_s: Seconds between position updates of a moving object; 0 = update only
+            when its zone, line, label or stationary state changes.
+        stationary_after_s: Seconds without movement before an object is stationary; its event is
+            then updated only on changes.
+        cooldown_s: Seconds after an event in which no other event of the same label and zone
+            begins.
+        cooldowns_s: Cooldown per label, in seconds; overrides `cooldown_s`.
     """
 
     RELOAD: ClassVar[Reload] = "live"
@@ -194,15 +203,15 @@ class EventSettings(Section, frozen=True):
 
 
 class FilterSettings(Section, frozen=True):
-    """What an object of this label must be like for an event. The name is the label.
+    """Limits that objects of a label must meet to become events. The table's name is the label.
 
     Attributes:
-        min_area: smallest box, as a share of the picture; the median over the object's history
-            counts.
-        max_area: largest box.
-        min_aspect: narrowest box: width by height, in pixels.
-        max_aspect: widest box.
-        min_score: lowest median score; overrides `events.min_score`.
+        min_area: Smallest box, as a share of the frame; the median over the object's history is
+            compared.
+        max_area: Largest box, as a share of the frame; the median is compared.
+        min_aspect: Narrowest box, as width divided by height in pixels.
+        max_aspect: Widest box, as width divided by height in pixels.
+        min_score: Lowest median score; overrides `events.min_score`; unset = no override.
     """
 
     RELOAD: ClassVar[Reload] = "live"
@@ -215,13 +224,13 @@ class FilterSettings(Section, frozen=True):
 
 
 class ZoneSettings(Section, frozen=True):
-    """An area that objects enter and leave with their feet: the middle of the box's lower edge.
+    """An area that objects enter and leave, judged by the middle of their box's lower edge.
 
     Attributes:
-        polygon: corners in their order around the area, x and y in 0..1 of the picture.
-        labels: labels that count; empty counts all.
-        loiter_s: an object that is inside for this long loiters; 0 never.
-        cooldown_s: overrides `events.cooldown_s` in this zone.
+        polygon: Corners of the area, in order around it; x and y in 0..1 of the frame.
+        labels: Labels that count in this zone; empty = all.
+        loiter_s: Seconds inside the zone before an object loiters; 0 = never.
+        cooldown_s: Cooldown in this zone, in seconds; overrides `events.cooldown_s`.
     """
 
     RELOAD: ClassVar[Reload] = "live"
@@ -233,12 +242,12 @@ class ZoneSettings(Section, frozen=True):
 
 
 class LineSettings(Section, frozen=True):
-    """A line that objects cross with their feet: the middle of the box's lower edge.
+    """A line that objects cross, judged by the middle of their box's lower edge.
 
     Attributes:
-        points: x and y in 0..1 of the picture. Seen from the first point towards the last, `in` is
-            a crossing from the left to the right, `out` the other way.
-        labels: labels that count; empty counts all.
+        points: Points of the line; x and y in 0..1 of the frame. Looking from the first point to
+            the last, `in` is a crossing from left to right, `out` from right to left.
+        labels: Labels that count at this line; empty = all.
     """
 
     RELOAD: ClassVar[Reload] = "live"
@@ -248,13 +257,14 @@ class LineSettings(Section, frozen=True):
 
 
 class RecoverySettings(Section, frozen=True):
-    """What happens when a camera, stream or output fails.
+    """Recovery: what happens when a camera, a stream or a sink fails.
 
     Attributes:
-        mode: `off` ends the run at the first failure; `after-start` tries again what has worked
-            once, until it works; `always` also what does not work at the start, as suits a service.
-        first_delay_s: before the first new try; each further delay is twice as long.
-        longest_delay_s: no delay is longer.
+        mode: Recovery mode. `off` ends the run at the first failure; `after-start` retries a source
+            or sink that has worked before until it recovers; `always` also retries one that fails
+            at the start, which suits a service.
+        first_delay_s: Delay before the first retry, in seconds; each further delay doubles.
+        longest_delay_s: Longest delay between retries, in seconds.
     """
 
     RELOAD: ClassVar[Reload] = "restart"

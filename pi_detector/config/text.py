@@ -1,4 +1,4 @@
-"""Settings as text: the effective ones, and an example that explains each."""
+"""Settings as text: the effective settings, and an example that explains each one."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from pi_detector.util.uri import redact, redact_within
 _HEADER = """\
 # Settings of pi-detector.
 #
-# Each line that starts with '#' and a name shows a setting with its default: delete the '#' and
-# change the value. 'pi-detector config check' finds mistakes; 'pi-detector config show' prints
-# what is in force. The environment (PI_DETECTOR__SOURCE__URI=demo:) and the command line
+# Lines such as '#fps = 0.0' show a setting with its default. To change a setting, delete the '#'
+# and edit the value. 'pi-detector config check' finds mistakes; 'pi-detector config show' prints
+# the current settings. Environment variables (PI_DETECTOR__SOURCE__URI=demo:) and the command line
 # (--set source.uri=demo:) override this file.
 #
-# A header that starts with '#' shows a table whose name is yours; there may be several. Delete
-# the '#' of the header as well.
+# A header that starts with '#', such as '#[zones.driveway]', shows a table with a name that you
+# choose; there may be several. Delete the '#' of the header too.
 """
 
 EXAMPLES: dict[str, tuple[str, dict[str, object]]] = {
@@ -34,13 +34,13 @@ EXAMPLES: dict[str, tuple[str, dict[str, object]]] = {
     "zones": ("driveway", {"polygon": ((0.1, 0.5), (0.6, 0.5), (0.8, 1.0), (0.0, 1.0))}),
     "lines": ("gate", {"points": ((0.2, 0.6), (0.8, 0.6))}),
 }
-"""Of each kind of named tables: a name, and the settings that the example shows."""
+"""A name and example settings for each kind of named table."""
 
 
 def settings_toml(settings: Settings) -> str:
-    """The settings as TOML, complete, without passwords and the secrets of URIs.
+    """All settings as TOML, without passwords and the secrets in URIs.
 
-    A setting that is unset, and has no value in TOML, is left out.
+    An unset setting has no value in TOML and is left out.
     """
     tree = msgspec.to_builtins(settings)
     for section, name in CONFIDENTIAL:
@@ -49,9 +49,10 @@ def settings_toml(settings: Settings) -> str:
 
 
 def commented_example() -> str:
-    """A settings file that explains every setting and sets none.
+    """Return a settings file that explains every setting and sets none.
 
-    Made from the types and docstrings in ``settings``; each setting is a comment with its default.
+    It is generated from the types and docstrings in ``settings``; each setting is a comment with
+    its default.
     """
     lines = [_HEADER]
     for section in msgspec.structs.fields(Settings):
@@ -65,7 +66,7 @@ def commented_example() -> str:
 
 
 def _named_tables(name: str, kind: type[msgspec.Struct]) -> str:
-    """The part of the example about tables whose names the user chooses."""
+    """The part of the example about tables that the user names."""
     summary, about = documentation(kind)
     table, values = EXAMPLES[name]
     fields = msgspec.structs.fields(kind)
@@ -74,7 +75,7 @@ def _named_tables(name: str, kind: type[msgspec.Struct]) -> str:
 
 
 def documentation(section: type[msgspec.Struct]) -> tuple[str, dict[str, str]]:
-    """The first line of a section's docstring, and the text of each of its attributes."""
+    """Return the first line of a section's docstring, and the text of each attribute."""
     lines = (inspect.getdoc(section) or "").splitlines()
     about: dict[str, str] = {}
     name = ""
@@ -101,7 +102,9 @@ def _explained(field: FieldInfo, about: dict[str, str], example: object = None) 
 
 
 def _comment(text: str) -> list[str]:
-    return textwrap.wrap(text, 98, initial_indent="# ", subsequent_indent="# ")
+    return textwrap.wrap(
+        text, 98, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False
+    )
 
 
 def _assignment(name: str, value: object) -> str:
@@ -109,13 +112,13 @@ def _assignment(name: str, value: object) -> str:
         return f"{name} ="
     if value == {}:
         return f"{name} = {{}}"
-    if isinstance(value, tuple) and value:  # on one line, as each line of the example is one
+    if isinstance(value, tuple) and value:  # on one line, like every setting of the example
         return f"{name} = {json.dumps(value)}"
     return tomli_w.dumps({name: value}).rstrip()
 
 
 def _hidden(value: str) -> str:
-    """The value of a confidential setting as it may be shown: only what it refers to."""
+    """A confidential setting as it may be shown: only its reference to a secret."""
     return value if not value or IS_REFERENCE.fullmatch(value) else "***"
 
 

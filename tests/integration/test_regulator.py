@@ -207,5 +207,5 @@ def test_a_model_with_other_labels_is_refused(small: Path) -> None:
 
 
 def test_a_governor_without_a_target_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"governor\.enabled: there is no target"):
+    with pytest.raises(ConfigError, match=r"governor\.enabled: no target is set"):
         load_settings(None, {}, ["governor.enabled=true", "governor.temperature_celsius=0"])

@@ -136,7 +136,7 @@ def test_detections_have_the_times_of_the_file_and_the_number_of_the_object(fold
         (["/nothing.mp4"], 66, "cannot read /nothing.mp4"),
         ([__file__], 65, "no video that can be decoded"),
         (["x.mp4", "--start", "noon"], 64, "'noon' is not a time"),
-        (["x.mp4", "--set", "zones.a.polygon=[[0,0],[1,1]]"], 78, "3 points or more"),
+        (["x.mp4", "--set", "zones.a.polygon=[[0,0],[1,1]]"], 78, "at least 3 points"),
     ],
 )
 def test_mistakes_are_one_line(arguments: list[str], code: int, message: str) -> None:

@@ -33,7 +33,7 @@ def test_what_is_drawn_is_saved_and_in_force(web: Web) -> None:
 @pytest.mark.parametrize(
     ("places", "status", "message"),
     [
-        ({"zones": {"door": {"polygon": SQUARE[:2]}}}, 422, "3 points or more"),
+        ({"zones": {"door": {"polygon": SQUARE[:2]}}}, 422, "at least 3 points"),
         ({"zones": {"door": {"polygon": [[0, 0], [1, 1], [1, 0], [0, 1]]}}}, 422, "meets side"),
         ({"zones": {"door": {"polygon": [[0, 0], [2, 0], [1, 1]]}}}, 422, "each in 0..1"),
         ({"lines": {"kerb": {"points": SQUARE, "colour": "red"}}}, 422, "unknown setting"),

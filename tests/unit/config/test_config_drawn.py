@@ -100,10 +100,10 @@ def test_a_text_stands_in_the_place_of_the_file(config: Path, state: Path) -> No
     ("text", "line", "message"),
     [
         ("[zones.door\n", 1, "not valid TOML"),
-        ("\n[zones.door]\npolygon = [[0, 0], [1, 1]]\n", 3, "a polygon has 3 points or more"),
-        ("[zones.door]\n", 1, "has no polygon"),
+        ("\n[zones.door]\npolygon = [[0, 0], [1, 1]]\n", 3, "a polygon needs at least 3 points"),
+        ("[zones.door]\n", 1, "no polygon given"),
         ("[zones.door]\npolygn = []\n", 2, "did you mean `polygon`?"),
-        ("[source]\nuri = 'demo:'\n", 1, "only zones, lines and motion.masks are drawn"),
+        ("[source]\nuri = 'demo:'\n", 1, "only zones, lines and motion.masks are allowed here"),
         ("[motion]\nenabled = false\n", 2, "motion.enabled: only zones"),
     ],
 )
@@ -119,7 +119,7 @@ def test_what_is_wrong_is_told_with_file_and_line(
 def test_a_zone_that_events_need_cannot_be_left_out(config: Path, state: Path) -> None:
     config.write_text(FILE + '[events]\nzones = ["street"]\n')
 
-    assert 'there is no zone "street"' in refused(config, state, DRAWN)
+    assert 'zone "street" does not exist' in refused(config, state, DRAWN)
 
 
 coordinate = st.floats(0, 1, allow_nan=False)
@@ -162,7 +162,7 @@ def test_show_and_check_tell_of_what_is_drawn(
 ) -> None:
     (state / DRAWN_NAME).write_text(DRAWN)
     monkeypatch.setenv("STATE_DIRECTORY", str(state))
-    said = f"zones, lines and motion masks are those of {state / DRAWN_NAME}"
+    said = f"zones, lines and motion masks come from {state / DRAWN_NAME}"
 
     assert main(["config", "check", str(config)]) == 0
     assert said in capsys.readouterr().out
@@ -187,9 +187,9 @@ def test_a_page_for_this_machine_needs_none(host: str) -> None:
 
 
 def test_tokens_are_long_and_not_on_the_command_line() -> None:
-    with pytest.raises(ConfigError, match="less than 12 characters"):
+    with pytest.raises(ConfigError, match="shorter than 12 characters"):
         load_settings(None, {"PI_DETECTOR__WEB__TOKEN": "short"}, ["web.enabled=true"])
-    with pytest.raises(ConfigError, match="all users of this machine see command lines"):
+    with pytest.raises(ConfigError, match="all users of this device can see it"):
         load_settings(None, {}, ["web.token=correct-horse-battery"])
 
 

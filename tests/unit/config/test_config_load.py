@@ -96,7 +96,7 @@ def test_a_value_is_toml_where_the_setting_takes_it_else_text(
             "# a comment\n\n[detection]\nmin_scor = 0.4\n",
             "4: unknown setting `detection.min_scor`; did you mean `min_score`?",
         ),
-        ("[log]\ncolour = true\n", "2: unknown setting `log.colour`; valid here: level"),
+        ("[log]\ncolour = true\n", "2: unknown setting `log.colour`; valid settings: level"),
         (
             "\nmin_score = 0.4\n",
             "2: unknown setting `min_score`; did you mean `detection.min_score`?",
@@ -145,12 +145,11 @@ def test_a_value_is_toml_where_the_setting_takes_it_else_text(
         ),
         (
             "[zones.door]\npolygon = [[0, 0], [1, 1]]\n",
-            "2: zones.door.polygon: a polygon has 3 points or more, this one has 2",
+            "2: zones.door.polygon: a polygon needs at least 3 points, this one has 2",
         ),
         (
             "[zones.door]\npolygon = [[0, 0], [1, 1], [1, 0], [0, 1]]\n",
-            "2: zones.door.polygon: side 1 meets side 3; give the corners in their order around "
-            "the area",
+            "2: zones.door.polygon: side 1 meets side 3; list the corners in order around the area",
         ),
         (
             "[motion]\nenabled = true\nmasks.tree = [[0, 0], [0, 0], [1, 1]]\n",
@@ -158,8 +157,8 @@ def test_a_value_is_toml_where_the_setting_takes_it_else_text(
         ),
         (
             "[zones.door]\n[lines.a]\n",
-            "1: zones.door: has no polygon; add polygon = [[x, y], ...] in 0..1\n"
-            "FILE:2: lines.a: has no points; add points = [[x, y], ...] in 0..1",
+            "1: zones.door: no polygon given; add polygon = [[x, y], ...] in 0..1\n"
+            "FILE:2: lines.a: no points given; add points = [[x, y], ...] in 0..1",
         ),
         (
             "[zones.door]\npolgon = []\n",
@@ -171,15 +170,15 @@ def test_a_value_is_toml_where_the_setting_takes_it_else_text(
         ),
         (
             "[events]\nzones = ['dor']\n[zones.door]\npolygon = [[0, 0], [1, 0], [1, 1]]\n",
-            '2: events.zones: there is no zone "dor"; did you mean "door"?',
+            '2: events.zones: zone "dor" does not exist; did you mean "door"?',
         ),
         (
             "[events]\nmin_hits = 9\n",
-            "2: events.min_hits: 9 of 5 frames cannot be; raise events.window",
+            "2: events.min_hits: min_hits (9) exceeds window (5); raise events.window",
         ),
         (
             "[filters.person]\nmin_area = 0.5\nmax_area = 0.1\n",
-            "1: filters.person: min_area is above max_area; nothing would pass",
+            "1: filters.person: min_area exceeds max_area; lower min_area",
         ),
         (
             "[source\n",
@@ -199,9 +198,9 @@ def test_a_mistake_in_the_file_is_one_line_with_file_and_line(
 def test_a_conflict_names_the_last_place_that_sets_it(file: Path) -> None:
     file.write_text("[zones.door]\npolygon = [[0, 0], [1, 0], [1, 1]]\n[events]\nzones=['door']\n")
     assert load_settings(file, {}, []).events.zones == ("door",)
-    assert refused(file, 'events.zones=["gate"]').startswith("command line: events.zones: there is")
+    assert refused(file, 'events.zones=["gate"]').startswith("command line: events.zones: zone")
     assert refused(file, PI_DETECTOR__ZONES__GATE__LOITER_S="3").startswith(
-        "environment variable PI_DETECTOR__ZONES__GATE__LOITER_S: zones.gate: has no polygon"
+        "environment variable PI_DETECTOR__ZONES__GATE__LOITER_S: zones.gate: no polygon given"
     )
 
 
@@ -359,4 +358,4 @@ def test_control_characters_of_a_value_do_not_reach_the_terminal() -> None:
 
 def test_a_textfile_that_would_not_be_read(file: Path) -> None:
     file.write_text('[metrics]\ntextfile = "/run/pi-detector.txt"\n')
-    assert refused(file) == f"{file}:2: metrics.textfile: must end in .prom to be read"
+    assert refused(file) == f"{file}:2: metrics.textfile: the name does not end in .prom; rename it"

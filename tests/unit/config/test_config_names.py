@@ -20,13 +20,13 @@ def file(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("name", "fault"),
     [
-        ("", "the name is empty; give it one"),
-        ("  ", "the name is empty; give it one"),
-        ("a\0", "the name has control characters; write it without them"),
-        ("a\x1b[31m\nb", "the name has control characters; write it without them"),
-        ("a\u202eb", "the name has control characters; write it without them"),
-        ("a\x9b", "the name has control characters; write it without them"),
-        ("a" * 101, "the name has 101 characters; 100 are the most"),
+        ("", "the name is empty; choose a name"),
+        ("  ", "the name is empty; choose a name"),
+        ("a\0", "the name contains control characters; remove them"),
+        ("a\x1b[31m\nb", "the name contains control characters; remove them"),
+        ("a\u202eb", "the name contains control characters; remove them"),
+        ("a\x9b", "the name contains control characters; remove them"),
+        ("a" * 101, "the name has 101 characters; use at most 100"),
     ],
 )
 def test_names_that_do_not_fit_into_a_log(file: Path, table: str, name: str, fault: str) -> None:

@@ -33,7 +33,7 @@ def test_these_are_polygons(points: list[tuple[float, float]]) -> None:
     ("points", "problem"),
     [
         ([], "has 0"),
-        (SQUARE[:2], "3 points or more"),
+        (SQUARE[:2], "at least 3 points"),
         ([*SQUARE, (0, 0)], "points 5 and 1 are the same"),
         ([(0, 0), (1, 1), (1, 0), (0, 1)], "side 1 meets side 3"),
         ([(0, 0), (1, 0), (0.5, 0)], "side 1 meets side 2"),  # runs back

@@ -21,14 +21,14 @@ def test_settings_have_no_nul(tmp_path: Path, setting: str) -> None:
     value = ["s3cret\0"] if setting == "detection.labels" else "s3cret\0"
     file.write_text(f"mqtt.tls = true\n{setting} = {json.dumps(value)}\n")
 
-    with pytest.raises(ConfigError, match=f"{setting}: has a NUL character") as error:
+    with pytest.raises(ConfigError, match=f"{setting}: contains a NUL character") as error:
         load_settings(file, {}, ())
     assert "s3cret" not in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("secret", "reason"),
-    [("", "the secret is empty"), ("\n", "the secret is empty"), ("short", "less than 12")],
+    [("", "the secret is empty"), ("\n", "the secret is empty"), ("short", "shorter than 12")],
 )
 @pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1"])
 def test_a_secret_does_not_make_a_page_without_a_token(
