@@ -57,6 +57,12 @@ class DependencyMissingError(PiDetectorError, ImportError):
     exit_code = os.EX_UNAVAILABLE
 
 
+class PluginError(PiDetectorError, ImportError):
+    """A plugin that cannot be imported, or does not behave as its kind must."""
+
+    exit_code = os.EX_UNAVAILABLE
+
+
 class UnknownSchemeError(PiDetectorError, ValueError):
     """A source URI of a kind that does not exist."""
 

@@ -130,7 +130,7 @@ def replayed(
     from pi_detector.pipeline.inference import InferenceStep
 
     step = InferenceStep(detector, make_gate(settings))
-    source.open(detector.input_size)
+    source.open(detector.camera_size)
     now_ns, now_at = 0, _START
     try:
         while (frame := source.read()) is not None:

@@ -1,14 +1,17 @@
-"""What a decoder gives: boxes before suppression, and the two kinds of decoder behind one face."""
+"""What a decoder is made from, and what it gives: boxes before suppression."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 from pi_detector.core.geometry import FloatArray, IntArray
-from pi_detector.detector.runtime import Tensors
+from pi_detector.detector.manifest import Manifest
+from pi_detector.detector.runtime import TensorInfo, Tensors
+from pi_detector.errors import BadModelError
 
 
 def _no_boxes() -> FloatArray:
@@ -35,3 +38,30 @@ class Decoder(Protocol):
 
     def read(self, tensors: Tensors) -> Candidates:
         """Decode the outputs of the last ``invoke``. Keeps no view of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderSpec:
+    """What a decoder is made from.
+
+    Attributes:
+        place: path of the model, for messages.
+        outputs: of the model.
+        min_scores: by class, the lowest score that counts; above 1 for a class that does not.
+        manifest: of the bundle; None for a bare model.
+    """
+
+    place: str
+    outputs: Sequence[TensorInfo]
+    min_scores: Sequence[float]
+    manifest: Manifest | None = None
+
+    def output(self, name: str) -> TensorInfo:
+        """The output of a name that the manifest gives. Raises BadModelError if there is none."""
+        for info in self.outputs:
+            if info.name == name:
+                return info
+        raise BadModelError(
+            f"{self.place}: the model has no output {name!r}, which its manifest names; reinstall "
+            "the model"
+        )

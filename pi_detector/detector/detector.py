@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -15,20 +14,19 @@ from pi_detector.config.settings import DetectionSettings
 from pi_detector.core.frame import Frame, ImageArray
 from pi_detector.core.geometry import Detections
 from pi_detector.detector.bundle import Bundle, find_model
-from pi_detector.detector.candidates import Candidates, Decoder
+from pi_detector.detector.candidates import Candidates, DecoderSpec
+from pi_detector.detector.decoders import make_decoder
 from pi_detector.detector.images import read_image
 from pi_detector.detector.nms import suppress, vote
-from pi_detector.detector.postprocess import PostprocessDecoder, map_outputs
-from pi_detector.detector.preprocess import InputCoding, staged_input
+from pi_detector.detector.preprocess import InputCoding, input_of
+from pi_detector.detector.resize import RESIZES, Size, Stretch
 from pi_detector.detector.runtime import (
     OutputCopies,
-    TensorInfo,
     choose_runtime,
     open_interpreter,
     tensor_info,
     thread_count,
 )
-from pi_detector.detector.ssd import SsdDecoder
 from pi_detector.detector.thresholds import lowest_scores
 from pi_detector.errors import BadModelError
 
@@ -49,6 +47,11 @@ class Prepared:
     preprocess_ms: float
     detector: Detector
 
+    @property
+    def content(self) -> ImageArray:
+        """The part of ``staged`` that shows the frame: all of it, but for a letterbox's bars."""
+        return self.detector.resize.content(self.staged, (self.frame.height, self.frame.width))
+
 
 class Detector:
     """A model that runs: images in, detections out.
@@ -59,6 +62,8 @@ class Detector:
     Attributes:
         name: of the model.
         input_size: (height, width) of the model's input.
+        camera_size: what a camera may scale frames to, see ``Resize``.
+        resize: how frames get the size of the input, and boxes back.
         labels: class id to label.
         runtime: `litert` or `tflite`.
         threads: of the interpreter.
@@ -120,15 +125,23 @@ class Detector:
             name=str(bundle.path),
             trusted=bundle.manifest is not None,
         )
-        self._input = _input_of(bundle, self._interpreter.get_input_details())
-        self.input_size: tuple[int, int] = (self._input.shape[1], self._input.shape[2])
+        self._input = input_of(bundle, self._interpreter.get_input_details())
+        self.input_size: Size = (self._input.shape[1], self._input.shape[2])
         table = bundle.manifest.input if bundle.manifest else None
+        self.resize = (
+            RESIZES[table.resize](self.input_size, table.padding)
+            if table
+            else Stretch(self.input_size)
+        )
+        self.camera_size = self.resize.camera_size
         self._coding = InputCoding(
             self._input, table.mean if table else None, table.deviation if table else None
         )
         details = self._interpreter.get_output_details()
         self._outputs = [tensor_info(each) for each in details]
-        self._decoder = _decoder_of(bundle, self._outputs, min_scores)
+        self._decoder = make_decoder(
+            DecoderSpec(str(bundle.path), self._outputs, min_scores, bundle.manifest)
+        )
         self._ids = np.asarray([label.id for label in bundle.labels], np.int64)
         self._iou_threshold = detection.iou_threshold
         self._max_detections = detection.max_detections
@@ -150,13 +163,13 @@ class Detector:
         if isinstance(image, Frame):
             return self.run(self.prepare(image))[0]
         pixels = _checked(image) if isinstance(image, np.ndarray) else read_image(Path(image))
-        outputs, _ = self.infer(staged_input(pixels, self.input_size))
+        outputs, _ = self.infer(self.resize.stage(pixels))
         return self.decode(outputs, pixels.shape[1], pixels.shape[0])[0]
 
     def prepare(self, frame: Frame) -> Prepared:
         """Scale a frame to the model's size."""
         started = time.perf_counter()
-        staged = staged_input(frame.image, self.input_size, frame.model_input)
+        staged = self.resize.stage(frame.image, frame.model_input)
         return Prepared(frame, staged, _ms_since(started), self)
 
     def run(self, prepared: Prepared) -> tuple[Detections, float, float]:
@@ -221,7 +234,10 @@ class Detector:
         keep = keep[: self._max_detections]
         voted = vote(found.xyxy, found.score, found.class_index, keep)
         limits = np.asarray([width, height] * 2, np.float32)
-        xyxy = np.clip(voted * limits, 0, limits)
+        xyxy = np.clip(self.resize.to_frame(voted, (height, width)), 0, limits)
+        # What lies in the bars of a letterbox, or beside the frame, is cut down to nothing.
+        left = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
+        keep, xyxy = keep[left], xyxy[left]
         ids = self._ids[found.class_index[keep]]
         return Detections(xyxy, found.score[keep], ids, labels=self.labels)
 
@@ -233,48 +249,6 @@ def _checked(image: ImageArray) -> ImageArray:
             f"image: {image.shape} {image.dtype} is no RGB image; give (height, width, 3) uint8"
         )
     return np.ascontiguousarray(image)
-
-
-def _input_of(bundle: Bundle, details: Sequence[dict[str, object]]) -> TensorInfo:
-    """The image input of a model, checked against its manifest."""
-    inputs = [tensor_info(d) for d in details]
-    info = inputs[0]
-    if len(inputs) != 1 or len(info.shape) != 4 or info.shape[0] != 1 or info.shape[3] != 3:
-        shapes = ", ".join(str(i.shape) for i in inputs)
-        raise BadModelError(
-            f"{bundle.path}: takes {shapes}, not one RGB image (1, height, width, 3); give a "
-            "detection model"
-        )
-    if bundle.manifest is not None:
-        said = bundle.manifest.input
-        actual = (info.name, info.shape[1], info.shape[2], info.dtype.name)
-        if actual != (said.tensor, said.height, said.width, said.dtype):
-            raise BadModelError(
-                f"{bundle.path}: the model's input {actual} is not the manifest's; reinstall the "
-                "model"
-            )
-    return info
-
-
-def _decoder_of(
-    bundle: Bundle, outputs: Sequence[TensorInfo], min_scores: Sequence[float]
-) -> Decoder:
-    """The decoder that fits a model's outputs."""
-    manifest = bundle.manifest
-    spec = manifest.anchor_spec() if manifest else None
-    if manifest is None or spec is None:
-        return PostprocessDecoder(
-            map_outputs(outputs, manifest.outputs if manifest else None), min_scores
-        )
-    by_name = {info.name: info for info in outputs}
-    logits, boxes = str(manifest.outputs.logits), manifest.outputs.boxes
-    for name in (logits, boxes):
-        if name not in by_name:
-            raise BadModelError(
-                f"{bundle.path}: the model has no output {name!r}, which its manifest names; "
-                "reinstall the model"
-            )
-    return SsdDecoder(spec, by_name[logits], by_name[boxes], min_scores)
 
 
 def _ms_since(started: float) -> float:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pi_detector.detector.candidates import Candidates
+from pi_detector.detector.candidates import Candidates, Decoder, DecoderSpec
 from pi_detector.detector.manifest import OutputsTable
 from pi_detector.detector.runtime import TensorInfo, Tensors
 from pi_detector.errors import BadLabelsError, BadModelError
@@ -51,9 +51,9 @@ def map_outputs(outputs: Sequence[TensorInfo], named: OutputsTable | None = None
     Raises:
         BadModelError: these are not the outputs of TFLite_Detection_PostProcess.
     """
-    if named is not None and named.classes and named.scores and named.count:
+    if named is not None and named.boxes and named.classes and named.scores and named.count:
         by_name = {info.name: info for info in outputs}
-        wanted = (named.boxes, str(named.classes), str(named.scores), str(named.count))
+        wanted = (str(named.boxes), str(named.classes), str(named.scores), str(named.count))
         if missing := [name for name in wanted if name not in by_name]:
             raise BadModelError(f"the model has no output {missing[0]!r}, which its manifest names")
         corners, classes, scores, rows = (by_name[name] for name in wanted)
@@ -81,6 +81,16 @@ def _meaning(name: str) -> str | None:
     if name == f"{_CUSTOM_OP}:2" or "scores" in lower:
         return "scores"
     return None
+
+
+def make_postprocess(spec: DecoderSpec) -> Decoder:
+    """The decoder of a network that decodes its boxes itself, architecture `ssd-postprocess`.
+
+    Raises:
+        BadModelError: these are not the outputs of TFLite_Detection_PostProcess.
+    """
+    named = spec.manifest.outputs if spec.manifest else None
+    return PostprocessDecoder(map_outputs(spec.outputs, named), spec.min_scores)
 
 
 class PostprocessDecoder:

@@ -64,7 +64,7 @@ class Capture:
     def run(self) -> None:
         """Read until the source ends or nobody takes its frames: the work of ``capture``."""
         try:
-            self._source.open(self._step.detector.input_size)
+            self._source.open(self._step.detector.camera_size)
             if self._report is not None:
                 self._report(status_record("source", self._source.name, "live"))
             while (frame := self._source.read()) is not None:

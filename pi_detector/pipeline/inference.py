@@ -133,7 +133,7 @@ class InferenceStep:
             return True
         if busy:
             gate.hold(captured_ns + 1)
-        return gate.observe(prepared.staged, captured_ns).infer
+        return gate.observe(prepared.content, captured_ns).infer
 
     def _decoded(self, inference: Inference) -> Result:
         prepared, outputs = inference.prepared, inference.outputs

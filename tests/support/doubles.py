@@ -40,7 +40,7 @@ class CountingSource:
 class SleepingDetector:
     """Like an interpreter: it releases the GIL for a fixed time. An input is a frame's number."""
 
-    input_size, labels = (8, 8), {1: "person"}
+    camera_size, labels = (8, 8), {1: "person"}
 
     def __init__(self, prepare_s=0.0, invoke_s=0.0):
         self.prepare_s, self.invoke_s = prepare_s, invoke_s
