@@ -18,31 +18,50 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pi_detector.config.section import Secret, Section
     from pi_detector.core.frame import Frame
     from pi_detector.core.geometry import Detection, Detections
+    from pi_detector.core.records import EventRecord, Result
+    from pi_detector.detector.candidates import Candidates, DecoderSpec
     from pi_detector.detector.detector import Detector
-    from pi_detector.errors import PiDetectorError
+    from pi_detector.errors import PiDetectorError, SinkError, SourceLostError
     from pi_detector.library import load_model, open_source
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Candidates",
+    "DecoderSpec",
     "Detection",
     "Detections",
     "Detector",
+    "EventRecord",
     "Frame",
     "PiDetectorError",
+    "Result",
+    "Secret",
+    "Section",
+    "SinkError",
+    "SourceLostError",
     "__version__",
     "load_model",
     "open_source",
 ]
 
 _HOMES = {
+    "Candidates": "detector.candidates",
+    "DecoderSpec": "detector.candidates",
     "Detection": "core.geometry",
     "Detections": "core.geometry",
     "Detector": "detector.detector",
+    "EventRecord": "core.records",
     "Frame": "core.frame",
     "PiDetectorError": "errors",
+    "Result": "core.records",
+    "Secret": "config.section",
+    "Section": "config.section",
+    "SinkError": "errors",
+    "SourceLostError": "errors",
     "load_model": "library",
     "open_source": "library",
 }

@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 
 from pi_detector.cli.common import PROGRAM, Subparsers, add_command, settings_of
-from pi_detector.errors import SinkError, UsageError
+from pi_detector.errors import PluginError, SinkError, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -101,13 +101,17 @@ def check_settings(args: argparse.Namespace) -> int:
 
     Raises:
         ConfigError, UnknownSchemeError: they are not.
+        PluginError: a plugin that they ask for cannot be used.
     """
     from pi_detector.config.drawn import drawn_in_force
     from pi_detector.config.load import find_config
+    from pi_detector.config.plugin_tables import unusable
     from pi_detector.sinks.recordings.encoder import lacking
 
     args.config = args.path or args.config or find_config(os.environ)
     settings = settings_of(args)
+    for name, reason in unusable(settings.plugins).items():
+        raise PluginError(f"plugins.{name}: {reason}")
 
     from pi_detector.sources.registry import check_source
 

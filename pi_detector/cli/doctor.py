@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pi_detector.cli.findings import Finding
 
 _DESCRIPTION = """\
-Check this machine: packages, runtime, settings, secrets, model, cameras, recordings, page,
+Check this machine: packages, runtime, settings, secrets, plugins, model, cameras, recordings, page,
 power, temperature, clock, disk. Each line is 'ok', 'warn' or 'fail', what was checked, what was
 found and what to do. The exit code is 0 without a 'fail', else 69."""
 
@@ -63,6 +63,7 @@ def examine(args: argparse.Namespace) -> Iterator[Finding]:
     from pi_detector.cli import (
         doctor_host,
         doctor_page,
+        doctor_plugins,
         doctor_private,
         doctor_recordings,
         doctor_software,
@@ -91,6 +92,7 @@ def examine(args: argparse.Namespace) -> Iterator[Finding]:
         settings = Settings()
         for line in str(error).splitlines():
             yield Finding(Level.FAIL, "settings", line)
+    yield from doctor_plugins.plugin_findings(settings)
     yield from doctor_software.runtimes()
     yield doctor_software.model(settings)
     yield doctor_software.picamera2(pi_model())

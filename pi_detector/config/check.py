@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import ipaddress
 import json
@@ -16,7 +15,11 @@ import msgspec
 from msgspec import inspect
 
 from pi_detector.config.outputs import MqttSettings, RecordingSettings, WebSettings
+from pi_detector.config.plugin_tables import RESERVED, is_confidential, section_type
 from pi_detector.config.settings import CONFIDENTIAL, Point, Settings
+from pi_detector.errors import PluginError
+from pi_detector.util.plugins import installed
+from pi_detector.util.suggest import did_you_mean, nearest
 from pi_detector.util.text import has_controls, one_line
 from pi_detector.util.uri import network_uri_problem, redact
 
@@ -55,8 +58,7 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
         )
     for name in events.zones:
         if name not in settings.zones:
-            near = difflib.get_close_matches(name, settings.zones, n=1)
-            fix = f"did you mean {json.dumps(near[0])}?" if near else f"add [zones.{name}]"
+            fix = did_you_mean(name, settings.zones, f"add [zones.{name}]", quote='"')
             yield (
                 ("events", "zones"),
                 f"events.zones: zone {json.dumps(name)} does not exist; {fix}",
@@ -234,6 +236,9 @@ def _check(kind: Any, value: Any, path: Path) -> Iterator[Problem]:
                 yield (*path, name), _unknown((*path, name), list(types))
     elif origin is dict and isinstance(value, dict):
         for name, item in value.items():
+            if path == ("plugins",):
+                yield from _check_plugin(name, item)
+                continue
             if path in _NAMED_BY_THE_USER and (fault := _name_fault(name)):
                 yield (*path, name), f"{dotted((*path, name))}: {fault}"
             yield from _check(get_args(kind)[1], item, (*path, name))
@@ -244,13 +249,34 @@ def _check(kind: Any, value: Any, path: Path) -> Iterator[Problem]:
         yield from _check_value(kind, value, path)
 
 
+def _check_plugin(name: str, table: Any) -> Iterator[Problem]:
+    path = ("plugins", name)
+    if not isinstance(table, dict):
+        yield path, f"{dotted(path)}: expected a table, got {_quote(table)}"
+        return
+    if name in RESERVED:
+        yield path, f"{dotted(path)}: is the name of a sink of pi-detector; see 'config init'"
+        return
+    try:
+        kind = section_type(name)
+    except PluginError:
+        return  # the sink that is made from it says so
+    if kind is None:
+        known = [plugin.name for plugin in installed("sink")]
+        fix = did_you_mean(name, known, "install the package that brings it; there are {}")
+        yield path, f"{dotted(path)}: no package brings a sink of this name; {fix}"
+    else:
+        yield from _check(kind, table, path)
+
+
 def _check_value(kind: Any, value: Any, path: Path) -> Iterator[Problem]:
     name = dotted(path) or "settings"
     try:
         msgspec.convert(value, kind)
     except (msgspec.ValidationError, UnicodeEncodeError):  # the latter for bytes that are not UTF-8
         expected = describe(inspect.type_info(kind))
-        got = "a different value (not shown)" if path in CONFIDENTIAL else _quote(value)
+        hidden = path in CONFIDENTIAL or is_confidential(kind)
+        got = "a different value (not shown)" if hidden else _quote(value)
         yield path, f"{name}: expected {expected}, got {got}"
         return
     if isinstance(value, str) and "\0" in value:
@@ -288,10 +314,10 @@ def _check_outline(kind: Any, value: Any, path: Path) -> Iterator[Problem]:
 
 def _unknown(path: Path, valid: list[str]) -> str:
     message = f"unknown setting `{dotted(path)}`; "
-    near = difflib.get_close_matches(path[-1].lower(), valid, n=1)
+    near = nearest(path[-1], valid)
     elsewhere = _sections_with(path[-1])
     if near:
-        return message + f"did you mean `{near[0]}`?"
+        return message + f"did you mean `{near}`?"
     if elsewhere:
         return message + f"did you mean `{elsewhere[0]}.{path[-1]}`?"
     return message + "valid settings: " + ", ".join(valid)
@@ -302,6 +328,8 @@ def _sections_with(name: str) -> list[str]:
     for section in msgspec.structs.fields(Settings):
         named = get_origin(section.type) is dict
         kind = get_args(section.type)[1] if named else section.type
+        if kind is Any:
+            continue
         if name in {field.name for field in msgspec.structs.fields(kind)}:
             found.append(f"{section.name}.NAME" if named else section.name)
     return found

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from pi_detector.config.section import Reload, Section
+from pi_detector.config.section import Part, Reload, Section
 
 
 class GovernorSettings(Section, frozen=True):
@@ -27,6 +27,7 @@ class GovernorSettings(Section, frozen=True):
     """
 
     RELOAD: ClassVar[Reload] = "live"
+    PARTS: ClassVar[frozenset[Part]] = frozenset({"detector"})
 
     enabled: bool = False
     temperature_celsius: Annotated[float, msgspec.Meta(ge=0, le=100)] = 75.0

@@ -21,9 +21,11 @@ import msgspec
 from pi_detector.config import check
 from pi_detector.config.drawn import clear_places, drawn_file, foreign
 from pi_detector.config.lines import line_index, line_of
+from pi_detector.config.plugin_tables import typed
 from pi_detector.config.secrets import IS_REFERENCE
 from pi_detector.config.settings import Settings
 from pi_detector.errors import ConfigError
+from pi_detector.util.plugins import search_again
 
 CONFIG_VARIABLE = "PI_DETECTOR_CONFIG"
 SETTING_PREFIX = "PI_DETECTOR__"
@@ -68,6 +70,7 @@ def load_settings(
         ConfigError: the file cannot be read, or a setting is unknown or has a bad value. The
             message has one line per problem, at most ten.
     """
+    search_again()  # a package that was installed since then counts at a reload
     file = Path(path) if path is not None else find_config(environ)
     layers = [_file_layer(file, _read(file))] if file is not None else []
     layers += _drawn_layers(drawn_file(environ), drawn)
@@ -90,10 +93,10 @@ def load_settings(
             clear_places(merged)
         _merge(merged, layer.tree)
     settings = msgspec.convert(merged, Settings)
-    _complain(
-        [f"{_place(layers, where)}: {message}" for where, message in check.conflicts(settings)]
-    )
-    return settings
+    plugins, wrong = typed(settings.plugins)
+    wrong += check.conflicts(settings)
+    _complain([f"{_place(layers, where)}: {message}" for where, message in wrong])
+    return msgspec.structs.replace(settings, plugins=plugins)
 
 
 def _complain(found: Sequence[str]) -> None:

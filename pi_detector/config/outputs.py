@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from pi_detector.config.section import Reload, Section
+from pi_detector.config.section import Part, Reload, Section
 
 _BYTES_OF_KILOBIT = 125
 _PICTURES_BYTES = 2_000_000  # per event: its best view twice, and a thumbnail
@@ -239,5 +239,6 @@ class LogSettings(Section, frozen=True):
     """
 
     RELOAD: ClassVar[Reload] = "live"
+    PARTS: ClassVar[frozenset[Part]] = frozenset({"log"})
 
     level: Literal["debug", "info", "warning", "error"] = "info"

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from pi_detector.config.check import conflicts
+from pi_detector.config.plugin_tables import plain, typed
 from pi_detector.config.settings import Settings
 from pi_detector.errors import ConfigError, NoPermissionError
 
@@ -46,12 +47,16 @@ def with_secrets(
         NoPermissionError: this user may not read it.
     """
     unused = {name for name, used in _in_use(settings).items() if not used}
-    tree = msgspec.to_builtins(settings)
+    tables = plain(settings.plugins)
+    tree = msgspec.to_builtins(msgspec.structs.replace(settings, plugins=tables))
     wanted = tree.keys() - unused if section is None else {section}
     for name in wanted:
         tree[name] = _replaced(tree[name], (name,), environ)
     replaced = msgspec.convert(tree, Settings)
-    if wrong := [message for _, message in conflicts(replaced)]:
+    plugins, problems = typed(replaced.plugins)
+    replaced = msgspec.structs.replace(replaced, plugins=plugins)
+    problems += conflicts(replaced)
+    if wrong := [message for _, message in problems]:
         raise ConfigError("\n".join(wrong))
     return replaced
 

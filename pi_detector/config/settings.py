@@ -5,7 +5,7 @@ The defaults are those of a fresh installation. Unknown keys are errors.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
@@ -20,7 +20,7 @@ from pi_detector.config.outputs import (
     TelemetrySettings,
     WebSettings,
 )
-from pi_detector.config.section import Reload, Seconds, Section, Share
+from pi_detector.config.section import Part, Reload, Seconds, Section, Share
 
 Point = tuple[Share, Share]
 """x, y in 0..1 of the frame's width and height, from its upper left corner."""
@@ -76,6 +76,7 @@ class ModelSettings(Section, frozen=True):
     """
 
     RELOAD: ClassVar[Reload] = "live"
+    PARTS: ClassVar[frozenset[Part]] = frozenset({"detector"})
 
     path: str = ""
     labels: str = ""
@@ -96,6 +97,7 @@ class DetectionSettings(Section, frozen=True):
     """
 
     RELOAD: ClassVar[Reload] = "live"
+    PARTS: ClassVar[frozenset[Part]] = frozenset({"detector"})
 
     min_score: Share | None = None
     min_scores: dict[str, Share] = {}
@@ -125,6 +127,7 @@ class MotionSettings(Section, frozen=True):
     """
 
     RELOAD: ClassVar[Reload] = "live"
+    PARTS: ClassVar[frozenset[Part]] = frozenset({"gate"})
 
     enabled: bool = False
     min_area: Share = 0.001
@@ -155,6 +158,7 @@ class TrackingSettings(Section, frozen=True):
     """
 
     RELOAD: ClassVar[Reload] = "live"
+    PARTS: ClassVar[frozenset[Part]] = frozenset({"detector", "stage"})
 
     enabled: bool = True
     low_score_share: Annotated[float, msgspec.Meta(ge=0.5, le=1)] = 0.7
@@ -188,6 +192,7 @@ class EventSettings(Section, frozen=True):
     """
 
     RELOAD: ClassVar[Reload] = "live"
+    PARTS: ClassVar[frozenset[Part]] = frozenset({"stage"})
 
     enabled: bool = True
     min_hits: Annotated[int, msgspec.Meta(ge=1, le=30)] = 3
@@ -215,6 +220,7 @@ class FilterSettings(Section, frozen=True):
     """
 
     RELOAD: ClassVar[Reload] = "live"
+    PARTS: ClassVar[frozenset[Part]] = frozenset({"stage"})
 
     min_area: Share = 0.0
     max_area: Share = 1.0
@@ -234,6 +240,7 @@ class ZoneSettings(Section, frozen=True):
     """
 
     RELOAD: ClassVar[Reload] = "live"
+    PARTS: ClassVar[frozenset[Part]] = frozenset({"stage"})
 
     polygon: Polygon = ()
     labels: tuple[str, ...] = ()
@@ -251,6 +258,7 @@ class LineSettings(Section, frozen=True):
     """
 
     RELOAD: ClassVar[Reload] = "live"
+    PARTS: ClassVar[frozenset[Part]] = frozenset({"stage"})
 
     points: Polyline = ()
     labels: tuple[str, ...] = ()
@@ -275,7 +283,12 @@ class RecoverySettings(Section, frozen=True):
 
 
 class Settings(Section, frozen=True):
-    """All settings."""
+    """All settings.
+
+    Attributes:
+        plugins: sinks of plugins by name, each a section of a type of its own, see
+            ``plugin_tables``.
+    """
 
     source: SourceSettings = SourceSettings()
     model: ModelSettings = ModelSettings()
@@ -295,6 +308,7 @@ class Settings(Section, frozen=True):
     telemetry: TelemetrySettings = TelemetrySettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
+    plugins: dict[str, Any] = {}
 
 
 CONFIDENTIAL = frozenset({("mqtt", "username"), ("mqtt", "password"), ("web", "token")})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from pi_detector.config.changes import at_reload, at_restart
+from pi_detector.config.changes import at_reload, at_restart, parts_changed
 from pi_detector.config.drawn import drawn_in_force
 from pi_detector.config.settings import Settings
 from pi_detector.core.outage import Outage, words_of
@@ -21,7 +21,7 @@ from pi_detector.detector.bundle import Bundle, load_model
 from pi_detector.detector.runtime import thread_count
 from pi_detector.errors import PiDetectorError
 from pi_detector.governor.control import ControlLoop, check_smaller_model, model_at
-from pi_detector.pipeline.build import Setup, make_detector, make_gate, make_stage
+from pi_detector.pipeline.build import make_detector, make_gate, make_stage
 from pi_detector.pipeline.counters import Counters
 from pi_detector.pipeline.pipeline import Pipeline
 from pi_detector.pipeline.sink_set import Machine, SinkSet
@@ -241,15 +241,15 @@ class Service:
     def _apply(self, wanted: Settings) -> None:
         """Apply settings: all that can change in a running machine, or none."""
         old, new = self._settings, at_reload(self._settings, wanted)
-        before, now = Setup.of(old), Setup.of(new)
+        changed = parts_changed(old, new)
         if wanted.source != old.source:
             _check_source(wanted)
         bundle = load_model(new.model)
         check_smaller_model(new, bundle)
         detector, stage = self._detector, None
-        if now.detector != before.detector or bundle != self._bundle:
+        if "detector" in changed or bundle != self._bundle:
             detector = make_detector(new, bundle)
-        if now.stage != before.stage or detector is not self._detector:
+        if "stage" in changed or detector is not self._detector:
             stage = make_stage(new, detector)
         gate = make_gate(new)
         self._outputs.apply(new, bundle, self._pipeline.replace_sinks)
@@ -258,7 +258,7 @@ class Service:
         self._pipeline.replace_detector(detector)
         if stage is not None:
             self._pipeline.replace_stage(stage)
-        if now.gate != before.gate:
+        if "gate" in changed:
             self._pipeline.replace_gate(gate)
         logging.getLogger().setLevel(new.log.level.upper())
         self._settings = new

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import secrets
 from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ from pi_detector.events.lifecycle import Counts, LifeCycle, Scene
 from pi_detector.events.objects import BoxPx, Moment, TrackedObject
 from pi_detector.events.tracker import Tracker, Tracks
 from pi_detector.events.zones import Path, Places
+from pi_detector.util.suggest import did_you_mean
 
 T = TypeVar("T")
 
@@ -308,7 +308,5 @@ def _check_labels(settings: Settings, labels: Mapping[int, str]) -> None:
     for key, wanted in given.items():
         for label in wanted:
             if label not in names:
-                near = difflib.get_close_matches(label, names, n=1, cutoff=0.5)
-                known = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-                fix = f"did you mean {near[0]!r}?" if near else f"the model knows {known}"
+                fix = did_you_mean(label, names, "the model knows {}")
                 raise ConfigError(f"{key}: the model has no label {label!r}; {fix}")

@@ -2,43 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-from pi_detector.config.section import Section
 from pi_detector.config.settings import Settings
 from pi_detector.detector.bundle import Bundle
 from pi_detector.detector.detector import Detector
 from pi_detector.events.motion import MotionGate
 from pi_detector.events.stage import EventStage
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What the live parts of the machine are made from: each is made again when that changes.
-
-    Attributes:
-        detector: of ``make_detector``; the governor starts at full speed with other settings.
-        stage: of ``make_stage``.
-        gate: of ``make_gate``.
-        log: the log's level, which is set.
-    """
-
-    detector: tuple[Section, ...]
-    stage: tuple[Section | Mapping[str, Section], ...]
-    gate: Section
-    log: Section
-
-    @classmethod
-    def of(cls, settings: Settings) -> Setup:
-        """What the settings ask for."""
-        tracking = settings.tracking
-        return cls(
-            detector=(settings.model, settings.detection, tracking, settings.governor),
-            stage=(tracking, settings.events, settings.filters, settings.zones, settings.lines),
-            gate=settings.motion,
-            log=settings.log,
-        )
 
 
 def make_detector(settings: Settings, bundle: Bundle, *, tracked: bool = True) -> Detector:

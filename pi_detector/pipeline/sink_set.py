@@ -10,6 +10,7 @@ from pi_detector.config.settings import Settings
 from pi_detector.core.records import StatusRecord
 from pi_detector.detector.bundle import Bundle
 from pi_detector.sinks.base import Sink
+from pi_detector.sinks.plugin import make_plugin_sinks
 from pi_detector.sinks.registry import (
     make_mqtt_sink,
     make_recording_sinks,
@@ -106,6 +107,7 @@ class SinkSet:
             mqtt,
             self._web,
             self._meter if settings.telemetry.interval_s else None,
+            *make_plugin_sinks(settings.plugins),
             # Last: it takes its file from the one before it, which is too late for another's error.
             make_socket_sink(settings.output),
         ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Callable
 from datetime import datetime
@@ -18,10 +17,13 @@ from pi_detector.sources.base import Source
 from pi_detector.sources.demo import DemoSource
 from pi_detector.sources.images import ImagesSource
 from pi_detector.sources.picamera import PicameraSource
+from pi_detector.sources.plugin import PluginSource
 from pi_detector.sources.stream import StreamSource
 from pi_detector.sources.v4l2 import V4l2Source
 from pi_detector.sources.video import VideoSource
 from pi_detector.util.media import kind_of
+from pi_detector.util.plugins import find_plugin, installed
+from pi_detector.util.suggest import nearest
 from pi_detector.util.uri import redact, split_uri
 
 log = logging.getLogger(__name__)
@@ -102,7 +104,9 @@ def _without_fps(source: Source) -> str:
 
 
 def _is_isolated(source: Source, wanted: str) -> bool:
-    if isinstance(source, ImagesSource):  # isolates one picture from the other by itself
+    # The first isolates one picture from the other by itself; a plugin is code of the owner's, and
+    # what it needs is not known.
+    if isinstance(source, ImagesSource | PluginSource):
         return False
     return wanted == "on" or (wanted == "auto" and isinstance(source, StreamSource | VideoSource))
 
@@ -116,6 +120,8 @@ def _make(settings: SourceSettings) -> Source:
     # An empty one would be the path of the working directory.
     if uri and (_exists(Path(uri)) or (not scheme and _looks_like_path(uri))):
         return _from_path(uri, settings)
+    if scheme and (plugin := find_plugin("source", scheme)):
+        return PluginSource(plugin, target, settings)
     raise _unknown(uri, scheme)
 
 
@@ -181,6 +187,8 @@ _KINDS = {
     "images": _Kind(ImagesSource, "images:DIR"),
     "demo": _Kind(DemoSource, "demo:"),
 }
+SCHEMES = frozenset({"auto", *_KINDS})
+"""Of our sources; a plugin cannot have one of them."""
 _EXAMPLES = {"auto": "auto"} | {scheme: kind.example for scheme, kind in _KINDS.items()}
 
 
@@ -196,9 +204,10 @@ def _looks_like_path(uri: str) -> bool:
 
 
 def _unknown(uri: str, scheme: str) -> UnknownSchemeError:
-    nearest = difflib.get_close_matches(scheme or uri.lower(), _EXAMPLES, n=1, cutoff=0.5)
-    hint = f"did you mean '{_EXAMPLES[nearest[0]]}'? " if nearest else ""
-    kinds = ", ".join(_EXAMPLES.values())
+    examples = _EXAMPLES | {each.name: f"{each.name}:" for each in installed("source")}
+    near = nearest(scheme or uri, examples)
+    hint = f"did you mean '{examples[near]}'? " if near else ""
+    kinds = ", ".join(examples.values())
     return UnknownSchemeError(
         f"source.uri '{redact(uri)}' is of no known kind; {hint}Give one of {kinds}, or the path "
         "of a video, an image or a folder of images"

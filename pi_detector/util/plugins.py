@@ -7,7 +7,6 @@ a run that needs no plugin does not search for any.
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -84,9 +83,9 @@ def find_plugin(kind: Kind, name: str) -> Plugin | None:
     return found[0] if found else None
 
 
-def hidden(plugin: Plugin, ours: Collection[str]) -> bool:
-    """Whether a plugin is never used, since one of ours has its name."""
-    return plugin.name in ours
+def search_again() -> None:
+    """Forget what is installed: the next question searches again."""
+    _installed.cache_clear()
 
 
 @functools.cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-_LIKENESS = 0.5
+_LIKENESS = 0.6
 _MOST_NAMES = 12
 
 

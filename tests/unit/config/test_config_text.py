@@ -3,23 +3,19 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pi_detector.config.changes import SECTIONS
 from pi_detector.config.load import load_settings
 from pi_detector.config.settings import FilterSettings, LineSettings, Settings, ZoneSettings
 from pi_detector.config.text import EXAMPLES, commented_example, documentation, settings_toml
 
 # A loaded machine is no failure.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-SECTIONS = {
-    field.name: get_args(field.type)[1] if get_origin(field.type) is dict else field.type
-    for field in msgspec.structs.fields(Settings)
-}
 
 
 def loaded(text: str, folder: Path) -> Settings:
