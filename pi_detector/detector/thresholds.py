@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 
 from pi_detector.config.settings import DetectionSettings
 from pi_detector.detector.bundle import Bundle
 from pi_detector.errors import ConfigError
+from pi_detector.util.suggest import did_you_mean
 
 NEVER = 2.0
 """A lowest score that no detection reaches: of labels that are not asked for."""
@@ -35,7 +35,5 @@ def lowest_scores(bundle: Bundle, detection: DetectionSettings) -> list[float]:
 def _check_labels(key: str, given: Iterable[str], names: Sequence[str]) -> None:
     for label in given:
         if label not in names:
-            near = difflib.get_close_matches(label, names, n=1, cutoff=0.5)
-            known = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-            fix = f"did you mean {near[0]!r}?" if near else f"the model knows {known}"
+            fix = did_you_mean(label, names, "the model knows {}")
             raise ConfigError(f"{key}: the model has no label {label!r}; {fix}")

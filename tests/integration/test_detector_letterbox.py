@@ -10,7 +10,7 @@ from pi_detector import Detector, Frame
 from pi_detector.bench.frames import load_frames
 from pi_detector.core.geometry import pairwise_iou
 from pi_detector.detector.bundle import find_bundles
-from pi_detector.pipeline.inference import see
+from pi_detector.pipeline.inference import InferenceStep
 
 
 def street(tmp_path, resize, **options):
@@ -58,5 +58,5 @@ def test_the_motion_gate_sees_the_frame_without_bars(tmp_path, resize, shape):
 
     gate, detector = Gate(), street(tmp_path, resize)
     frame = Frame(np.zeros((360, 640, 3), np.uint8), 0, 1, datetime.now(UTC), "test")
-    see(detector, detector.prepare(frame), gate, busy=False)
+    InferenceStep(detector, gate).run(frame)
     assert gate.shape == shape
