@@ -123,7 +123,7 @@ def _mqtt_conflicts(mqtt: MqttSettings) -> Iterator[Problem]:
             "mqtt.discovery_prefix: is empty; homeassistant is usual",
         )
     if mqtt.password and not mqtt.username:
-        yield ("mqtt", "password"), "mqtt.password: needs mqtt.username"
+        yield ("mqtt", "password"), "mqtt.password: needs a user name; set mqtt.username"
     if bool(mqtt.cert_file) != bool(mqtt.key_file):
         name = "cert_file" if mqtt.cert_file else "key_file"
         yield ("mqtt", name), f"mqtt.{name}: cert_file and key_file belong together; set both"
