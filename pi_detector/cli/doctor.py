@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from pi_detector.cli.findings import Finding
 
 _DESCRIPTION = """\
-Check this machine: packages, runtime, settings, secrets, plugins, model, cameras, recordings, page,
-power, temperature, clock, disk. Each line is 'ok', 'warn' or 'fail', what was checked, what was
+Check this machine: packages, runtime, settings, secrets, plugins, model, cameras, source, folders,
+recordings, page, broker, service, power, temperature, clock, disk. Reads a frame from the source
+and connects to the broker. Each line is 'ok', 'warn' or 'fail', what was checked, what was
 found and what to do. The exit code is 0 without a 'fail', else 69."""
 
 
@@ -61,12 +62,17 @@ def run(args: argparse.Namespace) -> int:
 def examine(args: argparse.Namespace) -> Iterator[Finding]:
     """All checks, cheap ones first."""
     from pi_detector.cli import (
+        doctor_folders,
         doctor_host,
+        doctor_mqtt,
+        doctor_packages,
         doctor_page,
         doctor_plugins,
         doctor_private,
         doctor_recordings,
+        doctor_service,
         doctor_software,
+        doctor_source,
     )
     from pi_detector.cli.findings import Finding, Level
 
@@ -75,6 +81,7 @@ def examine(args: argparse.Namespace) -> Iterator[Finding]:
     for finding in doctor_software.versions():
         unusable |= finding.level is Level.FAIL
         yield finding
+    yield from doctor_packages.package_findings()
     if unusable:  # the rest imports these packages
         return
 
@@ -96,9 +103,14 @@ def examine(args: argparse.Namespace) -> Iterator[Finding]:
     yield from doctor_software.runtimes()
     yield doctor_software.model(settings)
     yield doctor_software.picamera2(pi_model())
-    yield from doctor_software.cameras(find_cameras())
+    cameras = find_cameras()
+    yield from doctor_software.cameras(cameras)
+    yield from doctor_source.source_findings(settings, os.environ, cameras=bool(cameras))
+    yield from doctor_folders.output_findings(settings, os.environ)
     yield from doctor_recordings.recordings(settings.recording)
     yield from doctor_page.page_findings(settings, os.environ)
+    yield from doctor_mqtt.mqtt_findings(settings, os.environ)
+    yield from doctor_service.service_findings()
 
 
 def as_json(findings: list[Finding], *, healthy: bool) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from pi_detector.cli.doctor_folders import nearest, writable
 from pi_detector.cli.events import folder_of
 from pi_detector.cli.findings import Finding, Level, fail, ok, warn
 from pi_detector.config.outputs import RecordingSettings
@@ -27,7 +27,7 @@ def recordings(settings: RecordingSettings) -> Iterator[Finding]:
     except PiDetectorError as error:
         yield Finding(Level.FAIL, _WHAT, str(error))
         return
-    yield _permission(folder)
+    yield writable(_WHAT, folder)
     yield from _disk(folder, settings)
 
 
@@ -40,20 +40,9 @@ def _clips(settings: RecordingSettings) -> Finding:
     return ok("clips", f"PyAV {load_av().__version__}")
 
 
-def _permission(folder: Path) -> Finding:
-    there = _nearest(folder)
-    if os.access(there, os.W_OK | os.X_OK):
-        return ok(_WHAT, f"{folder} can be written")
-    return warn(
-        _WHAT,
-        f"{folder}: this user may not write there, which does not matter where the service does",
-        "sudo -u pi-detector pi-detector doctor",
-    )
-
-
 def _disk(folder: Path, settings: RecordingSettings) -> Iterator[Finding]:
     """Whether the limits can be met on this disk, and with what is protected."""
-    disk = shutil.disk_usage(_nearest(folder))
+    disk = shutil.disk_usage(nearest(folder))
     least_free = settings.min_free_mb * 1_000_000
     if disk.total - least_free < settings.largest_event_bytes:
         yield fail(
@@ -100,11 +89,6 @@ def _sizes(folder: Path) -> tuple[int, int]:
     with closing(Index(folder)) as index:
         held = index.held_bytes()
         return held, index.total_bytes() - held
-
-
-def _nearest(folder: Path) -> Path:
-    """The folder, or the one nearest above it that exists."""
-    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
 def _gb(size: int) -> str:

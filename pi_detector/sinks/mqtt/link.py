@@ -75,6 +75,7 @@ class Link:
         self._host = settings.host
         self._port = settings.port or (_TLS_PORT if settings.tls else _PORT)
         self._v5 = settings.version == "5"
+        self._tls = settings.tls
         self._wake = wake
         self._on_message = on_message
         self._most_bytes: int | None = None
@@ -93,7 +94,10 @@ class Link:
         try:
             self._client.connect(self._host, self._port, KEEPALIVE_S)
         except (OSError, ValueError) as error:
-            raise SinkError(f"{self.broker}: {reason_of(error)}") from error
+            reason = reason_of(error)
+            if self._tls and isinstance(error, ConnectionResetError):
+                reason += "; does the broker speak TLS on this port?"
+            raise SinkError(f"{self.broker}: {reason}") from error
 
     def poll(self, timeout_s: float) -> None:
         """Wait for the broker, the wake descriptor or the time; send and receive."""
