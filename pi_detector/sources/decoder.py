@@ -83,7 +83,7 @@ def has_pyav() -> bool:
         return False
     try:
         import av
-    except ImportError as error:  # its libraries do not fit this machine
+    except ImportError as error:  # its libraries do not fit this device
         log.debug("PyAV cannot be used: %s", error)
         return False
     major = re.match(r"\d+", av.__version__)

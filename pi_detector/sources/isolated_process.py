@@ -248,7 +248,7 @@ def start_process(name: str, least_pixels: int = 0) -> IsolatedProcess:
         if isinstance(error, ProcessSilentError):
             raise SourceStalledError(
                 f"{name}: the process of its decoder did not start within {_START_TIMEOUT_S:g} s; "
-                "see what keeps this machine busy"
+                "see what keeps this device busy"
             ) from error
         raise
     return process

@@ -1,4 +1,4 @@
-"""A default installation opens no port: not to the network, and not to this machine either."""
+"""A default installation opens no port: not to the network, and not to this device either."""
 
 from __future__ import annotations
 

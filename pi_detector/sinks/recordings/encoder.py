@@ -32,7 +32,7 @@ _VIDEO_DEVICES = Path("/sys/class/video4linux")
 
 
 def lacking(settings: RecordingSettings) -> str | None:
-    """What this machine lacks for the recordings that are asked for, and the fix; else None."""
+    """What this device lacks for the recordings that are asked for, and the fix; else None."""
     if not (settings.enabled and settings.clips):
         return None
     try:

@@ -191,5 +191,5 @@ def _words(error: OSError, port: int) -> str:
         case errno.EACCES:
             return f"port {port} is for root; set web.port above 1023"
         case errno.EADDRNOTAVAIL:
-            return "this machine has no such address; set web.host to one of its own, or 0.0.0.0"
+            return "this device has no such address; set web.host to one of its own, or 0.0.0.0"
     return f"{error.strerror}; change web.host"

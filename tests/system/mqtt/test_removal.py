@@ -22,7 +22,7 @@ def removal(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("rule", "code", "deleted", "words"),
     [
-        ("topic write #", 0, [STATUS, DISCOVERY], "may not read what the broker keeps"),
+        ("topic write #", 0, [STATUS, DISCOVERY], "may not read retained messages"),
         (f"topic write {PREFIX}/#", 74, [STATUS], f"refuses to delete {DISCOVERY}"),
         ("topic read #", 74, [], "let this user write"),
         ("topic write elsewhere/#", 74, [], "nothing is deleted"),
