@@ -220,7 +220,7 @@ def test_an_id_that_several_events_start_with(folder: Path) -> None:
 
 def test_without_recordings(tmp_path: Path) -> None:
     line = fails(66, "list", "--folder", tmp_path / "none")
-    assert f"{tmp_path}/none: no recordings here" in line
+    assert f"{tmp_path}/none: no recordings in it" in line
 
 
 def test_a_damaged_index_is_told(folder: Path) -> None:
