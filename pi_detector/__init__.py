@@ -1,6 +1,6 @@
 """pi-detector: quantized object detection for a Raspberry Pi, as a daemon and as a library.
 
-Importing the package costs little: OpenCV, the runtime and the camera libraries are imported by
+Importing the package is cheap: OpenCV, the runtime and the camera libraries are imported only by
 the modules that need them, when they need them.
 
 Example:

@@ -1,1 +1,1 @@
-"""What detection costs on this machine, stage by stage and end to end: ``pi-detector bench``."""
+"""What detection costs on this device, stage by stage and end to end: ``pi-detector bench``."""

@@ -1,4 +1,4 @@
-"""``pi-detector doctor``: what works on this machine, what does not, and the fix."""
+"""``pi-detector doctor``: check what works on this device, and how to fix what does not."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from pi_detector.cli.findings import Finding
 
 _DESCRIPTION = """\
-Check this machine: packages, runtime, settings, secrets, plugins, model, cameras, source, folders,
-recordings, page, broker, service, power, temperature, clock, disk. Reads a frame from the source
-and connects to the broker. Each line is 'ok', 'warn' or 'fail', what was checked, what was
-found and what to do. The exit code is 0 without a 'fail', else 69."""
+Check this device: packages, runtime, settings, secrets, plugins, model, cameras, source, folders,
+recordings, page, broker, service, power, temperature, clock and disk. It reads a frame from the
+source and connects to the broker. Each line shows 'ok', 'warn' or 'fail', the check, the finding
+and the fix. The exit code is 69 if any line is 'fail', else 0."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -32,7 +32,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = add_command(
         subparsers,
         "doctor",
-        "check this machine and say what to fix",
+        "check this device and suggest fixes",
         _DESCRIPTION,
         """
         pi-detector doctor
@@ -45,7 +45,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check everything; a check that fails does not keep the others from being made."""
+    """Run all checks; a failing check does not stop the others."""
     from pi_detector.cli.findings import Level
 
     findings = []
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def examine(args: argparse.Namespace) -> Iterator[Finding]:
-    """All checks, cheap ones first."""
+    """Yield the findings of all checks, the cheap ones first."""
     from pi_detector.cli import (
         doctor_folders,
         doctor_host,
@@ -82,7 +82,7 @@ def examine(args: argparse.Namespace) -> Iterator[Finding]:
         unusable |= finding.level is Level.FAIL
         yield finding
     yield from doctor_packages.package_findings()
-    if unusable:  # the rest imports these packages
+    if unusable:  # the remaining checks import these packages
         return
 
     from pi_detector.config.load import find_config
@@ -114,7 +114,7 @@ def examine(args: argparse.Namespace) -> Iterator[Finding]:
 
 
 def as_json(findings: list[Finding], *, healthy: bool) -> str:
-    """The findings as a JSON object: ``healthy`` and the list ``checks``."""
+    """Return the findings as a JSON object: ``healthy`` and the list ``checks``."""
     import json
     from dataclasses import asdict
 

@@ -1,4 +1,4 @@
-"""Checks of the recordings: what makes clips, the folder, its disk, its index, its limits."""
+"""Checks of the recordings: encoder, folder, disk, index and limits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WHAT = "recordings"
 
 
 def recordings(settings: RecordingSettings) -> Iterator[Finding]:
-    """Whether events can be recorded as the settings ask; nothing where they do not ask for it."""
+    """Check that events can be recorded as the settings ask; nothing if recording is off."""
     if not settings.enabled:
         return
     if settings.clips:
@@ -41,49 +41,49 @@ def _clips(settings: RecordingSettings) -> Finding:
 
 
 def _disk(folder: Path, settings: RecordingSettings) -> Iterator[Finding]:
-    """Whether the limits can be met on this disk, and with what is protected."""
+    """Check that this disk can meet the limits, given the protected recordings."""
     disk = shutil.disk_usage(nearest(folder))
     least_free = settings.min_free_mb * 1_000_000
     if disk.total - least_free < settings.largest_event_bytes:
         yield fail(
             _WHAT,
-            f"the disk of {folder} has {_gb(disk.total)}; with recording.min_free_mb = "
-            f"{settings.min_free_mb} left free it cannot hold one event",
+            f"the disk of {folder} has {_gb(disk.total)}: too small for one event with "
+            f"recording.min_free_mb = {settings.min_free_mb} left free",
             "lower recording.min_free_mb, or set recording.path to a larger disk",
         )
         return
     if settings.max_gb * 1e9 > disk.total - least_free:
         yield warn(
             _WHAT,
-            f"recording.max_gb = {settings.max_gb:g} is more than the disk of {folder} holds, "
-            f"{_gb(disk.total)}",
-            "lower it; until then recording.min_free_mb is what limits",
+            f"recording.max_gb = {settings.max_gb:g} exceeds the disk of {folder} "
+            f"({_gb(disk.total)})",
+            "lower it; until then recording.min_free_mb limits the recordings",
         )
     held = deletable = 0
     try:
         held, deletable = _sizes(folder)
     except RecordingNotFoundError:
-        pass  # nothing was recorded yet
+        pass  # nothing has been recorded yet
     except PiDetectorError as error:
         yield Finding(Level.WARN, _WHAT, str(error))
     if settings.max_gb and held > settings.max_gb * 1e9:
         yield fail(
             _WHAT,
-            f"kept and ongoing events take {_gb(held)}, more than recording.max_gb = "
-            f"{settings.max_gb:g}: nothing further is recorded",
-            "raise it, or end the protection of some with 'pi-detector events keep --off'",
+            f"protected and ongoing events take {_gb(held)}, more than recording.max_gb = "
+            f"{settings.max_gb:g}: nothing more is recorded",
+            "raise it, or unprotect some events with 'pi-detector events keep --off'",
         )
     if disk.free + deletable < least_free:
         yield fail(
             _WHAT,
-            f"{_gb(disk.free)} are free on the disk of {folder}, less than recording.min_free_mb = "
-            f"{settings.min_free_mb}, and deleting recordings does not make it enough",
-            "make room on the disk, or lower recording.min_free_mb",
+            f"{_gb(disk.free)} free on the disk of {folder}, less than recording.min_free_mb = "
+            f"{settings.min_free_mb} even without any recordings",
+            "free space on the disk, or lower recording.min_free_mb",
         )
 
 
 def _sizes(folder: Path) -> tuple[int, int]:
-    """Bytes of the recordings that are not to be deleted, and of the others."""
+    """Bytes of the recordings that must not be deleted, and of the others."""
     from pi_detector.sinks.recordings.index import Index
 
     with closing(Index(folder)) as index:

@@ -21,7 +21,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "--format",
         choices=("jsonl", "vision_msgs"),
         default="jsonl",
-        help="of the lines: records, or messages of ROS 2 (default: %(default)s)",
+        help="line format: records, or ROS 2 messages (default: %(default)s)",
     )
     parser.set_defaults(command=run)
 

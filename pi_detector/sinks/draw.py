@@ -1,4 +1,4 @@
-"""Boxes and labels on pictures, readable at any size."""
+"""Draw boxes and labels on images, readable at any size."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class _Label:
 
 
 def annotate(image: ImageArray, detections: Detections, labels: Mapping[int, str]) -> ImageArray:
-    """A copy of a picture with the boxes, labels, numbers and scores of its detections.
+    """Return a copy of an image with the boxes, labels, numbers and scores of its detections.
 
     Args:
         image: (H, W, 3) uint8 RGB; not changed.

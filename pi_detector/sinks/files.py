@@ -1,4 +1,4 @@
-"""Folders and files that are written: made, checked, and never seen half written."""
+"""Output folders and files: created, checked, and never visible half written."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def output_path(text: str) -> Path:
     """
     expanded = os.path.expandvars(text)
     if "$" in expanded:
-        raise SinkError(f"{text}: no such environment variable; write the path in full")
+        raise SinkError(f"{text}: no such environment variable; set it, or write the path in full")
     try:
         return Path(expanded).expanduser()
     except RuntimeError as error:
@@ -64,10 +64,10 @@ def unwritable(folder: Path, error: OSError) -> SinkError:
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return SinkError(
             f"{folder}: cannot write: {error.strerror}; raise the limit (LimitNOFILE= of a "
-            "service), or see who connects to it"
+            "service), or reduce the number of connections"
         )
     return SinkError(
-        f"{folder}: cannot write: {error.strerror}; make room there, give this user the right to "
+        f"{folder}: cannot write: {error.strerror}; free some space, give this user the right to "
         "write, or set another folder"
     )
 
@@ -91,7 +91,7 @@ def jpeg_of(image: ImageArray, name: object) -> bytes:
     except cv2.error:  # some versions raise, some return False
         done = False
     if not done:
-        raise SinkError(f"{name}: a picture of shape {image.shape} does not fit into a JPEG file")
+        raise SinkError(f"{name}: an image of shape {image.shape} does not fit in a JPEG file")
     return data.tobytes()
 
 
@@ -119,7 +119,7 @@ def write_whole(path: Path, data: bytes, *, durable: bool = False, mode: int | N
                 os.fsync(file.fileno())
         aside.replace(path)
     except OSError as error:
-        with suppress(OSError):  # the error above is the one to tell
+        with suppress(OSError):  # the error above is the one to report
             aside.unlink(missing_ok=True)
         raise unwritable(path.parent, error) from error
 

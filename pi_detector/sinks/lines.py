@@ -1,4 +1,4 @@
-"""Records as lines of JSON, for those who read them one by one."""
+"""Records as JSON lines, for sinks that write one line per record."""
 
 from __future__ import annotations
 

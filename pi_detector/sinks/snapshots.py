@@ -1,4 +1,4 @@
-"""Annotated pictures in a folder."""
+"""Annotated images in a folder."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _PICTURES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"
 
 
 class SnapshotSink:
-    """Keeps the latest pictures of frames in which something was found.
+    """Keeps the latest annotated images of frames with detections.
 
     Files are named after the time in UTC, the frame's number and the source:
     ``20261124T020304.123Z-000042-demo.jpg``. Files with other names are never deleted.
 
     Args:
-        folder: made where it does not exist.
-        interval_s: at most one picture in this time, by the frames' monotonic clock.
-        keep: pictures kept in the folder; the oldest are deleted.
-        width: pictures are scaled down to this width in pixels; 0 keeps the frame's size.
+        folder: created if it does not exist.
+        interval_s: shortest time between two images, by the frames' monotonic clock.
+        keep: images kept in the folder; the oldest are deleted.
+        width: largest width of the images in pixels; 0 = the frame's width.
     """
 
     name = "snapshots"

@@ -1,4 +1,4 @@
-"""From a URI to its source."""
+"""Create a source from its URI."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ log = logging.getLogger(__name__)
 
 
 def make_source(settings: SourceSettings, *, wait: bool = False) -> Source:
-    """The source of ``settings.uri``, not yet opened, in a process of its own where wanted.
+    """Create the source of ``settings.uri``, not yet opened, isolated in a process if needed.
 
     Args:
-        settings: ``uri`` is one of the kinds below or a path; the rest goes to the source.
-        wait: where no camera is there yet, ``auto`` is one that may come, instead of the demo.
+        settings: ``uri`` is of one of the kinds below or a path; the source uses the rest.
+        wait: without a camera, ``auto`` waits for one instead of running the demo.
 
     Raises:
-        UnknownSchemeError: the URI is of no kind that there is.
-        SourceNotFoundError: it is the path of nothing.
-        ConfigError: its kind is known, but not what follows.
+        UnknownSchemeError: the URI has an unknown scheme.
+        SourceNotFoundError: it is a path that does not exist.
+        ConfigError: its scheme is known, but the rest is invalid.
     """
     if settings.uri.lower() == "auto" or split_uri(settings.uri)[0] == "auto":
         if wait:
@@ -56,7 +56,7 @@ def make_source(settings: SourceSettings, *, wait: bool = False) -> Source:
 
 
 def make_recording(settings: SourceSettings, starts_at: datetime) -> Source:
-    """A video file with clocks of its own, not yet opened, in a process of its own where wanted.
+    """Create the source of a video file with its own clocks, not yet opened, isolated if needed.
 
     Args:
         settings: ``uri`` is ``file:`` and the path.
@@ -71,14 +71,14 @@ def make_recording(settings: SourceSettings, starts_at: datetime) -> Source:
 
 
 def check_source(settings: SourceSettings) -> list[str]:
-    """What is wrong with a source before it is opened.
+    """Check a source before it is opened.
 
     Returns:
-        What may be meant: a file that is not there yet, a setting without effect.
+        Warnings: a file that does not exist yet, a setting without effect.
 
     Raises:
-        UnknownSchemeError: the URI is of no kind that there is.
-        ConfigError: its kind is known, but not what follows.
+        UnknownSchemeError: the URI has an unknown scheme.
+        ConfigError: its scheme is known, but the rest is invalid.
     """
     uri = settings.uri
     # What a secret holds is not known yet.
@@ -135,7 +135,7 @@ def _from_path(target: str, settings: SourceSettings) -> Source:
         return V4l2Source(target, settings)
     if not exists:
         raise SourceNotFoundError(
-            f"no video, image or folder at '{redact(target)}'; check the path"
+            f"{redact(target)}: no such video, image or folder; check the path"
         )
     if path.is_dir():
         return ImagesSource(target, settings)
@@ -156,8 +156,9 @@ def _find() -> str:
     if camera is not None:
         return camera.uri
     log.warning(
-        "NO CAMERA FOUND: showing the demo, a view over a photograph. Plug in a camera, or set "
-        "source.uri; 'pi-detector doctor' tells what is there."
+        "NO CAMERA FOUND: showing the demo, a moving view of a photograph. Plug in a camera, or "
+        "set "
+        "source.uri; 'pi-detector doctor' lists the cameras."
     )
     return "demo:"
 
@@ -209,6 +210,6 @@ def _unknown(uri: str, scheme: str) -> UnknownSchemeError:
     hint = f"did you mean '{examples[near]}'? " if near else ""
     kinds = ", ".join(examples.values())
     return UnknownSchemeError(
-        f"source.uri '{redact(uri)}' is of no known kind; {hint}Give one of {kinds}, or the path "
+        f"source.uri: unknown scheme in '{redact(uri)}'; {hint}use one of {kinds}, or the path "
         "of a video, an image or a folder of images"
     )

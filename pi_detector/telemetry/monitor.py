@@ -141,7 +141,7 @@ class PerformanceMonitor:
         self._stopping = True
         self._woken.set()
         if self._worker is not None and not self._worker.finish(deadline):
-            log.warning("a sensor of this machine does not answer")
+            log.warning("a sensor of this device does not answer")
 
     def _run(self) -> None:
         while not self._stopping:

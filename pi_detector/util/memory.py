@@ -18,7 +18,7 @@ _MEMINFO_UNIT = 1024
 
 
 def largest_image(root: Path = Path("/")) -> int:
-    """Pixels of the largest image that this machine should decode now.
+    """Pixels of the largest image that this device should decode now.
 
     Args:
         root: the folder that stands for ``/``.
@@ -50,7 +50,7 @@ def check_size(width: int, height: int) -> None:
     if width * height > largest:
         raise BadImageError(
             f"{width}x{height} pixels are more than the {largest / 1e6:.3g} megapixels that the "
-            "memory of this machine allows"
+            "memory of this device allows"
         )
 
 

@@ -133,8 +133,8 @@ def test_detections_have_the_times_of_the_file_and_the_number_of_the_object(fold
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["/nothing.mp4"], 66, "cannot read /nothing.mp4"),
-        ([__file__], 65, "no video that can be decoded"),
+        (["/nothing.mp4"], 66, "/nothing.mp4: cannot be read"),
+        ([__file__], 65, "cannot decode the video"),
         (["x.mp4", "--start", "noon"], 64, "'noon' is not a time"),
         (["x.mp4", "--set", "zones.a.polygon=[[0,0],[1,1]]"], 78, "at least 3 points"),
     ],

@@ -166,4 +166,4 @@ def test_a_password_on_the_command_line_is_warned_of(
         patch.setattr("pi_detector.cli.detect.Signals", SignalsOfTheTest)
         patch.setenv("PI_DETECTOR__SOURCE__ISOLATION", "off")
         main(arguments)
-    assert ("see command lines" in capsys.readouterr().err) is warned
+    assert ("see the password on the command line" in capsys.readouterr().err) is warned

@@ -203,7 +203,11 @@ def test_a_video_without_pyav_says_what_opencv_does_wrong(
 ) -> None:
     path = write(tmp_path / "clip.mp4")
     monkeypatch.setitem(sys.modules, "av", None)
-    for version, said in (("4.10.0", ""), ("4.11.0", "lying on their side"), ("4.14.0", "interla")):
+    for version, said in (
+        ("4.10.0", ""),
+        ("4.11.0", "phone videos stay rotated"),
+        ("4.14.0", "interla"),
+    ):
         monkeypatch.setattr(cv2, "__version__", version)
         with caplog.at_level(logging.WARNING):
             video = decoder_type()(str(path))

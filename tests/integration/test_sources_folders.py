@@ -84,7 +84,7 @@ def test_a_broken_link_does_not_end_a_folder(
 
 def test_a_folder_of_broken_links(tmp_path: Path) -> None:
     (tmp_path / "b.jpg").symlink_to("none")
-    with pytest.raises(SourceNotFoundError, match="holds no images"):
+    with pytest.raises(SourceNotFoundError, match="no images in it"):
         names_of(f"images:{tmp_path}")
 
 

@@ -12,24 +12,24 @@ _KINDS = {"pause": "detection", "resume": "detection"}
 
 
 def command_of(topic: str, payload: bytes, *, retained: bool) -> str:
-    """The command of a message.
+    """Return the command of a message.
 
     Args:
-        topic: of the message; its last level names the command.
-        payload: empty or ``PRESS``; of ``detection`` ``ON`` or ``OFF``.
-        retained: the broker kept the message from an earlier time.
+        topic: topic of the message; its last level names the command.
+        payload: empty or ``PRESS``; for ``detection``, ``ON`` or ``OFF``.
+        retained: the broker retained the message from an earlier time.
 
     Returns:
         ``reload``, ``picture``, ``pause`` or ``resume``.
 
     Raises:
-        ValueError: it is none that exists, or not to be obeyed; the text says why.
+        ValueError: the command does not exist or must be refused; the text is the reason.
     """
     name = topic.rpartition("/")[2]
     if name not in COMMANDS:
-        raise ValueError(f"there is no command {name[:_MOST_BYTES]!r}")
+        raise ValueError(f"unknown command {name[:_MOST_BYTES]!r}")
     if retained:
-        raise ValueError(f"{name}: the message is retained, and so of an unknown age")
+        raise ValueError(f"{name}: the message is retained, so its age is unknown")
     words = payload.strip() if len(payload) <= _MOST_BYTES else None
     if name == "detection":
         if words not in (ON, OFF):
@@ -41,12 +41,12 @@ def command_of(topic: str, payload: bytes, *, retained: bool) -> str:
 
 
 class CommandLimit:
-    """Lets a command of each kind pass at most once per interval; of those between, the last one.
+    """Passes a command of each kind at most once per interval; of those in between, the last one.
 
-    ``pause`` and ``resume`` are of one kind: what was wished last holds in the end.
+    ``pause`` and ``resume`` are of one kind: the last one wins.
 
     Args:
-        interval_s: between two commands of a kind.
+        interval_s: shortest time between two commands of a kind.
     """
 
     def __init__(self, interval_s: float) -> None:

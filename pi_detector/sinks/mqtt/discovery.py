@@ -1,4 +1,4 @@
-"""What Home Assistant is told, so that the detector appears there by itself."""
+"""The Home Assistant discovery message, with which the detector appears there automatically."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ def discovery_payload(
     commands: bool,
     performance: bool,
 ) -> bytes:
-    """The retained message that describes the device and its entities.
+    """Return the retained message that describes the device and its entities.
 
     Source: Home Assistant, "MQTT", device discovery payload; needs Home Assistant 2024.11 or later.
 
     Args:
-        topics: names.
-        model: that detects.
+        topics: topic names.
+        model: name of the model.
         place: labels, zones and lines; each gets entities.
-        qos: with which Home Assistant subscribes.
+        qos: quality of service of Home Assistant's subscriptions.
         snapshots: best views are published.
-        commands: commands are listened to.
+        commands: commands are accepted.
         performance: records of type ``performance`` are published.
     """
     components = _about_itself(topics)
@@ -89,17 +89,17 @@ class _Told(msgspec.Struct):
 
 
 def removal_payload(now: bytes, before: bytes) -> bytes | None:
-    """The message that has Home Assistant remove what an earlier message had and this one has not.
+    """Return the message that makes Home Assistant remove entities of an earlier message.
 
-    A component that is only left out stays there for good. It is removed by a message that has
+    A component that is only left out stays there for good. It is removed by a message that contains
     nothing but its platform. Source: Home Assistant, "MQTT", device discovery payload.
 
     Args:
-        now: the message that holds.
-        before: the one that the broker retained.
+        now: the current message.
+        before: the message that the broker retained.
 
     Returns:
-        What to publish before ``now``; None where nothing is to be removed.
+        The message to publish before ``now``; None if there is nothing to remove.
     """
     try:
         told = msgspec.json.decode(before, type=_Told)
@@ -239,7 +239,7 @@ def _controls(topics: Topics) -> dict[str, _Component]:
             "payload_press": PRESS.decode(),
             **_available(topics),
         }
-        for name, words in (("reload", "Read settings again"), ("picture", "Take a picture"))
+        for name, words in (("reload", "Reload settings"), ("picture", "Take a picture"))
     } | {
         "detection": {
             "platform": "switch",

@@ -1,4 +1,4 @@
-"""What is in the picture now, counted from the records of events."""
+"""Current occupancy, counted from the records of events."""
 
 from __future__ import annotations
 

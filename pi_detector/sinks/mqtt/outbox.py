@@ -1,4 +1,4 @@
-"""Events in the order in which they happened, each until the broker has confirmed it."""
+"""Events in their order, each kept until the broker has confirmed it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pi_detector.sinks.mqtt.store import Store
 
 MOST_MEMORY_BYTES = 1024 * 1024
-"""Of events that are in memory only; more wait when the disk takes nothing."""
+"""Most events in memory only, unless the disk refuses them."""
 _BATCH = 64
 
 

@@ -1,4 +1,4 @@
-"""The thread that talks to the broker: connects, sends, waits for the next try."""
+"""The thread of the broker connection: connects, sends, retries."""
 
 from __future__ import annotations
 
@@ -41,24 +41,24 @@ _WINDOW = 16
 
 
 class Publisher:
-    """Keeps a connection, and gives the broker what it is handed; no method but ``close`` waits.
+    """Keeps a connection and sends messages to the broker; no method but ``close`` waits.
 
-    Three kinds of messages: events wait until they are confirmed, in order, on disk if need be; of
-    a kept topic the newest message counts and is sent again at each connection; what is passed on
-    goes to a broker that is there and has time, or nowhere. What arrives is the listener's.
+    Three kinds of messages: events wait until they are confirmed, in order, on disk if needed; of a
+    kept topic the newest message counts and is sent again at each connection; passed-on messages go
+    to a connected broker with spare capacity, or nowhere. The listener handles incoming messages.
 
     Args:
         settings: section `mqtt`.
-        recovery: delays between tries; its mode does not matter, a broker is always waited for.
-        topics: names.
-        outbox: of the events.
+        recovery: delays between retries; its mode does not matter, a broker is always waited for.
+        topics: topic names.
+        outbox: outbox of the events.
         kept: messages of which the newest counts.
-        listener: takes what arrives.
-        report: takes status records.
+        listener: handles incoming messages.
+        report: receives status records.
 
     Attributes:
-        connected: a broker is there, and takes what it is given.
-        skipped: messages passed on that the network had no time for.
+        connected: a broker is connected and accepts messages.
+        skipped: passed-on messages that were dropped for lack of capacity.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Publisher:
         if self._worker is None:
             return
         if not self._worker.join(time.monotonic() + _FAREWELL_S + 2 * _LAST_WORD_S):
-            log.warning("mqtt: the connection did not end in time")
+            log.warning("mqtt: the connection did not close in time")
             return
         with self._lock:
             os.close(self._wake)
@@ -211,7 +211,7 @@ class Publisher:
                     link.close()
                     return None
                 if link.failure is None and time.monotonic() > deadline:
-                    raise SinkError(f"{link.broker}: no answer; does it speak MQTT?")
+                    raise SinkError(f"{link.broker}: no reply; check that it is an MQTT broker")
                 if link.failure is not None:
                     raise SinkError(link.failure)
         except SinkError as error:
@@ -263,7 +263,7 @@ class Publisher:
         lost = self._outbox.lost - self._told_lost
         self._told_lost = self._outbox.lost
         waiting = self._outbox.waiting
-        after = f"; {waiting} events waited, {lost} were lost" if waiting or lost else ""
+        after = f"; {waiting} events waiting, {lost} lost" if waiting or lost else ""
         log.info(
             "mqtt: connected to %s%s",
             link.broker,
@@ -319,7 +319,7 @@ class Publisher:
         self._listener.sent(message)
         mid = link.publish(topic, payload, qos=self._settings.qos, retain=retain)
         if mid is None and link.failure is None:
-            self._refusals.topic(topic, f"{len(payload)} bytes are more than the broker takes")
+            self._refusals.topic(topic, f"{len(payload)} bytes exceed the broker's limit")
         elif mid is not None:
             self._in_flight[mid] = topic
 
@@ -335,11 +335,11 @@ class Publisher:
             elif isinstance(sent, Entry):
                 self._doubtful = True
                 link.give_up(
-                    f"the broker refuses {self._topics.events}: {refusal}; let this user write "
-                    "there"
+                    f"the broker refuses {self._topics.events}: {refusal}; grant this user write "
+                    "access to it"
                 )
             elif sent is not None and refusal is not None:
-                self._refusals.topic(sent, f"{refusal}; let this user write there")
+                self._refusals.topic(sent, f"{refusal}; grant this user write access to it")
         if acknowledged:
             self._disk.do(self._outbox.settle)
 
@@ -365,7 +365,7 @@ class Publisher:
         self.connected = False
         delay_s = self._backoff.next_s()
         if reason == self._failure:
-            log.debug("mqtt: %s; trying again in %.1f s", reason, delay_s)
+            log.debug("mqtt: %s; retrying in %.1f s", reason, delay_s)
         else:
             self._failure = reason
             if reason == self._traced:
@@ -373,7 +373,7 @@ class Publisher:
             elif error is not None:
                 self._traced = reason
             log.error(
-                "mqtt: %s; trying again in %.1f s, and until it works; events wait",
+                "mqtt: %s; retrying in %.1f s, and until it recovers; events are kept",
                 reason,
                 delay_s,
                 exc_info=error,

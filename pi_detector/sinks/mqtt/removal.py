@@ -1,4 +1,4 @@
-"""Take back what a broker keeps about a detector that is no more."""
+"""Delete the retained messages of a detector from the broker."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ class _Remover:
         self._wait_for_quiet()
         if self._kept.get(self._topics.availability) == b"online" and not force:
             raise UsageError(
-                f"{self._topics.name} is connected and would publish all again: stop it first, or "
-                "add --force"
+                f"{self._topics.name}: connected, and would publish everything again; stop it "
+                "first, or add --force"
             )
         refused = self._delete([*dict.fromkeys([*self._known, *self._kept])])
         self._wait_for_quiet()
@@ -117,17 +117,17 @@ class _Remover:
         if done.refused:
             reason = next(iter(done.refused.values()))
             raise SinkError(
-                f"mqtt: nothing is deleted: the broker refuses: {reason}; let this user write to "
-                f"{where}"
+                f"mqtt: nothing was deleted: the broker refuses: {reason}; grant this user write "
+                f"access to {where}"
             )
         if not self._echoed:
             raise SinkError(
-                "mqtt: nothing is deleted as far as can be seen: the broker sends this user "
-                f"nothing; let it read and write {where}"
+                "mqtt: probably nothing was deleted: the broker sends this user no messages; grant "
+                f"read and write access to {where}"
             )
         raise SinkError(
-            f"mqtt: nothing to delete: the broker keeps nothing below {where}; are mqtt.name and "
-            "mqtt.topic those of the detector?"
+            f"mqtt: nothing to delete: the broker retains no messages below {where}; check "
+            "mqtt.name and mqtt.topic"
         )
 
     def _note(self, topic: str, payload: bytes, retained: bool) -> None:
@@ -143,7 +143,7 @@ class _Remover:
         while not self._link.connected:
             self._poll()
             if time.monotonic() > deadline:
-                raise SinkError(f"{self._link.broker}: no answer; does it speak MQTT?")
+                raise SinkError(f"{self._link.broker}: no reply; check that it is an MQTT broker")
 
     def _wait_for_quiet(self) -> None:
         self._last_s = time.monotonic()
@@ -164,7 +164,7 @@ class _Remover:
                     refused[name] = refusal
             link.acknowledged.clear()
             if time.monotonic() > deadline:
-                raise SinkError(f"{link.broker}: does not confirm; try again")
+                raise SinkError(f"{link.broker}: no confirmation; run the command again")
         return refused
 
     def _poll(self) -> None:

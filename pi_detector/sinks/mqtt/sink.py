@@ -49,23 +49,23 @@ class _View:
 
 
 class MqttSink:
-    """Publishes events, states, pictures and status records; lives through outages by itself.
+    """Publishes events, states, images and status records; handles outages itself.
 
-    No method waits for network or disk, and a broker that is away is no failure of the sink: what
-    supervises sinks would drop the events that this one keeps until the broker is back.
+    No method waits for network or disk, and an unreachable broker is not a failure of the sink: the
+    supervisor of sinks would drop the events that this sink keeps until the broker is back.
 
     Args:
         settings: section `mqtt`, with its secrets.
-        recovery: delays between tries.
-        folder: of the queue.
+        recovery: delays between retries.
+        folder: folder of the queue.
         model: name of the model, for Home Assistant.
         place: labels, zones and lines.
-        report: takes status records about the connection; called from a thread of the sink.
-        command: takes the commands that others must obey: ``reload``, ``pause``, ``resume``.
+        report: receives status records about the connection; called from a thread of the sink.
+        command: receives the commands that others execute: ``reload``, ``pause``, ``resume``.
         performance: records of type ``performance`` are published.
 
     Attributes:
-        setup: all that it was made from; a sink with an equal one may go on in its place.
+        setup: everything that it was made from; a reload keeps the sink if it is equal.
     """
 
     name = "mqtt"

@@ -1,4 +1,4 @@
-"""Events on disk, while no broker takes them."""
+"""Events on disk, while no broker accepts them."""
 
 from __future__ import annotations
 
@@ -206,7 +206,9 @@ class Store:
         """A damaged file is kept for its owner, and a new one begun."""
         self._close()
         aside = self._path.with_name(f"{self._path.name}.damaged")
-        log.error("%s: damaged (%s): kept as %s, and begun anew", self._path, error, aside.name)
+        log.error(
+            "%s: damaged (%s); set aside as %s and started over", self._path, error, aside.name
+        )
         try:
             self._path.replace(aside)
             for suffix in _SIDE_FILES:
@@ -218,9 +220,9 @@ class Store:
         words = error.strerror if isinstance(error, OSError) else str(error)
         if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
             return SinkError(
-                f"{self._path}: another pi-detector has this queue; give each its own mqtt.name"
+                f"{self._path}: another pi-detector uses this queue; give each its own mqtt.name"
             )
         return SinkError(
-            f"{self._path}: cannot keep events: {words}; make room there, give this user the right "
+            f"{self._path}: cannot keep events: {words}; free some space, give this user the right "
             "to write, or set mqtt.queue to another folder"
         )

@@ -1,4 +1,4 @@
-"""What goes wrong beside the connection: the disk of the outbox, and what a broker refuses."""
+"""Failures beside the connection: the disk of the outbox, and what a broker refuses."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ LINK = "mqtt"
 
 
 class Disk:
-    """Stores events, and says once when the disk refuses; they stay in memory then.
+    """Stores events, and reports once when the disk refuses them; they stay in memory then.
 
     Args:
-        outbox: of the events.
-        report: takes status records.
-        is_down: whether the connection has failed, so that it is not called live.
+        outbox: outbox of the events.
+        report: receives status records.
+        is_down: whether the connection has failed, so that it is not reported as live.
 
     Attributes:
         failure: why the disk refuses, or None.
@@ -56,20 +56,20 @@ class Disk:
         if str(error) == self.failure:
             return
         self.failure = str(error)
-        log.error("mqtt: %s; as many as fit wait in memory", error)
+        log.error("mqtt: %s; events are kept in memory, up to a limit", error)
         self._report(status_record("sink", LINK, "failed", reason=str(error)))
 
     def give_up(self, reported: int) -> None:
         """Say at the end what is lost, beside what was reported so far."""
         if lost := self._outbox.lost - reported:
-            log.error("mqtt: %d events were lost: there was no room for them", lost)
+            log.error("mqtt: %d events were lost for lack of space", lost)
 
 
 class Refusals:
-    """Says once each what does not work although the connection does.
+    """Reports once each what fails although the connection works.
 
     Args:
-        report: takes status records.
+        report: receives status records.
     """
 
     def __init__(self, report: Callable[[StatusRecord], None]) -> None:
@@ -78,7 +78,7 @@ class Refusals:
 
     def topic(self, topic: str, reason: str) -> None:
         """A topic that is not published."""
-        self.say(f"{topic}: is not published: {reason}")
+        self.say(f"{topic}: not published: {reason}")
 
     def say(self, words: str) -> None:
         """Anything else."""

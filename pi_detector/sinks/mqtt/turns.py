@@ -1,4 +1,4 @@
-"""One at a time, where a reload has two sinks overlap."""
+"""Mutual exclusion, for two sinks that overlap during a reload."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""How recordings lie on the disk: ``YYYY/MM/DD/<event>.mp4``, ``.jpg`` ... and ``.json``.
+"""Files of the recordings: ``YYYY/MM/DD/<event>.mp4``, ``.jpg`` ... and ``.json``.
 
-The ``.json`` file of an event, its sidecar, holds all that is known of it: the index can be made
-from the sidecars alone. It is written when the event begins, before any other file of the event,
-and names the files to come; so each file of a recording has a sidecar that knows it, whenever the
-power goes. A file ``.keep`` beside it protects the event.
+The ``.json`` file of an event, its sidecar, contains all its data: the index can be rebuilt from
+the sidecars alone. It is written when the event begins, before any other file of the event, and
+names the files to come; so each file of a recording has a sidecar that names it, whenever the power
+fails. A file ``.keep`` beside it protects the event.
 """
 
 from __future__ import annotations

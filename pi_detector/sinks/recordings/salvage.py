@@ -1,4 +1,4 @@
-"""Clips that a power cut left unfinished: cut off after the last good fragment, and named."""
+"""Salvages clips that a power cut left unfinished: truncates them after the last good fragment."""
 
 from __future__ import annotations
 

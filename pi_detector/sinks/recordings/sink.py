@@ -31,7 +31,7 @@ from pi_detector.sinks.recordings.views import Picture, picture_of
 log = logging.getLogger(__name__)
 
 MOST_OPEN = 32
-"""Events at a time; of more, the one that was silent for longest is taken to have ended."""
+"""Most simultaneous events; beyond that, the one silent for longest counts as ended."""
 CLOSE_S = 4.0
 RETRY_S = 2.0
 CHECK_S = 10.0
@@ -43,15 +43,15 @@ _SUFFIXES = (SIDECAR, CLIP, SNAPSHOT, CLEAN, THUMBNAIL)
 class RecordingSink:
     """Records events in a folder.
 
-    What waits for the disk is done in a thread of its own. While the disk is full or fails,
-    nothing is recorded and ``handle`` raises; it looks every two seconds whether that is over.
+    A separate thread does the disk work. While the disk is full or fails, nothing is recorded and
+    ``handle`` raises; every two seconds it checks for recovery.
 
-    Without PyAV events are recorded all the same, with pictures but without clips.
+    Without PyAV, events are recorded with images but without clips.
 
     Args:
-        folder: of the recordings; made where it does not exist.
-        settings: of the recordings.
-        report: takes a status record where clips cannot be recorded.
+        folder: folder of the recordings; created if it does not exist.
+        settings: settings of the recordings.
+        report: receives a status record if clips cannot be recorded.
     """
 
     name = "recordings"
@@ -139,7 +139,7 @@ class RecordingSink:
             if self._disk.close(CLOSE_S):
                 self._storage.close()
             else:
-                log.warning("recordings: the disk did not take all within %.0f s", CLOSE_S)
+                log.warning("recordings: the disk did not finish within %.0f s", CLOSE_S)
         error = self._disk.take_error()
         if error is not None:
             raise error
@@ -192,7 +192,7 @@ class RecordingSink:
     def _begin(self, record: EventRecord) -> TrackedEvent:
         if len(self._open) >= MOST_OPEN:
             silent = min(self._open.values(), key=lambda event: event.record.monotonic_ns)
-            log.warning("recordings: more than %d events at a time", MOST_OPEN)
+            log.warning("recordings: more than %d simultaneous events", MOST_OPEN)
             self._let_go(silent)
             self._end(silent, interrupted=True)
         path = self._free_path(record)

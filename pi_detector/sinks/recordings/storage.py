@@ -1,4 +1,4 @@
-"""What the disk's thread does for the sink: files, index and limits, in the right order."""
+"""The disk work of the recordings: files, index and limits, in the right order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pictures that are kept of an event."""
+"""The images that are kept of an event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The events of this run, as they come, and those that were recorded."""
+"""The events of this run as they arrive, and the recorded ones."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from pi_detector.sinks.recordings.layout import Entry, Media
 from pi_detector.sinks.web.bell import Bell
 
 MOST_EVENTS = 200
-"""Events of this run that are remembered."""
+"""Number of this run's events that are kept."""
 PAGE = 24
-"""Events of a page of the gallery."""
+"""Events per page of the gallery."""
 _OVERVIEW_INTERVAL_S = 1.0
-_AT_FIRST = 24  # changes that are told to a new reader
+_AT_FIRST = 24  # changes sent to a new reader
 
 
 class Clip(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""What stands before the page: well-formed requests, who asks, and the headers of security.
+"""The guard before the page: well-formed requests, access, and security headers.
 
 Sources: OWASP Cheat Sheets on CSRF and DNS rebinding; Fetch Metadata (W3C) for ``Sec-Fetch-Site``;
 RFC 9112, section 3.2, for ``Host``; RFC 7617 for Basic authentication.
@@ -81,9 +81,7 @@ class Guard:
     def _refusal(self, request: Request) -> Response | None:
         token = self._access.web.token
         if not token and not is_loopback(_authority(request.headers["host"]) or ""):
-            return error(
-                421, "this name is not known here; open the page by 127.0.0.1, or set web.token"
-            )
+            return error(421, "unknown host name; open the page as 127.0.0.1, or set web.token")
         if request.method not in {"GET", "HEAD"}:
             if not _same_origin(request.headers):
                 return error(403, "the request comes from another page")

@@ -1,4 +1,4 @@
-"""The state of the machine at a glance, from what is published; what is not known is null."""
+"""The state of the detector at a glance, from published records; unknown values are null."""
 
 from __future__ import annotations
 

@@ -28,17 +28,17 @@ _OF_SERVER = ("host", "port", "max_viewers", "trusted_proxies")  # what moves th
 
 
 class WebSink:
-    """Serves the page, on threads of its own; only remembers what it is handed.
+    """Serves the page on its own threads; only stores what it receives.
 
     Args:
-        settings: with their secrets.
-        labels: of the model.
-        recordings: their folder; None where nothing is recorded.
-        drawn: file of what is drawn; None without a state folder.
-        command: takes ``reload``, ``pause``, ``resume``; called from the server's thread.
-        healthy: whether the machine makes progress.
-        check: the settings that a text in the place of ``drawn`` would give; raises ConfigError.
-            None: nothing can be saved.
+        settings: settings with their secrets.
+        labels: labels of the model.
+        recordings: folder of the recordings; None if nothing is recorded.
+        drawn: file of the drawn outlines; None without a state folder.
+        command: receives ``reload``, ``pause``, ``resume``; called from the server's thread.
+        healthy: whether the pipeline makes progress.
+        check: returns the settings that a text in place of ``drawn`` would give; raises
+            ConfigError. None: nothing can be saved.
         metrics: body and content type of ``/metrics``; None for none.
     """
 
@@ -161,7 +161,10 @@ class WebSink:
         self._server = Server(self._app, web, self._bell)
         host = f"[{web.host}]" if ":" in web.host else web.host
         log.info(
-            "web: the page is at http://%s:%d/", host, web.port, extra={"DETECTOR_EVENT": "web"}
+            "web: serving the page at http://%s:%d/",
+            host,
+            web.port,
+            extra={"DETECTOR_EVENT": "web"},
         )
 
     def _halt(self) -> None:

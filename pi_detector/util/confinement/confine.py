@@ -120,7 +120,7 @@ def limit(kind: int, value: int) -> None:
 
 
 def available() -> list[str]:
-    """What this machine's kernel can hold off: names, for people."""
+    """What this device's kernel can hold off: names, for people."""
     known = landlock.version()
     found = ["no new privileges"]
     if known:

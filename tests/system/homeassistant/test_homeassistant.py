@@ -71,7 +71,7 @@ def test_a_detector_appears_with_all_its_states(
     home: HomeAssistant, detector: Detector, sees: Sees
 ) -> None:
     sees(**ALL_IS_WELL)
-    buttons = {f"button.{NAME}_read_settings_again", f"button.{NAME}_take_a_picture"}
+    buttons = {f"button.{NAME}_reload_settings", f"button.{NAME}_take_a_picture"}
 
     def unknown() -> set[str]:
         return {entity for entity, state in own(home).items() if state == "unknown"}
@@ -83,7 +83,7 @@ def test_a_detector_appears_with_all_its_states(
     assert home.entities() == sorted(own(home))
     assert complaints(home) == []
     assert "refuses" not in detector.log()
-    assert "nothing arrives" not in detector.log()
+    assert "no messages arrive" not in detector.log()
 
 
 def test_a_reload_changes_nothing_that_did_not_change(

@@ -55,7 +55,7 @@ def test_a_broker_that_comes_late_is_waited_for(
 ) -> None:
     broker.stop()
     program = daemon(settings(broker))
-    program.waits_for(lambda: "Connection refused; trying again" in log_of(program))
+    program.waits_for(lambda: "Connection refused; retrying" in log_of(program))
     broker.start()
     program.waits_for(lambda: "mqtt: connected" in log_of(program))
     assert program.process.poll() is None
@@ -123,7 +123,7 @@ def test_tls_with_a_certificate_of_each_side(
     [
         ({"tls": True, "ca_file": "ca.crt"}, "certificate"),
         ({"tls": True, "ca_file": "stranger.crt"}, "not trusted"),
-        ({}, "does it want TLS"),
+        ({}, "needs TLS"),
     ],
 )
 def test_tls_that_fails_says_why(
@@ -171,7 +171,7 @@ def test_a_wrong_password_is_told_tried_again_and_shown_nowhere(
     (secrets / "broker").write_text(f"{PASSWORD}\n")
     path = settings(broker, username="detector", password="${secret:broker}")
     program = daemon(path, CREDENTIALS_DIRECTORY=str(secrets))
-    program.waits_for(lambda: "Not authorized; see mqtt.username" in log_of(program))
+    program.waits_for(lambda: "Not authorized; check mqtt.username" in log_of(program))
     allow(PASSWORD)
     broker.send(signal.SIGHUP)
     program.waits_for(lambda: "mqtt: connected" in log_of(program))

@@ -35,7 +35,7 @@ def test_every_sensor_may_be_absent(tmp_path: Path) -> None:
     ]
     for finding in findings[2:5]:
         assert finding.level is Level.OK
-        assert "not present on this machine" in finding.finding
+        assert "not present on this device" in finding.finding
 
 
 def test_what_the_kernel_can_hold_off() -> None:
@@ -57,8 +57,8 @@ def test_what_the_kernel_can_hold_off() -> None:
         ("0x50000", Level.WARN, "since boot: under-voltage, throttled"),
         ("0x50005", Level.WARN, "now: under-voltage, throttled"),
         ("80008", Level.WARN, "now: soft temperature limit"),
-        ("error=1", Level.WARN, "firmware answers 'error=1'"),
-        (None, Level.OK, "sensor not present on this machine"),
+        ("error=1", Level.WARN, "unexpected firmware reply 'error=1'"),
+        (None, Level.OK, "sensor not present on this device"),
     ],
 )
 def test_throttling_word(word: str | None, level: Level, said: str) -> None:

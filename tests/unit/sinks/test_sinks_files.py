@@ -202,7 +202,7 @@ def test_an_annotated_image_of_a_name_that_is_not_utf8(tmp_path: Path) -> None:
 def test_a_picture_too_wide_for_jpeg_is_an_error(tmp_path: Path) -> None:
     sink = AnnotatedImageSink(tmp_path)
     sink.start()
-    with pytest.raises(SinkError, match="does not fit into a JPEG"):
+    with pytest.raises(SinkError, match="does not fit in a JPEG"):
         sink.handle(a_result(image=np.zeros((2, 66000, 3), np.uint8)))
 
 

@@ -263,7 +263,7 @@ def test_what_a_day_has_no_room_for_is_left_out_and_counted(
     assert len(kept) > 10
     said = [line["reason"] for line in first if line.get("state") == "limited"]
     assert said == [
-        f"{what} are left out until 00:00 UTC: output.log_mb_per_day is reached"
+        f"{what} are dropped until 00:00 UTC: output.log_mb_per_day is reached"
         for what in ("records of frames", "records")
     ]
 

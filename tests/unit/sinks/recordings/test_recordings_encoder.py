@@ -70,7 +70,7 @@ def test_where_the_hardware_does_not_work_software_takes_its_place(
     image = drawn(0)
     assert encoder.encode(frame(0, image), image)
     assert "encoder h264_v4l2m2m does not work" in caplog.text
-    assert "libx264 takes its place" in caplog.text
+    assert "using libx264 instead" in caplog.text
 
 
 def test_the_hardware_is_found_by_its_name(tmp_path: Path) -> None:
