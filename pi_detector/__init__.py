@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from pi_detector.config.section import Secret, Section
     from pi_detector.core.frame import Frame
     from pi_detector.core.geometry import Detection, Detections
-    from pi_detector.core.records import EventRecord, Result
+    from pi_detector.core.records import EventRecord
+    from pi_detector.core.result import Result
     from pi_detector.detector.candidates import Candidates, DecoderSpec
     from pi_detector.detector.detector import Detector
     from pi_detector.errors import PiDetectorError, SinkError, SourceLostError

@@ -20,13 +20,8 @@ from pi_detector.detector.images import read_image
 from pi_detector.detector.nms import suppress, vote
 from pi_detector.detector.preprocess import InputCoding, input_of
 from pi_detector.detector.resize import RESIZES, Size, Stretch
-from pi_detector.detector.runtime import (
-    OutputCopies,
-    choose_runtime,
-    open_interpreter,
-    tensor_info,
-    thread_count,
-)
+from pi_detector.detector.runtime import choose_runtime, open_interpreter, thread_count
+from pi_detector.detector.tensors import OutputCopies, tensor_info
 from pi_detector.detector.thresholds import lowest_scores
 from pi_detector.errors import BadModelError
 

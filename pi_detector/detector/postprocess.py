@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pi_detector.detector.candidates import Candidates, Decoder, DecoderSpec
 from pi_detector.detector.manifest import OutputsTable
-from pi_detector.detector.runtime import TensorInfo, Tensors
+from pi_detector.detector.tensors import TensorInfo, Tensors
 from pi_detector.errors import BadLabelsError, BadModelError
 
 _CUSTOM_OP = "TFLite_Detection_PostProcess"

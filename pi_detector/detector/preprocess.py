@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pi_detector.core.frame import ImageArray
 from pi_detector.detector.bundle import Bundle
-from pi_detector.detector.runtime import TensorInfo, tensor_info
+from pi_detector.detector.tensors import TensorInfo, tensor_info
 from pi_detector.errors import BadModelError
 
 

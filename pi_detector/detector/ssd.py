@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pi_detector.core.geometry import FloatArray
 from pi_detector.detector.anchors import AnchorSpec, decode_boxes, make_anchors
 from pi_detector.detector.candidates import Candidates, Decoder, DecoderSpec
-from pi_detector.detector.runtime import TensorInfo, Tensors
+from pi_detector.detector.tensors import TensorInfo, Tensors
 from pi_detector.errors import BadLabelsError, BadModelError
 
 MAX_CANDIDATES = 400

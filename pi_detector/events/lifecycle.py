@@ -7,18 +7,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pi_detector.config.settings import EventSettings, FilterSettings
+from pi_detector.core.boxes import BoxPx, normalized, rounded_px
 from pi_detector.core.frame import Frame, ImageArray
-from pi_detector.core.records import (
-    BestView,
-    EndReason,
-    EventRecord,
-    FrameSize,
-    Transition,
-    View,
-    normalized,
-    rounded_px,
-)
-from pi_detector.events.objects import BoxPx, Moment, OpenEvent, TrackedObject
+from pi_detector.core.records import BestView, EndReason, EventRecord, FrameSize, Transition
+from pi_detector.core.result import View
+from pi_detector.events.objects import Moment, OpenEvent, TrackedObject
 from pi_detector.events.view import prospect, sharpness
 from pi_detector.events.zones import Change, Places
 

@@ -7,9 +7,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from pi_detector.core.boxes import BoxPx
 from pi_detector.events.zones import Change, Path
-
-BoxPx = tuple[float, float, float, float]
 
 _HISTORY = 101  # detections whose medians stand for the whole history
 _RECENT = 5  # detections whose median box is where an object is

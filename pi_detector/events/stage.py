@@ -5,43 +5,29 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
 import numpy as np
 
 from pi_detector.config.settings import Settings
+from pi_detector.core.boxes import BoxPx
 from pi_detector.core.clock import clock_synchronized
 from pi_detector.core.geometry import Detections, FloatArray
-from pi_detector.core.records import EndReason, EventRecord, Result
-from pi_detector.errors import ConfigError
+from pi_detector.core.labels import check_labels
+from pi_detector.core.records import EndReason, EventRecord
+from pi_detector.core.result import Result
 from pi_detector.events.lifecycle import Counts, LifeCycle, Scene
-from pi_detector.events.objects import BoxPx, Moment, TrackedObject
+from pi_detector.events.objects import Moment, TrackedObject
 from pi_detector.events.tracker import Tracker, Tracks
 from pi_detector.events.zones import Path, Places
-from pi_detector.util.suggest import did_you_mean
 
 T = TypeVar("T")
 
 _LOOK_NS = 1_000_000_000  # a second look takes this long,
 _LOOK_AGAIN_NS = 10_000_000_000  # and comes this often at most
 _JITTER = 0.05  # of a box that stands still, by the square root of its area
-
-
-@dataclass(frozen=True, slots=True)
-class Activity:
-    """What is in the picture now.
-
-    Attributes:
-        tracked: objects that are followed, confirmed or not.
-        moving: of these, those that do not stand still.
-        in_zone: objects with an open event, by the zone that they are in.
-    """
-
-    tracked: int
-    moving: int
-    in_zone: dict[str, int]
 
 
 class EventStage:
@@ -113,20 +99,6 @@ class EventStage:
     def counts(self) -> Counts:
         """What the stage did so far."""
         return self._life.counts
-
-    @property
-    def activity(self) -> Activity:
-        """What is in the picture now."""
-        things = self._objects.values()
-        open_ones = [thing for thing in things if thing.event is not None]
-        return Activity(
-            tracked=len(things),
-            moving=sum(not thing.stationary for thing in things),
-            in_zone={
-                name: sum(name in thing.path.inside for thing in open_ones)
-                for name in self._places.zones
-            },
-        )
 
     def process(self, result: Result) -> tuple[Result, list[EventRecord]]:
         """Follow the objects of a frame.
@@ -306,7 +278,4 @@ def _check_labels(settings: Settings, labels: Mapping[int, str]) -> None:
     given |= {f"zones.{name}.labels": zone.labels for name, zone in settings.zones.items()}
     given |= {f"lines.{name}.labels": line.labels for name, line in settings.lines.items()}
     for key, wanted in given.items():
-        for label in wanted:
-            if label not in names:
-                fix = did_you_mean(label, names, "the model knows {}")
-                raise ConfigError(f"{key}: the model has no label {label!r}; {fix}")
+        check_labels(key, wanted, names)

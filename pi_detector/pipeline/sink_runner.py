@@ -7,7 +7,8 @@ import threading
 from contextlib import suppress
 
 from pi_detector.core.current import CurrentState
-from pi_detector.core.records import Publication, Result
+from pi_detector.core.records import Publication
+from pi_detector.core.result import Result
 from pi_detector.errors import SinkError
 from pi_detector.sinks.base import CatchesUp, Sink
 from pi_detector.util.bounded_queue import BoundedQueue

@@ -8,7 +8,8 @@ from datetime import UTC
 from pathlib import Path
 
 from pi_detector.core.frame import Frame
-from pi_detector.core.records import Publication, Result
+from pi_detector.core.records import Publication
+from pi_detector.core.result import Result
 from pi_detector.sinks.draw import annotated
 from pi_detector.sinks.files import finished_name, prepare_folder, unwritable, write_jpeg
 

@@ -31,13 +31,8 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from pi_detector import __version__
 from pi_detector.core.current import CurrentState
 from pi_detector.core.readings import ThrottlingFlags
-from pi_detector.core.records import (
-    EventRecord,
-    PerformanceRecord,
-    Publication,
-    Result,
-    StatusRecord,
-)
+from pi_detector.core.records import EventRecord, PerformanceRecord, Publication, StatusRecord
+from pi_detector.core.result import Result
 from pi_detector.telemetry.monitor import RunState
 
 PREFIX = "pi_detector"

@@ -16,7 +16,7 @@ import pytest
 
 from pi_detector.config.load import load_settings
 from pi_detector.config.settings import ModelSettings, Settings
-from pi_detector.core.records import json_schema
+from pi_detector.core.schema import json_schema
 from pi_detector.daemon.service import Service
 from pi_detector.detector.bundle import load_model
 from pi_detector.errors import ConfigError

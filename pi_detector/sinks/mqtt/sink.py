@@ -17,11 +17,11 @@ from pi_detector.core.records import (
     EventRecord,
     PerformanceRecord,
     Publication,
-    Result,
     StatusRecord,
     detections_record,
     encode,
 )
+from pi_detector.core.result import Result
 from pi_detector.sinks.draw import annotated
 from pi_detector.sinks.files import jpeg_of
 from pi_detector.sinks.mqtt.discovery import Place, discovery_payload

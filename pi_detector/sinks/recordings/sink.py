@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from pi_detector.config.outputs import RecordingSettings
-from pi_detector.core.records import EventRecord, Publication, Result, StatusRecord, status_record
+from pi_detector.core.records import EventRecord, Publication, StatusRecord, status_record
+from pi_detector.core.result import Result
 from pi_detector.sinks.recordings.disk import DiskThread
 from pi_detector.sinks.recordings.encoder import lacking
 from pi_detector.sinks.recordings.layout import (

@@ -12,7 +12,8 @@ import numpy as np
 
 from pi_detector import __version__
 from pi_detector.core.readings import HostReadings, ProcessReadings
-from pi_detector.core.records import PerformanceRecord, Result, StatusRecord
+from pi_detector.core.records import PerformanceRecord, StatusRecord
+from pi_detector.core.result import Result
 
 WINDOW_S = 10.0
 """Rate and latencies are those of the frames of so many seconds."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from pi_detector.config.outputs import WebSettings
-from pi_detector.core.records import Result
+from pi_detector.core.result import Result
 from pi_detector.sinks.draw import annotated
 from pi_detector.sinks.files import jpeg_of
 from pi_detector.sinks.web.bell import Bell

@@ -7,7 +7,7 @@ import pytest
 
 from pi_detector.detector.manifest import OutputsTable
 from pi_detector.detector.postprocess import PostprocessDecoder, map_outputs
-from pi_detector.detector.runtime import TensorInfo
+from pi_detector.detector.tensors import TensorInfo
 from pi_detector.errors import BadLabelsError, BadModelError
 
 BOXES = np.asarray([[0.1, 0.2, 0.3, 0.4], [0.5, 0.5, 1, 1], [0, 0, 9, 9]], np.float32)

@@ -131,7 +131,7 @@ def test_events_tell_zones_lines_and_dwell_times() -> None:
     scene.walk(3, 100, 560)
     scene.steps(3, person(560))
     scene.walk(3, 560, 100)
-    assert scene.stage.activity.in_zone == {"right": 0}
+    assert [thing.path.inside for thing in scene.stage._objects.values()] == [()]
     scene.steps(5)
     done = [(t.kind, t.name, t.total) for r in scene.records for t in r.transitions]
     assert sorted(done[:2]) == [("entered", "right", None), ("in", "gate", 1)]

@@ -20,7 +20,8 @@ from staged import Scene, detections, person
 from pi_detector.config.settings import RecoverySettings, Settings
 from pi_detector.core.current import CurrentState
 from pi_detector.core.frame import Frame
-from pi_detector.core.records import EventRecord, Result, StatusRecord, Timings, View, status_record
+from pi_detector.core.records import EventRecord, StatusRecord, status_record
+from pi_detector.core.result import Result, Timings, View
 from pi_detector.sinks.mqtt.discovery import Place
 from pi_detector.sinks.mqtt.sink import MqttSink
 

@@ -14,7 +14,7 @@ import pytest
 from pi_detector.config.outputs import OutputSettings
 from pi_detector.core.frame import Frame
 from pi_detector.core.geometry import Detections
-from pi_detector.core.records import Result, Timings
+from pi_detector.core.result import Result, Timings
 from pi_detector.errors import SinkError
 from pi_detector.sinks.registry import make_sinks
 from pi_detector.sinks.snapshots import AnnotatedImageSink, SnapshotSink, snapshot_name

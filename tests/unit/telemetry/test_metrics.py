@@ -30,7 +30,8 @@ from pi_detector.core.readings import (
     StageLatencies,
     ThrottlingFlags,
 )
-from pi_detector.core.records import PerformanceRecord, Result, StatusRecord, Timings, status_record
+from pi_detector.core.records import PerformanceRecord, StatusRecord, status_record
+from pi_detector.core.result import Result, Timings
 from pi_detector.errors import SinkError
 from pi_detector.sinks.supervised import SupervisedSink
 from pi_detector.sinks.textfile import TextfileSink

@@ -25,7 +25,7 @@ from recorded import (
     started_sink,
 )
 
-from pi_detector.core.records import View
+from pi_detector.core.result import View
 from pi_detector.errors import RecordingInUseError, SinkError
 from pi_detector.sinks.recordings.layout import (
     is_event_path,
