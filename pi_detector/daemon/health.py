@@ -35,14 +35,14 @@ class Health:
 
     def __init__(self, notifier: Notifier) -> None:
         self.trouble = self.waiting = ""
-        self._told = ("", "")
+        self._reported = ("", "")
         self._rate = 0.0
         self._notifier = notifier
         self._ready = False
         self._fed_s = 0.0
         self._mark = _Mark(time.monotonic())
 
-    def tell(self, pipeline: Pipeline) -> None:
+    def update(self, pipeline: Pipeline) -> None:
         """Say what there is to say now."""
         if not self._notifier.listening:
             return
@@ -61,8 +61,8 @@ class Health:
             self._rate = (processed - self._mark.processed) / (now_s - self._mark.at_s)
             self._mark = _Mark(now_s, processed)
         # Who reloads looks at once.
-        if is_due or (self.trouble, self.waiting) != self._told:
-            self._told = (self.trouble, self.waiting)
+        if is_due or (self.trouble, self.waiting) != self._reported:
+            self._reported = (self.trouble, self.waiting)
             self._notifier.status(self._words(pipeline, now_s))
 
     def reloading(self) -> None:

@@ -45,29 +45,29 @@ class Notifier:
 
     def ready(self) -> None:
         """The service works, or goes on after a reload."""
-        self._tell("READY=1")
+        self._notify("READY=1")
 
     def alive(self) -> None:
         """The service makes progress."""
-        self._tell("WATCHDOG=1")
+        self._notify("WATCHDOG=1")
 
     def status(self, words: str) -> None:
         """How the service is, in a line for humans (``systemctl status`` shows it)."""
         words = one_line(redact_within(words))  # a line break would begin another message
         if words != self._status:
             self._status = words
-            self._tell(f"STATUS={words}")
+            self._notify(f"STATUS={words}")
 
     def reloading(self) -> None:
         """Settings are read again; ``ready`` ends that."""
         now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-        self._tell(f"RELOADING=1\nMONOTONIC_USEC={now_us}")
+        self._notify(f"RELOADING=1\nMONOTONIC_USEC={now_us}")
 
     def stopping(self) -> None:
         """The service ends."""
-        self._tell("STOPPING=1")
+        self._notify("STOPPING=1")
 
-    def _tell(self, message: str) -> None:
+    def _notify(self, message: str) -> None:
         if self._send is None:
             return
         try:

@@ -87,10 +87,10 @@ class EventFeed:
                 self._failed(error)
         if passed_on is None:
             passed_on = self._unfollowed(item)
-        self._tell(before)
+        self._give_events(before)
         if passed_on is not None:
             self._give(passed_on)
-        self._tell(after)
+        self._give_events(after)
         if isinstance(item, Result) and not self._broken:
             self._outage.worked()
         return True
@@ -99,7 +99,9 @@ class EventFeed:
         """End the events that are open."""
         try:
             if not self._broken:
-                self._tell(self._stage.interrupt(self.end_reason, time.monotonic_ns(), utc_now()))
+                self._give_events(
+                    self._stage.interrupt(self.end_reason, time.monotonic_ns(), utc_now())
+                )
         except Exception as error:
             if not self._contained:
                 raise
@@ -142,7 +144,7 @@ class EventFeed:
 
     def _end_open(self, reason: EndReason) -> None:
         """End the events that the stage did not end: whoever acts on events waits for that."""
-        self._tell(
+        self._give_events(
             [
                 msgspec.structs.replace(
                     event,
@@ -157,7 +159,7 @@ class EventFeed:
             ]
         )
 
-    def _tell(self, events: Iterable[EventRecord]) -> None:
+    def _give_events(self, events: Iterable[EventRecord]) -> None:
         for event in events:
             self._open[event.id] = event
             if event.phase == "end":

@@ -19,9 +19,9 @@ from pi_detector.core.labels import check_labels
 from pi_detector.core.records import EndReason, EventRecord
 from pi_detector.core.result import Result
 from pi_detector.events.lifecycle import Counts, LifeCycle, Scene
-from pi_detector.events.objects import Moment, TrackedObject
+from pi_detector.events.objects import FrameTime, TrackedObject
 from pi_detector.events.tracker import Tracker, Tracks
-from pi_detector.events.zones import Path, Places
+from pi_detector.events.zones import Borders, Route
 
 T = TypeVar("T")
 
@@ -65,11 +65,11 @@ class EventStage:
         _check_labels(settings, labels)
         self._settings, self._labels, self._min_scores = settings, dict(labels), min_scores
         self._tracker = _tracker_of(settings, labels)
-        self._places = Places(settings.zones, settings.lines)
+        self._borders = Borders(settings.zones, settings.lines)
         self._life = LifeCycle(
             settings.events,
             settings.filters,
-            self._places,
+            self._borders,
             labels,
             min_scores,
             run_token=run_token or secrets.token_hex(4),
@@ -80,7 +80,7 @@ class EventStage:
         self._look_until_ns = self._look_again_ns = 0
 
     @property
-    def _places_settings(self) -> tuple[object, ...]:
+    def _border_settings(self) -> tuple[object, ...]:
         return self._settings.zones, self._settings.lines
 
     @property
@@ -117,7 +117,7 @@ class EventStage:
         if not self._settings.tracking.enabled:
             return self.unfollowed(result), records
         if not result.inferred:
-            return result, records + self._tell(scene)
+            return result, records + self._due_records(scene)
         tracks = self._tracker.update(result.detections, high, scene.now.ns)
         track_id = np.zeros(len(result.detections), np.int64)
         seen = tracks.row >= 0
@@ -126,7 +126,7 @@ class EventStage:
         for ended in tracks.ended:
             records += _some(self._life.end(self._objects[ended], "gone", scene))
         self._follow(tracks, found, scene)
-        records += self._tell(scene)
+        records += self._due_records(scene)
         views = [
             view
             for thing in self._objects.values()
@@ -150,9 +150,9 @@ class EventStage:
         if old._labels == self._labels and _following(old._settings) == _following(self._settings):
             self._tracker, self._objects = old._tracker, old._objects
             self._look_until_ns, self._look_again_ns = old._look_until_ns, old._look_again_ns
-            if old._places_settings != self._places_settings:
+            if old._border_settings != self._border_settings:
                 for thing in self._objects.values():
-                    thing.path = thing.path.through(self._places)
+                    thing.route = thing.route.through(self._borders)
         elif old._scene is not None:
             records = old._end_all("reload", old._scene)
         self._tracker.ids = old._tracker.ids
@@ -177,12 +177,12 @@ class EventStage:
         Args:
             reason: why.
             now_ns: monotonic.
-            now_at: the same moment, wall time in UTC.
+            now_at: the same time, wall time in UTC.
         """
         if self._scene is None:
             return []
-        moment = Moment(now_ns, now_at, self._scene.now.sequence)
-        return self._end_all(reason, replace(self._scene, now=moment))
+        now = FrameTime(now_ns, now_at, self._scene.now.sequence)
+        return self._end_all(reason, replace(self._scene, now=now))
 
     def _end_all(self, reason: EndReason, scene: Scene) -> list[EventRecord]:
         records = [
@@ -196,7 +196,7 @@ class EventStage:
         return records
 
     def _changed_size(self, scene: Scene) -> list[EventRecord]:
-        """Places in pixels mean nothing in frames of another size: that is another source."""
+        """Boxes in pixels mean nothing in frames of another size: that is another source."""
         before = self._scene
         if before is None or (before.width, before.height) == (scene.width, scene.height):
             return []
@@ -222,20 +222,20 @@ class EventStage:
             if thing is None:
                 thing = self._new(track_id, box, scene.now)
             kept[track_id] = thing
-            thing.see(scene.now, box, int(found.class_id[at]), float(found.score[at]))
+            thing.update(scene.now, box, int(found.class_id[at]), float(found.score[at]))
             self._settle(thing, scene.now.ns)
             left, top, right, bottom = tracks.xyxy[row] / [*size, *size]
             foot = (float(np.clip((left + right) / 2, 0, 1)), float(np.clip(bottom, 0, 1)))
             slack = _JITTER * math.sqrt((right - left) * (bottom - top))
             label = self._life.label(thing)
-            thing.changes += thing.path.step(label, foot, scene.now.ns, scene.now.at, slack)
+            thing.changes += thing.route.step(label, foot, scene.now.ns, scene.now.at, slack)
         self._objects = kept
 
-    def _new(self, track_id: int, box: BoxPx, now: Moment) -> TrackedObject:
+    def _new(self, track_id: int, box: BoxPx, now: FrameTime) -> TrackedObject:
         if now.ns >= self._look_again_ns:
             self._look_until_ns, self._look_again_ns = now.ns + _LOOK_NS, now.ns + _LOOK_AGAIN_NS
-        path = Path(self._places)
-        return TrackedObject(track_id, now, now, box, path, moved_ns=now.ns, place=box)
+        route = Route(self._borders)
+        return TrackedObject(track_id, now, now, box, route, moved_ns=now.ns, rest_box=box)
 
     def _settle(self, thing: TrackedObject, now_ns: int) -> None:
         before = thing.stationary
@@ -245,12 +245,12 @@ class EventStage:
             patience_s = tracking.stationary_lost_s if thing.stationary else tracking.lost_s
             self._tracker.be_patient(thing.track_id, patience_s)
 
-    def _tell(self, scene: Scene) -> list[EventRecord]:
+    def _due_records(self, scene: Scene) -> list[EventRecord]:
         """The records that are due."""
         confirmed = self._tracker.confirmed if self._settings.events.enabled else frozenset()
         records = []
         for thing in self._objects.values():
-            thing.changes += thing.path.linger(scene.now.ns, scene.now.at)
+            thing.changes += thing.route.linger(scene.now.ns, scene.now.at)
             if thing.track_id in confirmed:
                 records += _some(self._life.advance(thing, scene))
         return records

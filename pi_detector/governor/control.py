@@ -36,12 +36,12 @@ _FEWEST = 5
 class ControlLoop:
     """Asks the governor once a second, on a thread of its own: a sensor may hang.
 
-    It sets the rate of the pace by itself; threads and model are for who owns the detector.
+    It sets the rate limit by itself; threads and model are for who owns the detector.
 
     Args:
         settings: section `governor`.
         threads: of the interpreter at full speed.
-        pace: of the pipeline.
+        rate_limit: of the pipeline.
         live: the source is; of others every frame counts, and nothing is governed.
         processed: tells how many frames went through the pipeline so far.
         publish: takes status records.
@@ -56,7 +56,7 @@ class ControlLoop:
         self,
         settings: GovernorSettings,
         threads: int,
-        pace: RateLimit,
+        rate_limit: RateLimit,
         *,
         live: bool,
         processed: Callable[[], int],
@@ -64,7 +64,12 @@ class ControlLoop:
         changed: Callable[[], None],
         root: Path = ROOT,
     ) -> None:
-        self._settings, self._threads, self._pace, self._live = settings, threads, pace, live
+        self._settings, self._threads, self._rate_limit, self._live = (
+            settings,
+            threads,
+            rate_limit,
+            live,
+        )
         self._processed, self._publish, self._changed = processed, publish, changed
         self._root = root
         self._governor = Governor(settings, threads)
@@ -151,7 +156,7 @@ class ControlLoop:
         if celsius is None and self._settings.temperature_celsius and not self._blind:
             self._blind = True
             log.warning("governor: no sensor tells the temperature here, its target is not held")
-        costs = self._pace.costs(round((now_s - WINDOW_S) * 1e9))
+        costs = self._rate_limit.costs(round((now_s - WINDOW_S) * 1e9))
         latency_ms = None
         if len(costs) >= _FEWEST:
             latency_ms = statistics.quantiles([cost.latency_ms for cost in costs], n=10)[-1]
@@ -178,7 +183,7 @@ class ControlLoop:
         before, self.level = self.level, level
         if level == before:
             return
-        self._pace.rate_fps = level.rate_fps
+        self._rate_limit.rate_fps = level.rate_fps
         words = _words(level)
         state: State = "failed" if level.missed else "limited" if level.rungs else "live"
         log.log(

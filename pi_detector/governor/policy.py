@@ -1,6 +1,6 @@
 """The governor: how fast detection may be, so that heat and latency stay within their targets.
 
-Decisions alone: no thread, no clock, no sensor; ``regulator`` has those.
+Decisions alone: no thread, no clock, no sensor; ``control`` has those.
 
 Each target has a ladder of its own and a place on it; what is in force is the slower of both, in
 each respect. Down is quick: heat by where its trend leads, several rungs at once where that is far

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """What outputs ask of the machine, or have it do; from threads of their own.
+class SinkContext:
+    """What sinks may ask of the run and have it do, from threads of their own.
 
     Attributes:
         publish: takes status records.
-        obey: takes ``reload``, ``pause``, ``resume``.
+        command: takes ``reload``, ``pause``, ``resume``.
         healthy: whether it makes progress.
         state: how the run is.
         check_drawn: the settings that a text in the place of ``drawn.toml`` would give; raises
@@ -41,7 +41,7 @@ class Machine:
     """
 
     publish: Callable[[StatusRecord], None]
-    obey: Callable[[str], None]
+    command: Callable[[str], None]
     healthy: Callable[[], bool]
     state: Callable[[], RunState]
     check_drawn: Callable[[str], Settings] | None = None
@@ -56,7 +56,7 @@ class SinkSet:
     Args:
         settings: at the start.
         environ: environment variables.
-        machine: what the sinks ask of it.
+        context: what the sinks ask of it.
         meter: the sink of performance records.
 
     Raises:
@@ -65,13 +65,13 @@ class SinkSet:
     """
 
     def __init__(
-        self, settings: Settings, environ: Mapping[str, str], machine: Machine, meter: Sink
+        self, settings: Settings, environ: Mapping[str, str], context: SinkContext, meter: Sink
     ) -> None:
         self._settings = settings
         self._environ = environ
-        self._machine = machine
+        self._context = context
         self._meter = meter
-        self._recordings = make_recording_sinks(settings.recording, environ, machine.publish)
+        self._recordings = make_recording_sinks(settings.recording, environ, context.publish)
         self._textfiles = make_textfile_sinks(settings.metrics, self._metrics_text)
         self._metrics: Metrics | None = None
         self._web: WebSink | None = None
@@ -96,8 +96,8 @@ class SinkSet:
             self._environ,
             model=bundle.name,
             labels=labels,
-            report=self._machine.publish,
-            command=self._machine.obey,
+            report=self._context.publish,
+            command=self._context.command,
         )
         wanted: list[Sink | None] = [
             *make_sinks(settings.output, page_address(settings.web)),
@@ -159,7 +159,7 @@ class SinkSet:
             return None
         from pi_detector.telemetry.metrics import Metrics
 
-        return Metrics(settings.metrics.detector, self._machine.state)
+        return Metrics(settings.metrics.detector, self._context.state)
 
     def _metrics_text(self) -> bytes:
         assert self._metrics is not None, "a file of metrics asks for them"
@@ -170,8 +170,8 @@ class SinkSet:
             settings,
             self._environ,
             labels=labels,
-            command=self._machine.obey,
-            healthy=self._machine.healthy,
-            check=self._machine.check_drawn,
+            command=self._context.command,
+            healthy=self._context.healthy,
+            check=self._context.check_drawn,
             metrics=self.exposition,
         )

@@ -277,7 +277,7 @@ def test_the_library_is_not_imported_without_need() -> None:
         "from pi_detector.daemon.service import Service\n"
         "service = Service(lambda: Settings(source=SourceSettings(uri='demo:')), {})\n"
         "service.run(threading.Event(), max_frames=1)\n"
-        "assert service._outputs.exposition is None\n"
+        "assert service._sink_set.exposition is None\n"
         "print([name for name in sys.modules if name.startswith('prometheus')], file=sys.stderr)\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

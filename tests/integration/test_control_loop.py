@@ -20,7 +20,7 @@ from pi_detector.core.schema import json_schema
 from pi_detector.daemon.service import Service
 from pi_detector.detector.bundle import load_model
 from pi_detector.errors import ConfigError
-from pi_detector.governor import control as regulator
+from pi_detector.governor import control
 from pi_detector.governor import policy as governor
 
 PATIENCE_S = 60.0
@@ -73,7 +73,7 @@ Make = Callable[..., Machine]
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    monkeypatch.setattr(regulator, "POLL_S", 0.1)
+    monkeypatch.setattr(control, "POLL_S", 0.1)
     monkeypatch.setattr(governor, "HEAT_DWELL_S", 0.2)
     monkeypatch.setattr(governor, "FIRST_WAIT_S", 0.3)
     monkeypatch.setattr(governor, "LONGEST_WAIT_S", 0.3)
