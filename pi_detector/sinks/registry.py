@@ -32,7 +32,7 @@ from pi_detector.sinks.video import VideoSink
 from pi_detector.util.installation import how_to_install
 
 if TYPE_CHECKING:
-    from pi_detector.sinks.mqtt.discovery import Place
+    from pi_detector.sinks.mqtt.discovery import Subjects
     from pi_detector.sinks.mqtt.sink import MqttSink
     from pi_detector.sinks.web.sink import WebSink
 
@@ -172,7 +172,7 @@ def make_mqtt_sink(
         settings.recovery,
         state_folder(settings.mqtt.queue, environ),
         model=model,
-        place=place_of(settings, labels),
+        subjects=subjects_of(settings, labels),
         report=report,
         command=command,
         performance=settings.telemetry.interval_s > 0,
@@ -227,12 +227,12 @@ def make_web_sink(
     )
 
 
-def place_of(settings: Settings, labels: Iterable[str]) -> Place:
+def subjects_of(settings: Settings, labels: Iterable[str]) -> Subjects:
     """What is published about: the labels that are reported, zones and lines."""
-    from pi_detector.sinks.mqtt.discovery import Place
+    from pi_detector.sinks.mqtt.discovery import Subjects
 
     wanted = settings.detection.labels
-    return Place(
+    return Subjects(
         labels=tuple(label for label in labels if not wanted or label in wanted),
         zones=tuple(settings.zones),
         lines=tuple(settings.lines),

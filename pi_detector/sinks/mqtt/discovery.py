@@ -20,7 +20,7 @@ _THROTTLED = (
 _Component = dict[str, Any]
 
 
-class Place(msgspec.Struct, frozen=True):
+class Subjects(msgspec.Struct, frozen=True):
     """What there is to see: names of labels, zones and lines."""
 
     labels: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ class Place(msgspec.Struct, frozen=True):
 def discovery_payload(
     topics: Topics,
     model: str,
-    place: Place,
+    subjects: Subjects,
     *,
     qos: int,
     snapshots: bool,
@@ -45,18 +45,18 @@ def discovery_payload(
     Args:
         topics: topic names.
         model: name of the model.
-        place: labels, zones and lines; each gets entities.
+        subjects: labels, zones and lines; each gets entities.
         qos: quality of service of Home Assistant's subscriptions.
         snapshots: best views are published.
         commands: commands are accepted.
         performance: records of type ``performance`` are published.
     """
     components = _about_itself(topics)
-    for label in place.labels:
+    for label in subjects.labels:
         components |= _about_label(topics, label, snapshots=snapshots)
-    for zone in place.zones:
+    for zone in subjects.zones:
         components |= _about_zone(topics, zone)
-    for line in place.lines:
+    for line in subjects.lines:
         components |= _about_line(topics, line)
     if performance:
         components |= _about_performance(topics)
