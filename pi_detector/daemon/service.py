@@ -145,7 +145,7 @@ class Service:
         )
         self._report_model(self._bundle)
         self._pipeline.report_detection()
-        caretaker = Worker("service", self._take_care)
+        serving = Worker("service", self._serve)
         self._monitor.start()
         self._control_loop.start()
         try:
@@ -157,7 +157,7 @@ class Service:
             deadline = time.monotonic() + TICK_S
             self._monitor.stop(deadline)
             self._control_loop.stop(deadline)
-            caretaker.finish(deadline)
+            serving.finish(deadline)
 
     def pause(self) -> None:
         """Detect nothing until ``resume``, also over a reload; a restart detects again."""
@@ -205,7 +205,7 @@ class Service:
             grace_s=_GRACE_S if watchdog_s is None else _GRACE_SHARE * watchdog_s,
         )
 
-    def _take_care(self) -> None:
+    def _serve(self) -> None:
         """Tell the service manager how it is, and reload: on a thread of its own."""
         watchdog_s = self._notifier.watchdog_s
         tick_s = TICK_S if watchdog_s is None else min(TICK_S, _FEED_SHARE * watchdog_s)

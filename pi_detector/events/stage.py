@@ -25,8 +25,8 @@ from pi_detector.events.zones import Borders, Route
 
 T = TypeVar("T")
 
-_LOOK_NS = 1_000_000_000  # a second look takes this long,
-_LOOK_AGAIN_NS = 10_000_000_000  # and comes this often at most
+_HOLD_NS = 1_000_000_000  # a new object holds the gate open for this long,
+_HOLD_AGAIN_NS = 10_000_000_000  # and comes this often at most
 _JITTER = 0.05  # of a box that stands still, by the square root of its area
 
 
@@ -77,7 +77,7 @@ class EventStage:
         )
         self._objects: dict[int, TrackedObject] = {}
         self._scene: Scene | None = None
-        self._look_until_ns = self._look_again_ns = 0
+        self._hold_until_ns = self._hold_again_ns = 0
 
     @property
     def _border_settings(self) -> tuple[object, ...]:
@@ -90,7 +90,7 @@ class EventStage:
         What was not detected often enough yet to be believed is worth a second look, but not all
         the time: a detector that flickers on a still scene would keep the gate open for ever.
         """
-        if self._scene is not None and self._scene.now.ns < self._look_until_ns:
+        if self._scene is not None and self._scene.now.ns < self._hold_until_ns:
             return True
         confirmed = self._tracker.confirmed
         return any(not t.stationary and t.track_id in confirmed for t in self._objects.values())
@@ -149,7 +149,7 @@ class EventStage:
         records = []
         if old._labels == self._labels and _following(old._settings) == _following(self._settings):
             self._tracker, self._objects = old._tracker, old._objects
-            self._look_until_ns, self._look_again_ns = old._look_until_ns, old._look_again_ns
+            self._hold_until_ns, self._hold_again_ns = old._hold_until_ns, old._hold_again_ns
             if old._border_settings != self._border_settings:
                 for thing in self._objects.values():
                     thing.route = thing.route.through(self._borders)
@@ -192,7 +192,7 @@ class EventStage:
         ]
         self._objects.clear()
         self._tracker.clear()
-        self._look_until_ns = self._look_again_ns = 0
+        self._hold_until_ns = self._hold_again_ns = 0
         return records
 
     def _changed_size(self, scene: Scene) -> list[EventRecord]:
@@ -232,8 +232,8 @@ class EventStage:
         self._objects = kept
 
     def _new(self, track_id: int, box: BoxPx, now: FrameTime) -> TrackedObject:
-        if now.ns >= self._look_again_ns:
-            self._look_until_ns, self._look_again_ns = now.ns + _LOOK_NS, now.ns + _LOOK_AGAIN_NS
+        if now.ns >= self._hold_again_ns:
+            self._hold_until_ns, self._hold_again_ns = now.ns + _HOLD_NS, now.ns + _HOLD_AGAIN_NS
         route = Route(self._borders)
         return TrackedObject(track_id, now, now, box, route, moved_ns=now.ns, rest_box=box)
 
