@@ -116,7 +116,7 @@ CALLS: list[tuple[str, str, type, str]] = [
     ("telemetry", "telemetry", monitor.PerformanceMonitor, "_tell"),
     ("telemetry", "telemetry", monitor.PerformanceMonitor, "_throttling"),
     ("governor", "control", ControlLoop, "_read"),
-    ("service", "service", Health, "tell"),
+    ("service", "service", Health, "update"),
     ("service", "service", Service, "_govern"),
     ("source", "demo", DemoSource, "read"),
 ]
