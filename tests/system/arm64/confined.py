@@ -41,7 +41,7 @@ FORBIDDEN: dict[str, Callable[[], object]] = {
     "host name": lambda: socket.sethostname("x"),
     "memory file": lambda: os.memfd_create("x"),
     "socket": lambda: socket.socket().close(),
-    "read a password": lambda: Path("/etc/passwd").read_text(),
+    "read another file": Path("/opt/init").read_text,
 }
 ALLOWED: dict[str, Callable[[], object]] = {
     "read": (FOLDER / "file").read_text,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+
 import pytest
 from machine import Machine, drop_in, wait_until
 
