@@ -41,7 +41,7 @@ FORBIDDEN: dict[str, Callable[[], object]] = {
     "host name": lambda: socket.sethostname("x"),
     "memory file": lambda: os.memfd_create("x"),
     "socket": lambda: socket.socket().close(),
-    "read another file": Path("/opt/init").read_text,
+    "read another file": (FOLDER / "other").read_text,
 }
 ALLOWED: dict[str, Callable[[], object]] = {
     "read": (FOLDER / "file").read_text,
@@ -56,7 +56,8 @@ def main() -> int:
     if sys.argv[1:] == ["confined"]:
         return confined()
     FOLDER.mkdir()
-    (FOLDER / "file").write_text("text")
+    for name in ("file", "other"):
+        (FOLDER / name).write_text("text")
     results = [attempts(), detection()]
     print(f"{sum(results)} passed, {results.count(False)} failed", flush=True)
     return not all(results)
