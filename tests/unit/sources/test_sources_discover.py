@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import struct
-import tempfile
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
