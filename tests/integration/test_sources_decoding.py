@@ -193,7 +193,7 @@ def test_a_raw_stream_advances_by_its_frame_rate(
         while (frame := source.read()) is not None:
             times.append(frame.captured_ns / 1e9)
         assert times == pytest.approx([step_s * number for number in range(20)])
-        assert caplog.text.count("its frames have no times") == 1
+        assert caplog.text.count("frames have no timestamps") == 1
         assert f"{1 / step_s:g} frames per second" in caplog.text
         caplog.clear()
 
