@@ -76,8 +76,10 @@ def test_a_detector_appears_with_all_its_states(
     def unknown() -> set[str]:
         return {entity for entity, state in own(home).items() if state == "unknown"}
 
-    nothing_came = {f"image.{NAME}_{label}_best_view" for label in ("bicycle", "bus", "motorcycle")}
-    nothing_came |= {f"image.{NAME}_truck_best_view", f"image.{NAME}_picture"}
+    # Which labels beside people are seen in the demonstration depends on the model.
+    nothing_came = {entity for entity in own(home) if entity.endswith("_best_view")}
+    nothing_came -= {f"image.{NAME}_person_best_view"}
+    nothing_came |= {f"image.{NAME}_picture"}
     wait_for(lambda: unknown() <= UNKNOWN | buttons | nothing_came, unknown)
     assert int(home.states()[COUNT]["state"]) >= 2
     assert home.entities() == sorted(own(home))
