@@ -1,7 +1,7 @@
-"""The records that pi-detector publishes: one JSON object a line, UTF-8, versioned.
+"""The records that pi-detector publishes: one JSON object per line, UTF-8, versioned.
 
-``SCHEMA_VERSION`` grows by one when a reader of the old records would break. New optional fields
-do not count as a break.
+``SCHEMA_VERSION`` grows by one when a change would break readers of the old records. New optional
+fields do not count as a break.
 """
 
 from __future__ import annotations
@@ -120,12 +120,12 @@ class EventRecord(msgspec.Struct, frozen=True, tag="event", tag_field="type", kw
     """One object from its appearance to its end: ``new``, then ``update`` s, then ``end``.
 
     ``id`` names the event in all of them, and is unique across restarts; ``revision`` counts its
-    records from 0, so that both tell a repeated record from a new one. ``box`` and ``box_px`` are
+    records from 0, so that both identify a repeated record. ``box`` and ``box_px`` are
     where the object was seen last, at ``last_seen``; ``score`` is the median over its history,
     ``hits`` the number of frames in which it was detected. ``duration_s`` is from ``started`` to
     ``last_seen`` by the monotonic clock. ``zones`` are those that it is in now, ``entered`` all
     that it was ever in; ``transitions`` what it did at zones and lines since the record before.
-    ``reason`` tells why an event ended. ``continues`` is the id of the event of the same standing
+    ``reason`` is why an event ended. ``continues`` is the id of the event of the same standing
     object that ended when the source was lost.
     """
 
@@ -159,10 +159,10 @@ class EventRecord(msgspec.Struct, frozen=True, tag="event", tag_field="type", kw
 
 
 class StatusRecord(msgspec.Struct, frozen=True, tag="status", tag_field="type", kw_only=True):
-    """A part of the machine that came up, went down or changed.
+    """A part of pi-detector that came up, went down or changed.
 
     ``part`` is the kind of part, ``name`` which one. ``reason`` says what happened, in words;
-    ``retry_s`` when it is tried again. ``lost`` is what an outage that is over cost at most:
+    ``retry_s`` is the delay before the retry. ``lost`` is what an outage that is over cost at most:
     results and events that a sink did not publish.
     """
 

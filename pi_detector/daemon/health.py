@@ -1,4 +1,4 @@
-"""What the service manager is told while the machine runs: ready, alive, a line of status."""
+"""Reports to the service manager: ready, alive, a status line."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Health:
     def _words(self, pipeline: Pipeline, now_s: float) -> str:
         words = f"{pipeline.source_name} {pipeline.source_state}, {self._rate:.1f} frames/s"
         if pipeline.paused:
-            words += ", detection is paused"
+            words += ", detection paused"
         elif pipeline.last_found is None:
             words += ", nothing detected yet"
         else:

@@ -44,7 +44,7 @@ _UNHEALTHY_S = 30.0
 
 
 class Service:
-    """A run of the pipeline that tells how it is and can be told to read its settings again.
+    """A run of the pipeline that reports its health and can reload its settings.
 
     Args:
         load: reads the settings; raises ConfigError.
@@ -124,7 +124,7 @@ class Service:
         return self._pipeline.unstopped
 
     def reload(self) -> None:
-        """Have the settings read again, soon. Several wishes may be met by one reading."""
+        """Reload the settings soon. One reload may serve several requests."""
         self._reload_wanted.set()
         self._woken.set()
 
@@ -160,7 +160,7 @@ class Service:
             serving.finish(deadline)
 
     def pause(self) -> None:
-        """Detect nothing until ``resume``, also over a reload; a restart detects again."""
+        """Stop detecting until ``resume``, even across a reload; a restart detects again."""
         self._pipeline.pause()
 
     def resume(self) -> None:
@@ -229,7 +229,7 @@ class Service:
             reason = "; ".join(words_of(error).splitlines())
             self._health.trouble = f"reload refused: {reason}"
             log.error(
-                "reload refused, the settings in force stay so: %s",
+                "reload refused, keeping the current settings: %s",
                 reason,
                 exc_info=None if isinstance(error, PiDetectorError) else error,
                 extra={"DETECTOR_EVENT": "reload_refused"},
@@ -281,7 +281,7 @@ class Service:
     def _report_reload(self, waiting: list[str]) -> None:
         words = f"at the next restart: {', '.join(waiting)}" if waiting else ""
         log.info(
-            "settings read again%s",
+            "settings reloaded%s",
             f"; {words}" if words else "",
             extra={"DETECTOR_EVENT": "reloaded"},
         )
@@ -315,7 +315,7 @@ class Service:
             self._report_model(bundle)
 
     def _end_model_failure(self) -> None:
-        """Tell that the governor's model is not at fault any more, if it was."""
+        """Report the end of a failure of the governor's model, if there was one."""
         if self._model_failed:
             self._publish(status_record("governor", "model", "live"))
             self._model_failed = False

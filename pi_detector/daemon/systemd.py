@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Notifier:
-    """Tells systemd how the service is; where no service manager listens, nobody is told.
+    """Notifies systemd of the state of the service; does nothing without a service manager.
 
     Args:
         environ: environment variables; ``NOTIFY_SOCKET`` names the listener and ``WATCHDOG_USEC``
@@ -73,7 +73,7 @@ class Notifier:
         try:
             self._send(message)
         except OSError as error:  # a restarting manager must not end what it manages
-            log.warning("cannot tell the service manager %r: %s", message, error.strerror)
+            log.warning("cannot notify the service manager of %r: %s", message, error.strerror)
 
 
 def _sender() -> Callable[[str], object]:
@@ -81,8 +81,8 @@ def _sender() -> Callable[[str], object]:
         from systemd.daemon import notify
     except ImportError as error:
         raise DependencyMissingError(
-            "systemd listens (NOTIFY_SOCKET is set), and its Python package is not installed; to "
-            f"install it: {how_to_install('systemd')}"
+            "NOTIFY_SOCKET is set, but systemd's Python package is not installed; to install it: "
+            f"{how_to_install('systemd')}"
         ) from error
     send: Callable[[str], object] = notify
     return send

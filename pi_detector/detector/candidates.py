@@ -1,4 +1,4 @@
-"""What a decoder is made from, and what it gives: boxes before suppression."""
+"""What a decoder is made from, and its output: boxes before suppression."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""One face for the two interpreters of .tflite models: LiteRT and tflite-runtime.
+"""A common interface to the two interpreters of .tflite models: LiteRT and tflite-runtime.
 
-LiteRT checks the structure of a model before it reads it, which refuses most damage, but aborts on
-some; tflite-runtime 2.14 crashes on a truncated file. So a model that no SHA-256 vouches for is
-first tried in a confined process of its own.
+LiteRT validates the structure of a model before reading it, which catches most damage, but aborts
+on some; tflite-runtime 2.14 crashes on a truncated file. So a model without a trusted SHA-256 is
+first tried in a confined process.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def choose_runtime(wanted: Literal["auto", "litert", "tflite"]) -> RuntimeName:
             )
         return found[0]
     if wanted not in found:
-        raise _unusable(wanted, "it is not installed")
+        raise _unusable(wanted, "not installed")
     return wanted
 
 
@@ -148,12 +148,12 @@ def _fix(name: RuntimeName) -> str:
     if name == "litert" and platform.machine() not in _LITERT_MACHINES:
         return f"LiteRT needs a 64-bit system, and this one is {platform.machine()}"
     if name == "tflite" and sys.version_info[:2] != (3, 11):
-        return "there is none but for Python 3.11; set model.runtime to 'auto'"
+        return "it is only available for Python 3.11; set model.runtime to 'auto'"
     return f"to install it: {how_to_install(_EXTRAS[name])}"
 
 
 def thread_count(wanted: int) -> int:
-    """Threads of the interpreter; 0 takes one a core that this process may use, at most 4."""
+    """Return the number of interpreter threads; 0 = one per core of this process, at most 4."""
     return wanted or min(MAX_AUTO_THREADS, len(os.sched_getaffinity(0)))
 
 
@@ -185,7 +185,7 @@ def check_identity(data: bytes, name: str) -> None:
     if len(data) < 8 or data[4:8] != IDENTIFIER:
         raise BadModelError(f"{name}: {what_it_is(data)}")
     if int.from_bytes(data[:4], "little") + 4 > len(data):
-        raise BadModelError(f"{name}: is damaged or cut off; copy the model again")
+        raise BadModelError(f"{name}: damaged or truncated; copy the model again")
 
 
 def open_interpreter(
@@ -203,7 +203,7 @@ def open_interpreter(
     Args:
         model: the .tflite file's bytes, or its path.
         runtime: `auto` prefers LiteRT.
-        threads: of the interpreter; 0 takes one a core, at most 4.
+        threads: interpreter threads; 0 = one per core, at most 4.
         name: of the model, for error messages.
         trusted: a SHA-256 vouches for the bytes.
 

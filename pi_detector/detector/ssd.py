@@ -21,7 +21,7 @@ from pi_detector.detector.tensors import TensorInfo, Tensors
 from pi_detector.errors import BadLabelsError, BadModelError
 
 MAX_CANDIDATES = 400
-"""Best candidates that go on to suppression: bounds the time of a crowded frame."""
+"""Most candidates passed to suppression, which bounds the time of a crowded frame."""
 
 
 def stored_limit(score: float, info: TensorInfo) -> float:

@@ -21,20 +21,19 @@ _SOURCE_GONE = frozenset({"stalled", "reopening"})
 
 
 class EventFeed:
-    """Passes on what is published, with the events that follow from it, in order.
+    """Passes on published items, together with the events that follow from them, in order.
 
-    It has the shape of a sink, so that it can stand behind a queue of its own. Where the stage
-    fails, its open events end, and results are passed on without track ids; after a delay a fresh
-    stage is tried.
+    It has the interface of a sink, so that it can have its own queue. If the stage fails, its open
+    events end, and results are passed on without track ids; after a delay a new stage is tried.
 
     Args:
-        stage: follows the objects.
-        give: takes what is to be published.
-        recovery: delays after a failure; None raises what the stage raises.
+        stage: tracks the objects.
+        give: receives everything to publish.
+        recovery: delays after a failure; None raises the errors of the stage.
 
     Attributes:
-        busy: something is followed that does not stand still. May be read from any thread.
-        end_reason: why events end that are open when the feed is closed.
+        busy: an object is tracked that is not stationary. May be read from any thread.
+        end_reason: reason of the events that are open when the feed is closed.
     """
 
     name = "events"
@@ -64,9 +63,9 @@ class EventFeed:
         self._next: EventStage | None = None
 
     def replace(self, stage: EventStage) -> None:
-        """Go on with another stage from the next item on, and with what this one follows.
+        """Continue with another stage from the next item on; it takes over the tracked objects.
 
-        May be called from any thread.
+        Safe to call from any thread.
         """
         self._next = stage
 
@@ -179,8 +178,8 @@ def _end_reason(status: StatusRecord) -> EndReason | None:
 
 
 def _log(event: EventRecord) -> None:
-    """Tell of an event in the log; systemd's journal gets it with fields."""
-    words = f"{event.label} is here" if event.phase == "new" else f"{event.label} is gone"
+    """Log an event; systemd's journal gets it with fields."""
+    words = f"{event.label} appeared" if event.phase == "new" else f"{event.label} is gone"
     if event.phase == "end":
         words += f" after {event.duration_s:.0f} s ({event.reason})"
     if event.zones:

@@ -1,4 +1,4 @@
-"""From objects that are followed to the records of their events: ``new``, ``update``, ``end``."""
+"""From tracked objects to the records of their events: ``new``, ``update``, ``end``."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Scene:
 
 
 class LifeCycle:
-    """Decides when an event begins, what is worth telling, and when it ends.
+    """Decides when an event begins, which changes are published, and when it ends.
 
     Args:
         settings: section `events`.
@@ -65,11 +65,11 @@ class LifeCycle:
         borders: zones and lines.
         labels: class id to label.
         min_scores: class id to lowest score of a detection.
-        run_token: part of each id that no other run has.
-        synchronized: whether the wall clock can be trusted.
+        run_token: part of each event id, unique to this run.
+        synchronized: whether the wall clock is reliable.
 
     Attributes:
-        counts: what it did so far.
+        counts: counts of its work so far.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class LifeCycle:
         self._parked: list[tuple[str, BoxPx, str, int]] = []
 
     def take_over(self, old: LifeCycle) -> None:
-        """Go on counting and numbering where another one is, and know what it knows."""
+        """Continue the counts, numbers and knowledge of another life cycle."""
         self.counts, self._run_token = old.counts, old._run_token
         for name in self._borders.lines:
             self.counts.lines.setdefault(name, {"in": 0, "out": 0})

@@ -1,4 +1,4 @@
-"""The motion gate: says whether a frame is worth the detector's time.
+"""The motion gate: decides whether a frame is worth running the detector.
 
 The background is a mixture of Gaussians for each pixel, learned from the frames themselves, so
 that what always moves (leaves, noise in the dark) becomes background as well. Z. Zivkovic,

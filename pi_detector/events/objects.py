@@ -1,4 +1,4 @@
-"""What is known of an object that is followed: its history, and whether it stands still."""
+"""The history of a tracked object, and whether it is stationary."""
 
 from __future__ import annotations
 

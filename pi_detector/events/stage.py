@@ -1,4 +1,4 @@
-"""The event stage: a processed frame in, the same with track ids and the records of events out."""
+"""The event stage: adds track ids to a processed frame, and makes the records of events."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _JITTER = 0.05  # of a box that stands still, by the square root of its area
 
 
 class EventStage:
-    """Follows objects and tells their events. For one thread, and the frames of one source.
+    """Tracks objects and makes their events. For one thread, and the frames of one source.
 
     It is driven by the clocks of the frames alone: the same frames give the same records, but for
     the token in their ids.
@@ -137,14 +137,14 @@ class EventStage:
         return replace(result, detections=found[strong], views=tuple(views)), records
 
     def take_over(self, old: EventStage) -> list[EventRecord]:
-        """Go on where a stage of other settings is: with its objects and events, under their ids.
+        """Continue another stage with these settings: with its objects and events, under their ids.
 
         Args:
-            old: not to be used any more.
+            old: the other stage, not to be used any more.
 
         Returns:
-            The ends of its open events where these settings cannot go on with them: other labels,
-            or another way of tracking.
+            The ends of its open events that cannot continue with these settings: other labels, or
+            another way of tracking.
         """
         records = []
         if old._labels == self._labels and _following(old._settings) == _following(self._settings):

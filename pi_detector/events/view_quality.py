@@ -1,4 +1,4 @@
-"""How well a frame shows an object."""
+"""Rates how well a frame shows an object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The governor at work: sensors read, rates brought into force, changes told."""
+"""The control loop of the governor: reads sensors, applies rates, publishes changes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FEWEST = 5
 
 
 class ControlLoop:
-    """Asks the governor once a second, on a thread of its own: a sensor may hang.
+    """Runs the governor every second, on its own thread, because a sensor may hang.
 
     It sets the rate limit by itself; threads and model are for who owns the detector.
 
@@ -49,7 +49,7 @@ class ControlLoop:
         root: the folder that stands for ``/``.
 
     Attributes:
-        level: in force, or to be brought into force. May be read from any thread.
+        level: the current or next level. May be read from any thread.
     """
 
     def __init__(
@@ -98,15 +98,15 @@ class ControlLoop:
     def start(self) -> None:
         """Begin."""
         if self._settings.enabled and not self._live:
-            log.warning("governor: this is no live source, every frame of it counts: not governed")
+            log.warning("governor: inactive because the source is not live and every frame counts")
         self._worker = Worker("governor", self._run)
 
     def apply(self, settings: GovernorSettings, threads: int) -> None:
-        """Go on with other settings: from the level in force, or with other threads from the top.
+        """Continue with other settings: at the current level, or from the top with other threads.
 
         Args:
             settings: section `governor`.
-            threads: of the interpreter at full speed.
+            threads: interpreter threads at full speed.
         """
         with self._governing:
             self._blind &= settings == self._settings
@@ -115,7 +115,7 @@ class ControlLoop:
                 self._governor.apply(settings)
             else:
                 self._threads, self._governor = threads, Governor(settings, threads)
-                self._set(Level(None, threads, reason="other settings"))
+                self._set(Level(None, threads, reason="changed settings"))
         self._woken.set()
 
     def stop(self, deadline: float) -> None:
@@ -166,7 +166,7 @@ class ControlLoop:
             full_fps=self._full_fps(now_s),
             celsius=celsius,
             latency_ms=latency_ms,
-            # Too low a voltage is no heat; where it caps the clock, that has a flag of its own.
+            # Undervoltage is not heat; if it caps the clock, that has a flag of its own.
             throttled=", ".join(names_of(msgspec.structs.replace(throttling, under_voltage=None))),
         )
 
@@ -203,7 +203,7 @@ def _words(level: Level) -> str:
         model = ", the smaller model" if level.small else ""
         words = f"{rate}, threads {level.threads}{model}"
     if level.missed:
-        words += f"; not held, with nothing left to lower: {', '.join(level.missed)}"
+        words += f"; target missed with nothing left to lower: {', '.join(level.missed)}"
     return f"{words} ({level.reason})" if level.reason else words
 
 
@@ -229,6 +229,6 @@ def check_smaller_model(settings: Settings, bundle: Bundle) -> None:
     smaller = load_model(model_at(settings, Level(None, 1, small=True)))
     if smaller.labels != bundle.labels:
         raise ConfigError(
-            f"governor.model: {smaller.name} has other labels than {bundle.name}; give a model "
-            "with the same ones"
+            f"governor.model: {smaller.name} has other labels than {bundle.name}; use a model with "
+            "the same labels"
         )

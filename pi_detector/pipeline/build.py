@@ -1,4 +1,4 @@
-"""The parts of the machine that the settings ask for."""
+"""Builds the parts of the pipeline from the settings."""
 
 from __future__ import annotations
 

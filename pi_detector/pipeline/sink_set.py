@@ -1,4 +1,4 @@
-"""The sinks of a run, over its reloads: which are made anew, and which go on."""
+"""The sinks of a run across reloads: which are recreated, and which continue."""
 
 from __future__ import annotations
 
@@ -128,15 +128,15 @@ class SinkSet:
         bundle: Bundle,
         replace: Callable[[Sequence[Sink]], None],
     ) -> None:
-        """Go on with the sinks of other settings.
+        """Continue with the sinks of other settings.
 
         Args:
             new: the settings.
             bundle: the model.
-            replace: has the pipeline publish to other sinks.
+            replace: makes the pipeline publish to other sinks.
 
         Raises:
-            SinkError: a sink cannot be had; all is as it was.
+            SinkError: a sink cannot be started; everything stays as it was.
         """
         before = (self._metrics, self._web, self._sinks)
         labels = [label.name for label in bundle.labels]

@@ -70,7 +70,7 @@ class Segments:
         return [self._folder / name for name in self._names]
 
     def last(self) -> Path | None:
-        """The file to go on with, or None where the last one is complete, or cut off in a line."""
+        """The file to append to; None if the last one is complete, or truncated within a line."""
         if not self._names or self._names[-1].endswith(_SUFFIX):
             return None
         path = self._folder / self._names[-1]

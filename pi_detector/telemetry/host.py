@@ -1,4 +1,4 @@
-"""The sensors of the machine as the performance record has them."""
+"""The sensors of the device, as in the performance record."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def read_host(root: Path = ROOT, folder: Path | None = None) -> HostReadings:
 
 
 def read_throttling(root: Path = ROOT) -> tuple[ThrottlingFlags, ThrottlingFlags]:
-    """What slows the processor now, and what did earlier, as far as /sys tells.
+    """Read what throttles the processor now, and what did earlier, as far as /sys reports it.
 
-    The kernel's file holds the answer that its voltage driver got when it last asked the firmware,
-    every 2 s, and has the firmware forget the earlier conditions each time: "earlier" is since
-    then. Kernels without that file (Debian's own) tell of under-voltage alone.
-    Source: drivers/firmware/raspberrypi.c and drivers/hwmon/raspberrypi-hwmon.c of the kernel.
+    The kernel's file contains the reply that its voltage driver got when it last queried the
+    firmware, every 2 s, which makes the firmware forget the earlier conditions each time: "earlier"
+    is since then. Kernels without that file (Debian's own) only report under-voltage. Source:
+    drivers/firmware/raspberrypi.c and drivers/hwmon/raspberrypi-hwmon.c of the kernel.
     """
     word = sensors.throttled_word_of_kernel(root)
     bits = None if word is None else sensors.parse_word(word)

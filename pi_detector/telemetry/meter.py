@@ -1,4 +1,4 @@
-"""Takes the timings of every processed frame."""
+"""Collects the timings of every processed frame."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Sensors of the machine: heat, power, clock, load, disk, radio.
+"""Sensors of the device: temperature, power, clock, load, disk, radio.
 
-What a machine lacks is None, never zero. All but ``vcgencmd`` is read from /proc and /sys, which
-the sandbox of the service leaves readable; ``root`` is the folder that stands for ``/``. Nothing
-here needs a package, so that ``pi-detector doctor`` works without any.
+A missing sensor is None, never zero. All but ``vcgencmd`` is read from /proc and /sys, which the
+sandbox of the service leaves readable; ``root`` is the folder mounted as ``/``. This module needs
+no package, so that ``pi-detector doctor`` works without any.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def cpu_governor(root: Path = ROOT) -> str | None:
 
 
 def throttled_word(root: Path = ROOT) -> str | None:
-    """The throttling word in hexadecimal, or None where nobody tells it.
+    """The throttling word in hexadecimal, or None if it is not available.
 
     ``vcgencmd`` is asked first: its upper half is since boot. It needs /dev/vcio, which the service
     may not open.

@@ -1,7 +1,7 @@
-"""How this pi-detector was installed, and hence how to add to it what is missing.
+"""How this pi-detector was installed, and so how to install what is missing.
 
-pi-detector is on no package index, so that no ``pip install`` of its name helps anybody: advice
-depends on where this one came from.
+pi-detector is on no package index, so ``pip install`` of its name does not help; the advice depends
+on where it was installed from.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def test_a_file_runs_to_its_end_and_is_closed(tmp_path):
     "image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)]
 )
 def test_what_is_no_image_is_refused(detector, image):
-    with pytest.raises(ValueError, match="no RGB image"):
+    with pytest.raises(ValueError, match="not an RGB image"):
         detector.detect(image)
 
 

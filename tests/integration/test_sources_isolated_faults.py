@@ -130,7 +130,9 @@ class TestPictures:
         paths = [frame.path for frame in iter(source.read, None)]
         assert paths == [str(tmp_path / f"{number}.bmp") for number in (2, 3)]
         assert source.skipped == 1
-        assert "1.bmp: skipped, it cannot be decoded (the decoder was killed by" in caplog.text
+        assert (
+            "1.bmp: skipped because it cannot be decoded (the decoder was killed by" in caplog.text
+        )
         source.close()
 
     def test_that_hangs_the_decoder_is_passed_over(
@@ -142,7 +144,7 @@ class TestPictures:
         monkeypatch.setattr(isolated_pictures, "_TIMEOUT_S", 2.0)
         os.kill(self.pid(source), signal.SIGSTOP)
         assert [frame.path for frame in iter(source.read, None)] == [str(tmp_path / "2.bmp")]
-        assert "1.bmp: skipped, it cannot be decoded (the decoder was killed after 2 s)" in (
+        assert "1.bmp: skipped because it cannot be decoded (the decoder was killed after 2 s)" in (
             caplog.text
         )
         source.close()
@@ -183,7 +185,7 @@ class TestPictures:
         source = self.source(tmp_path)
         assert [frame.path for frame in iter(source.read, None)] == [str(tmp_path / "0.bmp")]
         assert source.skipped == 4
-        assert caplog.text.count("120x90 pixels are more than") == 2
+        assert caplog.text.count("120x90 pixels exceed") == 2
         assert caplog.text.count("larger than") == 2
         source.close()
 

@@ -27,7 +27,7 @@ from pi_detector.util.worker import Worker
 log = logging.getLogger(__name__)
 
 GRACE_S = 0.5
-"""An event that a broker at hand has not confirmed after this goes on disk."""
+"""Time after which an event that a connected broker has not confirmed is stored on disk."""
 _TICK_S, _CONNECT_TICK_S = 1.0, 0.05
 _FAREWELL_S = 1.5
 _LAST_WORD_S = 0.5
@@ -241,7 +241,7 @@ class Publisher:
         self._listener.connected()
 
     def _works(self, link: Link) -> None:
-        """Tell that an outage is over."""
+        """Report the end of an outage."""
         self._doubtful = False
         self.connected = True
         self._outage.over(link.broker, self._outbox)

@@ -57,7 +57,7 @@ class ClipFile:
         self._name()
 
     def give_up(self) -> None:
-        """Finish with what there is, and ignore further bytes. Raises SinkError."""
+        """Finish with the bytes so far, and ignore further ones. Raises SinkError."""
         try:
             if self._handle >= 0:
                 self.finish()

@@ -55,7 +55,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """What a sidecar says: the latest record of an event, and its files.
 
     ``number`` counts the events in the order of their recording, whatever the wall clock did.
-    ``complete`` is false while the event or one of its clips goes on. ``interrupted`` tells that
+    ``complete`` is false while the event or one of its clips is ongoing. ``interrupted`` means that
     the recording ended without the end of the event, as in a power cut.
     """
 

@@ -88,7 +88,7 @@ class WebSink:
                 self._listen()
 
     def apply(self, settings: Settings, labels: list[str]) -> None:
-        """Go on with other settings; only another address disturbs who looks.
+        """Continue with other settings; only another address disturbs viewers.
 
         Raises:
             SinkError: the new address cannot be had; the old settings stay.

@@ -95,7 +95,7 @@ def test_a_class_without_a_label():
     decoder = PostprocessDecoder(
         map_outputs(outputs([OP, f"{OP}:1", f"{OP}:2", f"{OP}:3"])), [0.3, 0.3]
     )
-    with pytest.raises(BadLabelsError, match="gave class 2"):
+    with pytest.raises(BadLabelsError, match="returned class 2"):
         decoder.read(SinkSet())
 
 
