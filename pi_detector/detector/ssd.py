@@ -44,7 +44,7 @@ def make_ssd(spec: DecoderSpec) -> Decoder:
     """The decoder of a raw SSD network, architecture `ssd`.
 
     Raises:
-        BadModelError: the manifest does not say what there is to decode, or not of this model.
+        BadModelError: the manifest does not describe the outputs, or describes another model.
         BadLabelsError: there are more or fewer labels than classes.
     """
     manifest = spec.manifest

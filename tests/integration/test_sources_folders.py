@@ -192,12 +192,12 @@ def test_the_last_line_says_why_a_picture_failed(
 ) -> None:
     empty = tmp_path / "a.png"
     empty.touch()
-    with pytest.raises(BadImageError, match=r"a\.png: cannot be decoded \(it is empty\)"):
+    with pytest.raises(BadImageError, match=r"a\.png: cannot be decoded \(the file is empty\)"):
         names_of(str(empty))
     shutil.copy(empty, tmp_path / "b.png")
-    with pytest.raises(BadImageError, match=r"none of the 2 .* is \S+a\.png \(it is empty\)"):
+    with pytest.raises(BadImageError, match=r"none of the 2 .* is \S+a\.png \(the file is empty\)"):
         names_of(str(tmp_path))
     done = pi_detector("detect", empty)
     assert done.returncode == 65
     assert "error: " in done.stderr
-    assert "(it is empty)" in done.stderr.splitlines()[-1]
+    assert "(the file is empty)" in done.stderr.splitlines()[-1]

@@ -192,7 +192,7 @@ class TestPictures:
     def test_a_pipe_with_an_images_name_is_not_waited_for(self, tmp_path: Path) -> None:
         decoder = PictureProcess("test")
         os.mkfifo(tmp_path / "a.jpg")
-        with pytest.raises(BadImageError, match="it is empty"):
+        with pytest.raises(BadImageError, match="the file is empty"):
             decoder.decode(tmp_path / "a.jpg")
         decoder.close()
 

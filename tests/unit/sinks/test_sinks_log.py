@@ -216,7 +216,7 @@ for number in range(20):
     try:
         sink.handle(status_record("source", f"camera {number}", "live"))
     except SinkError as error:
-        assert "make room" in str(error), error
+        assert "free some space" in str(error), error
         refused += 1
 resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 sink.handle(status_record("source", "camera 20", "live"))
