@@ -47,7 +47,7 @@ def _unnamed(name: str, text: str, error: SinkError) -> Finding:
     if "_DIRECTORY" in text:
         return warn(
             name,
-            f"{text}: a variable of the service, which this shell does not have",
+            f"{text}: a variable of the service, not set in this shell",
             f"see 'systemctl show pi-detector', or write {name} in full",
         )
     return Finding(Level.FAIL, name, str(error))
@@ -67,18 +67,18 @@ def writable(what: str, folder: Path) -> Finding:
         return fail(
             what,
             f"{folder}: the file system is read-only",
-            "mount it for writing ('dmesg' says why it is not), or set another folder",
+            "mount it for writing ('dmesg' shows the reason), or set another folder",
         )
     if not os.access(there, os.W_OK | os.X_OK):
         return warn(
             what,
-            f"{folder}: this user may not write there; the service may all the same",
+            f"{folder}: not writable by this user, which only matters if no service writes there",
             "sudo -u pi-detector pi-detector doctor",
         )
     free = free_mb(there)
     if free is not None and free < _LEAST_MB:
-        return fail(what, f"{folder}: {free} MB are free", "make room, or set another folder")
-    return ok(what, f"{folder} can be written")
+        return fail(what, f"{folder}: {free} MB free", "free some space, or set another folder")
+    return ok(what, f"{folder} is writable")
 
 
 def nearest(folder: Path) -> Path:
