@@ -104,7 +104,13 @@ def _action(
     wanted.add_argument(
         "--until", metavar="TIME", type=moment, help="events that began at TIME or earlier"
     )
-    wanted.add_argument("--label", metavar="LABEL", action="append", default=[])
+    wanted.add_argument(
+        "--label",
+        metavar="LABEL",
+        action="append",
+        default=[],
+        help="events of this label; may be repeated",
+    )
     wanted.add_argument(
         "--zone",
         metavar="ZONE",
