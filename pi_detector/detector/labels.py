@@ -207,7 +207,7 @@ def _ordered_by_number(found: Mapping[int, str], place: str, class_count: int | 
     if zeroth in _BACKGROUND or (zeroth in _MAYBE_BACKGROUND and max(numbers) == class_count):
         del numbers[0]
     if not numbers:
-        raise BadLabelsError(f"{place}: is empty; {_FORMS}")
+        raise BadLabelsError(f"{place}: empty; {_FORMS}")
     first, last = min(numbers), max(numbers)
     base = 0 if first == 0 else 1
     if class_count is None and first > 1:
@@ -226,7 +226,7 @@ def _ordered(names: Sequence[str], place: str, class_count: int | None) -> list[
     """Labels in the order of the lines: without the background, with or without the gaps."""
     compact = [name for name in names if name]
     if not compact:
-        raise BadLabelsError(f"{place}: is empty; {_FORMS}")
+        raise BadLabelsError(f"{place}: empty; {_FORMS}")
     if class_count is None:
         return _without_count(names, compact, place)
     for candidates in (names, compact):

@@ -103,7 +103,7 @@ def choose_runtime(wanted: Literal["auto", "litert", "tflite"]) -> RuntimeName:
             )
         return found[0]
     if wanted not in found:
-        raise _unusable(wanted, "not installed")
+        raise _unusable(wanted, "it is not installed")
     return wanted
 
 

@@ -245,9 +245,13 @@ class TestNonsense:
         ("lines", "error", "words"),
         [
             ("sys.exit(3)", SourceLostError, "ended with exit code 3"),
-            ("say(b'\\xff\\xff')", SourceLostError, "nonsense"),
-            ("say(Opened()); time.sleep(60)", SourceLostError, "nonsense"),
-            ("say(Started()); link.recv(65536); frame(); time.sleep(60)", SourceLostError, "nonse"),
+            ("say(b'\\xff\\xff')", SourceLostError, "invalid reply"),
+            ("say(Opened()); time.sleep(60)", SourceLostError, "invalid reply"),
+            (
+                "say(Started()); link.recv(65536); frame(); time.sleep(60)",
+                SourceLostError,
+                "invalid re",
+            ),
             ("say(Started()); link.recv(65536); sys.exit(0)", SourceLostError, "exit code 0"),
             (
                 "say(Started()); link.recv(65536); say(Failed('SystemExit', b'x'))",
@@ -281,7 +285,10 @@ class TestNonsense:
     )
     def test_while_reading(self, babbler: Babbler, lines: str) -> None:
         source = babbler(f"{WELL_UNTIL_READ}\n{lines}\ntime.sleep(60)")
-        with opened(source), pytest.raises(SourceLostError, match="demo: the decoder answered"):
+        with (
+            opened(source),
+            pytest.raises(SourceLostError, match="demo: the decoder sent an invalid reply"),
+        ):
             source.read()
 
     def test_endless_log_messages(self, babbler: Babbler) -> None:

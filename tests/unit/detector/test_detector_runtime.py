@@ -37,7 +37,7 @@ def test_a_folder_is_no_model(tmp_path):
 
 
 def test_a_root_beyond_the_end():
-    with pytest.raises(BadModelError, match="cut off"):
+    with pytest.raises(BadModelError, match="truncated"):
         check_identity((1000).to_bytes(4, "little") + b"TFL3" + bytes(100), "m")
 
 
