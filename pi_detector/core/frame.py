@@ -13,7 +13,7 @@ ImageArray = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One image and when it was taken.
+    """One image, and when it was captured.
 
     Attributes:
         image: (H, W, 3) uint8 RGB, C-contiguous, read-only.

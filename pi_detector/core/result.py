@@ -53,7 +53,7 @@ class Result:
         timings: what it cost.
         dropped: frames of this source that were replaced by newer ones before detection, so far.
         inferred: the detector ran; False for a frame that the motion gate found still, or that the
-            governor passed over, and while detection is paused.
+            governor skipped, and while detection is paused.
         views: the events that this frame is the best view of, so far.
     """
 

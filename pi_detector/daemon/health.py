@@ -43,7 +43,7 @@ class Health:
         self._mark = _Mark(time.monotonic())
 
     def update(self, pipeline: Pipeline) -> None:
-        """Say what there is to say now."""
+        """Send what is due."""
         if not self._notifier.listening:
             return
         if not self._ready and (

@@ -206,7 +206,7 @@ class Service:
         )
 
     def _serve(self) -> None:
-        """Tell the service manager how it is, and reload: on a thread of its own."""
+        """Report to the service manager, and reload, on a separate thread."""
         watchdog_s = self._notifier.watchdog_s
         tick_s = TICK_S if watchdog_s is None else min(TICK_S, _FEED_SHARE * watchdog_s)
         while not self._ended.is_set():
@@ -290,7 +290,7 @@ class Service:
         self._publish(status_record("settings", "reload", state, reason=words or None))
 
     def _govern(self) -> None:
-        """Bring threads and model of the governor's level into force."""
+        """Apply threads and model of the governor's level."""
         level = self._control_loop.level
         before, self._governed = self._governed, (level.threads, level.small)
         if self._governed == before:

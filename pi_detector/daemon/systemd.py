@@ -44,7 +44,7 @@ class Notifier:
         return self._send is not None
 
     def ready(self) -> None:
-        """The service works, or goes on after a reload."""
+        """The service works, or continues after a reload."""
         self._notify("READY=1")
 
     def alive(self) -> None:

@@ -142,7 +142,7 @@ class EventFeed:
             return None
 
     def _end_open(self, reason: EndReason) -> None:
-        """End the events that the stage did not end: whoever acts on events waits for that."""
+        """End the events that the stage did not end: consumers of events wait for that."""
         self._give_events(
             [
                 msgspec.structs.replace(

@@ -61,7 +61,7 @@ class LifeCycle:
 
     Args:
         settings: section `events`.
-        filters: by label.
+        filters: filters by label.
         borders: zones and lines.
         labels: class id to label.
         min_scores: class id to lowest score of a detection.

@@ -36,17 +36,17 @@ _FEWEST = 5
 class ControlLoop:
     """Runs the governor every second, on its own thread, because a sensor may hang.
 
-    It sets the rate limit by itself; threads and model are for who owns the detector.
+    It sets the rate limit itself; the owner of the detector applies threads and model.
 
     Args:
         settings: section `governor`.
-        threads: of the interpreter at full speed.
-        rate_limit: of the pipeline.
-        live: the source is; of others every frame counts, and nothing is governed.
-        processed: tells how many frames went through the pipeline so far.
-        publish: takes status records.
-        changed: called when there is another level.
-        root: the folder that stands for ``/``.
+        threads: interpreter threads at full speed.
+        rate_limit: rate limit of the pipeline.
+        live: whether the source is live; otherwise every frame counts, and nothing is governed.
+        processed: returns the number of frames processed so far.
+        publish: receives status records.
+        changed: called when the level changes.
+        root: the folder mounted as ``/``.
 
     Attributes:
         level: the current or next level. May be read from any thread.
@@ -155,7 +155,9 @@ class ControlLoop:
         throttling, _ = read_throttling(self._root)
         if celsius is None and self._settings.temperature_celsius and not self._blind:
             self._blind = True
-            log.warning("governor: no sensor tells the temperature here, its target is not held")
+            log.warning(
+                "governor: no temperature sensor on this device; the temperature target is ignored"
+            )
         costs = self._rate_limit.costs(round((now_s - WINDOW_S) * 1e9))
         latency_ms = None
         if len(costs) >= _FEWEST:

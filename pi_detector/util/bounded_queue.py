@@ -16,14 +16,14 @@ _MOST_PRECIOUS = 1000
 class BoundedQueue(Generic[T]):
     """Passes items from one thread to another.
 
-    A lossless queue makes its giver wait while it is full. A lossy one replaces the oldest item
+    A lossless queue makes its producer wait while it is full. A lossy one replaces the oldest item
     (with a capacity of one: the newest wins) and counts what it dropped.
 
     Args:
         capacity: most items in the queue.
         lossless: see above.
-        is_precious: an item that a lossy queue drops only when there are a thousand of them;
-            they count for the capacity of the others, but may exceed it.
+        is_precious: an item that a lossy queue drops only when there are a thousand of them; they
+            count towards the capacity of the others, but may exceed it.
 
     Attributes:
         dropped: number of items replaced so far.

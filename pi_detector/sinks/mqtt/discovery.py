@@ -21,7 +21,7 @@ _Component = dict[str, Any]
 
 
 class Subjects(msgspec.Struct, frozen=True):
-    """What there is to see: names of labels, zones and lines."""
+    """Names of the labels, zones and lines to publish about."""
 
     labels: tuple[str, ...] = ()
     zones: tuple[str, ...] = ()

@@ -42,8 +42,8 @@ Subject = tuple[str, str]
 class Occupancy:
     """Follows the open events.
 
-    Only of the subjects that it is given: an event that began before a reload may still tell of a
-    zone that the reload removed.
+    Only for the given subjects: an event that began before a reload may still name a zone that the
+    reload removed.
 
     Args:
         labels: of the model.

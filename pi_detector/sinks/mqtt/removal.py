@@ -57,7 +57,7 @@ def remove_retained(
 
 
 def known_topics(topics: Topics, subjects: Subjects) -> list[str]:
-    """What may be retained about a detector, as far as its settings tell."""
+    """The topics that may be retained about a detector, according to its settings."""
     kinds = {"labels": subjects.labels, "zones": subjects.zones, "lines": subjects.lines}
     return [
         topics.discovery,
