@@ -81,7 +81,7 @@ def test_a_detector_appears_with_all_its_states(
     nothing_came -= {f"image.{NAME}_person_best_view"}
     nothing_came |= {f"image.{NAME}_picture"}
     wait_for(lambda: unknown() <= UNKNOWN | buttons | nothing_came, unknown)
-    assert int(home.states()[COUNT]["state"]) >= 2
+    wait_for(lambda: int(home.states()[COUNT]["state"]) >= 2)
     assert home.entities() == sorted(own(home))
     assert complaints(home) == []
     assert "refuses" not in detector.log()
