@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from pi_detector.core.geometry import iou
 from pi_detector.events.zones import Change, Path
 
 BoxPx = tuple[float, float, float, float]
@@ -138,7 +139,7 @@ class TrackedObject:
         # Without NumPy, which is slower for a handful of numbers.
         x1, y1, x2, y2 = (statistics.median(side) for side in zip(*self._recent, strict=True))
         middle = (x1, y1, x2, y2)
-        if _iou(middle, self.place) < _MOVED_IOU:
+        if iou(middle, self.place) < _MOVED_IOU:
             self._away += 1
         else:
             self._away = 0
@@ -150,13 +151,4 @@ class TrackedObject:
 
     def overlap(self, box: BoxPx) -> float:
         """Intersection over union of its place with a box in pixels."""
-        return _iou(self.place, box)
-
-
-def _iou(a: BoxPx, b: BoxPx) -> float:
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    overlap = max(0.0, width) * max(0.0, height)
-    area_a = (a[2] - a[0]) * (a[3] - a[1])
-    area_b = (b[2] - b[0]) * (b[3] - b[1])
-    return overlap / max(area_a + area_b - overlap, 1e-9)
+        return iou(self.place, box)

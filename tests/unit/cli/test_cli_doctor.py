@@ -30,7 +30,6 @@ def test_every_sensor_may_be_absent(tmp_path: Path) -> None:
         "temperature",
         "CPU governor",
         "clock",
-        "disk",
         "isolation",
     ]
     for finding in findings[2:5]:
