@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from pi_detector.cli.findings import Finding, Level, fail, ok, warn
 from pi_detector.errors import SinkError
-from pi_detector.sinks.files import output_path
 from pi_detector.telemetry.sensors import free_mb
+from pi_detector.util.paths import output_path, state_folder
 
 if TYPE_CHECKING:
     from pi_detector.config.settings import Settings
@@ -20,8 +20,6 @@ _LEAST_MB = 50
 
 def output_findings(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Check what the settings have written, but for the recordings."""
-    from pi_detector.sinks.registry import state_folder
-
     output, metrics = settings.output, settings.metrics
     folders = {"output.log": output.log, "output.snapshots": output.snapshots}
     files = {

@@ -65,7 +65,8 @@ class HostReadings(msgspec.Struct, frozen=True):
     """Sensors of the device; null where it has none.
 
     ``throttling`` is now, ``throttling_ever`` at any time since pi-detector started. ``load_1m``
-    and ``uptime_s`` are the kernel's. ``disk_free_mb`` is of the file system of the state folder.
+    and ``uptime_s`` are the kernel's. ``disk_free_mb`` is of the file
+    system in which files grow: of recordings, else logs, else snapshots, else of the state folder.
     """
 
     temperature_celsius: float | None

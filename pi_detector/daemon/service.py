@@ -21,7 +21,7 @@ from pi_detector.detector.bundle import Bundle, load_model
 from pi_detector.detector.runtime import thread_count
 from pi_detector.errors import PiDetectorError
 from pi_detector.governor.control import ControlLoop, check_smaller_model, model_at
-from pi_detector.pipeline.build import make_detector, make_gate, make_stage
+from pi_detector.pipeline.build import growing_folder, make_detector, make_gate, make_stage
 from pi_detector.pipeline.counters import Counters
 from pi_detector.pipeline.pipeline import Pipeline
 from pi_detector.pipeline.sink_set import SinkContext, SinkSet
@@ -99,6 +99,7 @@ class Service:
             self._flow,
             self._publish,
             root,
+            folder=lambda: growing_folder(self._settings, environ),
             governor=self._control_loop.readings,
         )
         context = SinkContext(

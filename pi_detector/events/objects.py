@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pi_detector.core.boxes import BoxPx
+from pi_detector.core.geometry import iou
 from pi_detector.events.zones import Change, Route
 
 _HISTORY = 101  # detections whose medians stand for the whole history
@@ -137,7 +138,7 @@ class TrackedObject:
         # Without NumPy, which is slower for a handful of numbers.
         x1, y1, x2, y2 = (statistics.median(side) for side in zip(*self._recent, strict=True))
         middle = (x1, y1, x2, y2)
-        if _iou(middle, self.rest_box) < _MOVED_IOU:
+        if iou(middle, self.rest_box) < _MOVED_IOU:
             self._away += 1
         else:
             self._away = 0
@@ -149,13 +150,4 @@ class TrackedObject:
 
     def overlap(self, box: BoxPx) -> float:
         """Intersection over union of its rest box with a box in pixels."""
-        return _iou(self.rest_box, box)
-
-
-def _iou(a: BoxPx, b: BoxPx) -> float:
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    overlap = max(0.0, width) * max(0.0, height)
-    area_a = (a[2] - a[0]) * (a[3] - a[1])
-    area_b = (b[2] - b[0]) * (b[3] - b[1])
-    return overlap / max(area_a + area_b - overlap, 1e-9)
+        return iou(self.rest_box, box)

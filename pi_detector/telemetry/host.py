@@ -13,12 +13,12 @@ from pi_detector.telemetry.sensors import ROOT
 _UNKNOWN = ThrottlingFlags()
 
 
-def read_host(root: Path = ROOT, folder: Path | None = None) -> HostReadings:
+def read_host(root: Path, folder: Path) -> HostReadings:
     """All sensors that are read once for a record.
 
     Args:
         root: the folder that stands for ``/``.
-        folder: whose file system's free space matters; ``state_folder()`` by default.
+        folder: where files grow: the free space of its file system is read.
     """
     now, ever = read_throttling(root)
     return HostReadings(
@@ -29,7 +29,7 @@ def read_host(root: Path = ROOT, folder: Path | None = None) -> HostReadings:
         throttling_ever=ever,
         load_1m=sensors.first_number(root / "proc/loadavg"),
         memory_available_mb=sensors.available_mb(root),
-        disk_free_mb=sensors.free_mb(folder or sensors.state_folder()),
+        disk_free_mb=sensors.free_mb(folder),
         wifi_dbm=sensors.wifi_dbm(root),
         uptime_s=sensors.first_number(root / "proc/uptime"),
     )

@@ -87,6 +87,7 @@ class PerformanceMonitor:
         flow: returns the totals of the run; called from the monitor's thread.
         publish: takes the records, and status records; called from the monitor's thread.
         root: the folder that stands for ``/``.
+        folder: returns the folder in which files grow.
         governor: returns the current level; called from the monitor's thread.
 
     A failure of its own is retried, and published as status records of the part ``telemetry``.
@@ -103,6 +104,7 @@ class PerformanceMonitor:
         publish: Callable[[PerformanceRecord | StatusRecord], None],
         root: Path = ROOT,
         *,
+        folder: Callable[[], Path],
         governor: Callable[[], GovernorReadings | None] = lambda: None,
     ) -> None:
         self.meter = Meter()
@@ -111,6 +113,7 @@ class PerformanceMonitor:
         self._flow = flow
         self._publish = publish
         self._root = root
+        self._folder = folder
         self._governor = governor
         self._woken = threading.Event()
         self._stopping = False
@@ -192,7 +195,7 @@ class PerformanceMonitor:
         seconds = max(end.at_s - begin.at_s, 1e-3)
         stages = self.meter.take()
         flow = difference(begin.flow, end.flow, stages.invoke.count if stages.invoke else 0)
-        host = read_host(self._root)
+        host = read_host(self._root, self._folder())
         self._publish(
             PerformanceRecord(
                 reason=reason,

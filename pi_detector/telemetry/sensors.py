@@ -7,7 +7,6 @@ no package, so that ``pi-detector doctor`` works without any.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -128,21 +127,6 @@ def wifi_dbm(root: Path = ROOT) -> int | None:
             continue
         return level if level < 0 else None
     return None
-
-
-def state_folder() -> Path:
-    """Where the daemon, or this user, keeps files that grow.
-
-    The first of: systemd's ``STATE_DIRECTORY``, /var/lib/pi-detector where it exists,
-    the XDG state folder of the user.
-    """
-    if told := os.environ.get("STATE_DIRECTORY"):
-        return Path(told.split(":")[0])
-    system = Path("/var/lib/pi-detector")
-    if system.is_dir():
-        return system
-    home = os.environ.get("XDG_STATE_HOME")
-    return (Path(home) if home else Path.home() / ".local/state") / "pi-detector"
 
 
 def read_text(path: Path) -> str | None:
