@@ -84,7 +84,7 @@ def test_a_change_waits_for_a_restart_where_the_plugin_says_so(search_path) -> N
     ("name", "code", "fault"),
     [
         ("four", CODE.format(reload="live"), "RELOAD is not one of sinks, restart"),
-        ("five", "class Sink: pass", "no class with the methods start, handle, close"),
+        ("five", "class Sink: pass", "not a class with the methods start, handle, close"),
         ("six", CODE.format(reload="sinks").replace("(Section, f", "(dict, f"), "TypeError"),
         ("seven", CODE.format(reload="sinks").replace("    Settings = Settings", ""),
          "no class Settings, a pi_detector.Section"),
