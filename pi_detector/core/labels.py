@@ -21,5 +21,5 @@ def check_labels(key: str, given: Iterable[str], names: Sequence[str]) -> None:
     """
     for label in given:
         if label not in names:
-            fix = did_you_mean(label, names, "the model knows {}")
+            fix = did_you_mean(label, names, "the model's labels: {}")
             raise ConfigError(f"{key}: the model has no label {label!r}; {fix}")

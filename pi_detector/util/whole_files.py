@@ -74,7 +74,7 @@ def finished_name(name: str) -> str | None:
 
 
 def _opened(aside: Path, mode: int) -> int:
-    """A file to write, in place of a link of that name: the folder may be somebody else's."""
+    """A file to write, in place of a link of that name: the folder may be untrusted."""
     aside.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.open(aside, flags, mode)
