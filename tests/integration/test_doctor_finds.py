@@ -116,11 +116,14 @@ def test_names_of_zones(doctor: Doctor, name: str) -> None:
     must_have(doctor(file=zone), "fail", "settings", "name")
 
 
-def test_secrets_that_others_can_read(doctor: Doctor, home: Path) -> None:
+def test_settings_that_others_can_read(doctor: Doctor) -> None:
     file = '[mqtt]\nhost = "127.0.0.1"\nport = 1\nusername = "u"\npassword = "hunter2"\n'
     must_have(doctor(file=file, mode=0o644), "warn", "settings file", "mqtt.password", "chmod")
     camera = '[source]\nuri = "rtsp://bob:secret@127.0.0.1:1/x"\n'
     must_have(doctor(file=camera, mode=0o644), "warn", "settings file", "source.uri", "chmod")
+
+
+def test_state_and_secrets_that_others_can_read(doctor: Doctor, home: Path) -> None:
     state = home / ".local/state/pi-detector"
     state.mkdir(parents=True)
     (state / "drawn.toml").touch(mode=0o644)
@@ -226,16 +229,23 @@ def test_labels_that_do_not_fit(doctor: Doctor, home: Path) -> None:
 
 def test_folders_that_cannot_be_written(doctor: Doctor, home: Path, read_only: Path) -> None:
     (home / "file").touch()
-    for name in ("output.log", "output.snapshots"):
-        must_have(doctor(f"{name}={home / 'file' / 'x'}"), "fail", name, "is a file")
-        must_have(doctor(f"{name}={read_only / 'x'}"), "fail", name, "read-only")
-        must_have(doctor(f"{name}=$LOGS_DIRECTORY/x"), "warn", name, "variable of the service")
-        must_have(doctor(f"{name}=$HOMME/x"), "fail", name, "no such environment variable")
-    for name in ("output.socket", "output.video", "metrics.textfile"):
-        must_have(doctor(f"{name}={read_only}/x.prom"), "fail", name, "read-only")
-        assert not of(doctor(f"{name}={home}/x.prom"), name)
-    recording = ("recording.enabled=true", f"recording.path={read_only / 'recordings'}")
-    must_have(doctor(*recording), "fail", "recordings", "read-only")
+    folders, files = ("output.log", "output.snapshots"), ("output.socket", "output.video")
+    for text, level, words in (
+        (f"{home}/file/x", "fail", "is a file"),
+        (f"{read_only}/x", "fail", "read-only"),
+        ("$LOGS_DIRECTORY/x", "warn", "variable of the service"),
+        ("$HOMME/x", "fail", "no such environment variable"),
+    ):
+        checks = doctor(*(f"{name}={text}" for name in folders))
+        for name in folders:
+            must_have(checks, level, name, words)
+    recordings = ("recording.enabled=true", f"recording.path={read_only}/recordings")
+    metrics = f"metrics.textfile={read_only}/x.prom"
+    checks = doctor(*(f"{name}={read_only}/x" for name in files), metrics, *recordings)
+    for name in (*files, "metrics.textfile", "recordings"):
+        must_have(checks, "fail", name, "read-only")
+    checks = doctor(*(f"{name}={home}/x" for name in (*files, *folders)))
+    assert not any(of(checks, name) for name in (*files, *folders))
 
 
 @pytest.fixture
