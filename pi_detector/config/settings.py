@@ -94,6 +94,11 @@ class DetectionSettings(Section, frozen=True):
         iou_threshold: Overlap (IoU) above which two boxes of one class count as one object
             (non-maximum suppression).
         max_detections: Most detections per frame; those with the highest scores are kept.
+        looks: Most looks of the model per frame: at the whole frame, and at crops of its full
+            resolution where something small moves, is tracked or may stand. Each look costs as
+            much as the first. 0 = the whole frame alone; `auto` = as many as the processor has time
+            for at `source.fps`, or at 5 frames per second.
+        whole_every: With looks, at least one frame in this many includes the whole frame.
     """
 
     RELOAD: ClassVar[Reload] = "live"
@@ -104,6 +109,8 @@ class DetectionSettings(Section, frozen=True):
     labels: tuple[str, ...] = ()
     iou_threshold: Share = 0.5
     max_detections: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+    looks: Annotated[int, msgspec.Meta(ge=0, le=16)] | Literal["auto"] = 0
+    whole_every: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 2
 
 
 class MotionSettings(Section, frozen=True):

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
-
-import numpy as np
 
 from pi_detector.core.frame import ImageArray
 from pi_detector.core.geometry import Detections
 from pi_detector.core.looks import Look
 from pi_detector.detector.merge import merge, placed
-from pi_detector.detector.preprocess import scale_to_input
 from pi_detector.detector.regions import grid_of
-from pi_detector.detector.runtime import OutputCopies
+from pi_detector.detector.tensors import OutputCopies
 
 if TYPE_CHECKING:
     from pi_detector.detector.detector import Detector
@@ -22,7 +20,8 @@ if TYPE_CHECKING:
 Tiles = Literal["auto", "2x2", "3x3"]
 """How a still is tiled: `auto` as its size asks for, from the whole alone to 4x4."""
 
-_AUTO_SCALE = 1.5  # tiles of `auto` are not reduced more than this
+_AUTO_SCALE = 1.5  # tiles of `auto` are hardly reduced more than this
+_AUTO_SLACK = 0.2
 _MOST_AUTO = 4
 
 
@@ -39,7 +38,7 @@ def tiles_for(tiles: Tiles, size: tuple[int, int], input_size: tuple[int, int]) 
     """
     if tiles == "auto":
         columns, rows = (
-            min(_MOST_AUTO, max(1, round(side / (_AUTO_SCALE * input_side))))
+            min(_MOST_AUTO, max(1, math.ceil(side / (_AUTO_SCALE * input_side) - _AUTO_SLACK)))
             for side, input_side in zip(size, reversed(input_size), strict=True)
         )
         return grid_of(size, columns, rows)
@@ -69,14 +68,12 @@ def infer_looks(
     """
     height, width = image.shape[:2]
     outputs, scale_ms, invoke_ms = [], 0.0, 0.0
-    crop = np.empty_like(staged)
     for look in looks:
         scaled = staged
         if not look.is_whole(width, height):
             started = time.perf_counter()
             x1, y1, x2, y2 = look.xyxy
-            scale_to_input(image[y1:y2, x1:x2], crop)
-            scaled = crop
+            scaled = detector.resize.stage(image[y1:y2, x1:x2])
             scale_ms += (time.perf_counter() - started) * 1000
         output, one_ms = detector.infer(scaled)
         outputs.append(output)
@@ -107,7 +104,7 @@ def decode_looks(
     """
     started = time.perf_counter()
     parts = [
-        (look, placed(detector.survivors(output), look))
+        (look, placed(detector.survivors(output, look.width, look.height), look))
         for output, look in zip(outputs, looks, strict=True)
     ]
     found = detector.detections_of(merge(parts, size, detector.iou_threshold), *size)

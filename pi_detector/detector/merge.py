@@ -19,10 +19,9 @@ _COMPARABLE = 0.7  # of a box's score: one that is weaker still does not beat it
 
 
 def placed(found: Candidates, look: Look) -> Candidates:
-    """Boxes in 0..1 of a look, in pixels of the frame."""
-    scale = np.asarray([look.width, look.height] * 2, np.float32)
+    """Boxes in pixels of a look, in pixels of the frame."""
     offset = np.asarray([look.x, look.y] * 2, np.float32)
-    return replace(found, xyxy=np.asarray(found.xyxy * scale + offset, np.float32))
+    return replace(found, xyxy=np.asarray(found.xyxy + offset, np.float32))
 
 
 def merge(
@@ -52,9 +51,9 @@ def merge(
     )
     looks = np.array([look.xyxy for look, _ in parts], np.float32)
     rects = np.repeat(looks, [len(part) for _, part in parts], axis=0)
-    whole = ~_cut(found.xyxy, rects, size)
-    found, rects = found[whole], rects[whole]
-    found = found[~_beaten(found, rects)]
+    uncut = np.flatnonzero(~_cut(found.xyxy, rects, size))
+    found, rects = found[uncut], rects[uncut]
+    found = found[np.flatnonzero(~_beaten(found, rects))]
     keep = suppress(found.xyxy, found.score, found.class_index, iou_threshold)
     voted = vote(found.xyxy, found.score, found.class_index, keep)
     return replace(found[keep], xyxy=voted)
@@ -86,16 +85,16 @@ def _beaten(found: Candidates, rects: FloatArray) -> BoolArray:
     sides = rects[:, 2:] - rects[:, :2]
     area = sides[:, 0] * sides[:, 1]
     # [i, j]: i is of a finer look than j, of its class, and lies in it.
-    within = area[:, None] * _FINER**2 < area[None]
+    within = np.asarray(area[:, None] * _FINER**2 < area[None], np.bool_)
     within &= found.class_index[:, None] == found.class_index[None]
-    if not within.any():
+    if not np.any(within):
         return np.zeros(len(found), np.bool_)
-    within &= _share_inside(found.xyxy, found.xyxy) >= _INSIDE
+    within &= _share_inside(found.xyxy) >= _INSIDE
     shown = _shown(found.xyxy, rects)
     stronger = found.score[:, None] >= _COMPARABLE * found.score[None]
-    coarse = (within & shown & stronger).any(axis=0)
-    parts = (within & ~shown & stronger.T & ~coarse[None]).any(axis=1)
-    return np.asarray(coarse | parts, np.bool_)
+    coarse = np.any(within & shown & stronger, axis=0)
+    right = within & ~shown & stronger.T & ~coarse[np.newaxis]
+    return np.asarray(coarse | np.any(right, axis=1), np.bool_)
 
 
 def _shown(xyxy: FloatArray, rects: FloatArray) -> BoolArray:
@@ -106,9 +105,10 @@ def _shown(xyxy: FloatArray, rects: FloatArray) -> BoolArray:
     return np.asarray((low & high).all(axis=2), np.bool_)
 
 
-def _share_inside(a: FloatArray, b: FloatArray) -> FloatArray:
-    """(N, M): the share of the area of each box of ``a`` that lies in each one of ``b``."""
-    sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
-    overlap = np.maximum(sides[..., 0], 0) * np.maximum(sides[..., 1], 0)
-    area = (a[:, 2] - a[:, 0]) * (a[:, 3] - a[:, 1])
+def _share_inside(xyxy: FloatArray) -> FloatArray:
+    """(N, N) [i, j]: the share of the area of box i that lies in box j."""
+    corner = np.minimum(xyxy[:, None, 2:], xyxy[None, :, 2:])
+    sides = np.maximum(corner - np.maximum(xyxy[:, None, :2], xyxy[None, :, :2]), 0)
+    overlap = sides[..., 0] * sides[..., 1]
+    area = (xyxy[:, 2] - xyxy[:, 0]) * (xyxy[:, 3] - xyxy[:, 1])
     return np.asarray(overlap / np.maximum(area, np.float32(1e-9))[:, None], np.float32)

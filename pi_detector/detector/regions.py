@@ -105,6 +105,9 @@ class LookPlanner:
         input_size: (height, width) of the model's input.
         whole_every: the whole frame is looked at once in so many frames.
 
+    Attributes:
+        input_size: (height, width) of the model's input.
+
     Example:
         >>> planner = LookPlanner((288, 288), whole_every=2)
         >>> moving = np.array([[0.5, 0.5, 0.52, 0.56]], np.float32)
@@ -113,7 +116,7 @@ class LookPlanner:
     """
 
     def __init__(self, input_size: tuple[int, int], whole_every: int = 2) -> None:
-        self._input_size = input_size
+        self.input_size = input_size
         self._whole_every = whole_every
         self._size = (0, 0)
         self._sizes: CropSizes | None = None
@@ -168,7 +171,7 @@ class LookPlanner:
     def _begin(self, size: tuple[int, int]) -> None:
         """Begin with frames of another size."""
         self._size = size
-        self._sizes = CropSizes.of(size, self._input_size)
+        self._sizes = CropSizes.of(size, self.input_size)
         self._tiles = () if self._sizes is None else tiles_of(size, self._sizes)
         self._age = np.zeros((_CELLS, _CELLS))
         self._since_whole = self._whole_every

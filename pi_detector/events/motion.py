@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +95,7 @@ class MotionGate:
             interpolation=cv2.INTER_AREA,
         )
         moving = self._background.apply(small, learningRate=self._rate(now_ns))
-        moving = np.asarray(cv2.bitwise_and(moving, self._watched), np.uint8)
+        moving = cv2.bitwise_and(moving, self._watched)
         count = cv2.countNonZero(moving)
         share, area = count / self._pixels, 0.0
         if share > self._settings.scene_change:
@@ -159,7 +159,7 @@ class MotionGate:
         return Motion(why == "motion", share, area, why, regions)
 
 
-def _regions(moving: NDArray[np.uint8]) -> FloatArray:
+def _regions(moving: NDArray[Any]) -> FloatArray:
     """(N, 4) float32 ``x1, y1, x2, y2`` in 0..1: what moves, the largest first.
 
     Parts that almost touch are one region: of a visitor often only the outlines move.

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -25,7 +27,7 @@ def boxes(merged: Candidates) -> list[tuple[float, ...]]:
 
 
 def test_boxes_of_a_crop_come_back_to_the_frame() -> None:
-    inside = placed(found((0.25, 0.5, 0.5, 1.0, 0.9, 0)), CROP)
+    inside = placed(found((50, 100, 100, 200, 0.9, 0)), CROP)
     assert boxes(inside) == [(450, 300, 500, 400)]
 
 
@@ -129,8 +131,13 @@ def test_merging_adds_nothing_and_keeps_the_best_of_the_whole_frame(
         ]
         return found(*upright)
 
-    parts = [(look, placed(ordered(table), look)) for look, table in crops]
-    parts.append((WHOLE, placed(ordered(whole), WHOLE)))
+    def scaled(table: list, look: Look) -> Candidates:
+        part = ordered(table)
+        sides = np.array([look.width, look.height] * 2, np.float32)
+        return placed(replace(part, xyxy=part.xyxy * sides), look)
+
+    parts = [(look, scaled(table, look)) for look, table in crops]
+    parts.append((WHOLE, scaled(whole, WHOLE)))
     merged = merge(parts, SIZE, 0.5)
     given_pairs = {
         (float(s), int(k))

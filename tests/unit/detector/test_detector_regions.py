@@ -174,7 +174,9 @@ def test_a_region_at_the_border_has_its_crop_inside_the_frame(box: tuple[float, 
     assert looks[1].reason == "motion"
     x1, y1, x2, y2 = looks[1].xyxy
     assert (x2 - x1, y2 - y1) == (192, 192)
-    assert min(x1, y1) >= 0 and x2 <= 1280 and y2 <= 720
+    assert min(x1, y1) >= 0
+    assert x2 <= 1280
+    assert y2 <= 720
 
 
 def test_another_size_of_frames_starts_over() -> None:
@@ -195,6 +197,7 @@ def test_the_tiles_of_a_still_cover_it_and_overlap(
     if tiles:
         covered = np.zeros((size[1], size[0]), bool)
         for x1, y1, x2, y2 in (tile.xyxy for tile in tiles):
-            assert 0 <= x1 < x2 <= size[0] and 0 <= y1 < y2 <= size[1]
+            assert 0 <= x1 < x2 <= size[0]
+            assert 0 <= y1 < y2 <= size[1]
             covered[y1:y2, x1:x2] = True
         assert covered.all()
