@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 from pi_detector.core.frame import ImageArray
 from pi_detector.core.geometry import Detections
 from pi_detector.core.looks import Look
+from pi_detector.detector.crops import grid_of
 from pi_detector.detector.merge import merge, placed
-from pi_detector.detector.regions import grid_of
 from pi_detector.detector.tensors import OutputCopies
 
 if TYPE_CHECKING:

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from pi_detector.core.geometry import BoolArray, FloatArray
+from pi_detector.core.geometry import BoolArray, FloatArray, pairwise_iou
 from pi_detector.core.looks import Look
 from pi_detector.detector.candidates import Candidates
 from pi_detector.detector.nms import suppress, vote
 
 _CUT = 0.02  # of a crop's side: a box that ends this near to an inner border is cut by it
 _FINER = 1.2  # a look that magnifies this much more than another is finer
+_SAME = 0.5  # IoU of two boxes of one object
 _INSIDE = 0.8  # of a box's area in another: it lies in it
 _COMPARABLE = 0.7  # of a box's score: one that is weaker still does not beat it
 
@@ -84,15 +85,18 @@ def _beaten(found: Candidates, rects: FloatArray) -> BoolArray:
     """
     sides = rects[:, 2:] - rects[:, :2]
     area = sides[:, 0] * sides[:, 1]
-    # [i, j]: i is of a finer look than j, of its class, and lies in it.
-    within = np.asarray(area[:, None] * _FINER**2 < area[None], np.bool_)
-    within &= found.class_index[:, None] == found.class_index[None]
-    if not np.any(within):
+    # [i, j]: i is of a finer look than j, and of its class; within: and lies in it.
+    finer = np.asarray(area[:, None] * _FINER**2 < area[None], np.bool_)
+    finer &= found.class_index[:, None] == found.class_index[None]
+    if not np.any(finer):
         return np.zeros(len(found), np.bool_)
-    within &= _share_inside(found.xyxy) >= _INSIDE
+    within = finer & (_share_inside(found.xyxy) >= _INSIDE)
     shown = _shown(found.xyxy, rects)
     stronger = found.score[:, None] >= _COMPARABLE * found.score[None]
-    coarse = np.any(within & shown & stronger, axis=0)
+    # Where the finer look has the other box as well, that is right, and the part is one of its own.
+    same = pairwise_iou(found.xyxy, found.xyxy) >= _SAME
+    seen_twice = np.any(finer & same, axis=0)
+    coarse = np.any(within & shown & stronger, axis=0) & ~seen_twice
     right = within & ~shown & stronger.T & ~coarse[np.newaxis]
     return np.asarray(coarse | np.any(right, axis=1), np.bool_)
 

@@ -24,6 +24,7 @@ from pi_detector.config.settings import TrackingSettings
 from pi_detector.core.geometry import Detections, FloatArray, IntArray, pairwise_iou
 from pi_detector.core.looks import Look
 from pi_detector.events.kalman import Array, KalmanBoxes
+from pi_detector.events.shown import shown_in
 
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -33,8 +34,6 @@ _MOST_GROWTH = 1.0  # of a box, by its own sides
 _SAME_BOX_IOU = 0.7  # boxes of labels that are alike and overlap more are one object
 _SAME_COVER = 0.8  # a box that lies in one of its kind to this share, or the reverse, is a double
 _WEAK_IOU = 0.4  # a weak detection must be where the object is expected
-_SHOWN = 0.8  # of a box in a look: it was shown
-_SMALLEST = 0.1  # longer side of a box, by the whole frame's: a look at that shows smaller ones not
 _UNSHOWN = 4.0  # what no look shows is gone after so many times its patience
 _NONE = np.zeros(0, np.int64)
 
@@ -132,7 +131,7 @@ class Tracker:
         strong = associate(settled, strong, self._settings.match_iou)
         weak = associate(settled[row[settled] < 0], weak, max(_WEAK_IOU, self._settings.match_iou))
         strong = associate(young, strong, self._settings.match_iou)
-        shown = (row >= 0) | _shown(expected, looks)
+        shown = (row >= 0) | shown_in(expected, looks)
         self._correct(row, boxes, now_ns, shown)
         if len(strong):
             strong = strong[~_covered(boxes, groups, strong, row[row >= 0])]
@@ -248,22 +247,6 @@ def _area(corner: Array, opposite: Array) -> Array:
     sides = np.maximum(opposite - corner, 0)
     area: Array = sides[..., 0] * sides[..., 1]
     return area
-
-
-def _shown(expected: Array, looks: Sequence[Look]) -> Mask:
-    """(T,): which boxes the detector was shown, large enough to be detected."""
-    if not looks:
-        return np.ones(len(expected), np.bool_)
-    shown = np.zeros(len(expected), np.bool_)
-    sides = expected[:, 2:] - expected[:, :2]
-    for look in looks:
-        rect = np.array(look.xyxy, np.float64)
-        inside = _area(np.maximum(expected[:, :2], rect[:2]), np.minimum(expected[:, 2:], rect[2:]))
-        within = inside >= _SHOWN * np.maximum(_area(expected[:, :2], expected[:, 2:]), 1e-9)
-        if look.reason == "whole":
-            within = (sides / [look.width, look.height]).max(axis=1) >= _SMALLEST
-        shown |= within
-    return shown
 
 
 def assign(similarity: Array, lowest: float) -> tuple[Rows, Rows]:

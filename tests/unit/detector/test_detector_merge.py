@@ -97,6 +97,17 @@ def test_two_small_ones_replace_the_one_that_a_coarse_look_made_of_them() -> Non
     assert boxes(merged) == [one, other]
 
 
+def test_a_part_does_not_replace_a_box_that_the_finer_look_has_as_well() -> None:
+    person, again, part = (440, 230, 520, 390), (442, 232, 518, 388), (445, 240, 500, 300)
+    merged = merge(
+        [(WHOLE, found((*person, 0.8, 0))), (CROP, found((*again, 0.6, 0), (*part, 0.7, 0)))],
+        SIZE,
+        0.5,
+    )
+    assert merged.score[0] == pytest.approx(0.8)
+    assert boxes(merged)[0][3] > 380
+
+
 def test_a_weak_part_does_not_replace_a_strong_whole() -> None:
     person, part = (440, 230, 520, 390), (450, 240, 500, 270)
     merged = merge([(WHOLE, found((*person, 0.9, 0))), (CROP, found((*part, 0.3, 0)))], SIZE, 0.5)

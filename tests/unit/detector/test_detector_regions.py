@@ -6,13 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pi_detector.core.looks import Look, TrackedBox
-from pi_detector.detector.regions import (
-    LEAST_GAIN,
-    MAX_MAGNIFICATION,
-    CropSizes,
-    LookPlanner,
-    grid_of,
-)
+from pi_detector.detector.crops import LEAST_GAIN, MAX_MAGNIFICATION, CropSizes, grid_of
+from pi_detector.detector.regions import LookPlanner
 
 HD = (1280, 720)
 INPUT = (288, 288)
