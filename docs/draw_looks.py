@@ -18,7 +18,7 @@ import numpy as np
 
 from pi_detector.config.settings import Settings
 from pi_detector.core.frame import Frame, ImageArray
-from pi_detector.core.records import Result
+from pi_detector.core.result import Result
 from pi_detector.detector.bundle import load_model
 from pi_detector.pipeline.build import make_detector, make_gate, make_looking, make_stage
 from pi_detector.pipeline.inference import InferenceStep

@@ -9,7 +9,8 @@ from pi_detector.config.settings import DetectionSettings, MotionSettings
 from pi_detector.core.clock import utc_now
 from pi_detector.core.frame import Frame
 from pi_detector.core.looks import Look, TrackedBox
-from pi_detector.core.records import Result, detections_record, encode
+from pi_detector.core.records import detections_record, encode
+from pi_detector.core.result import Result
 from pi_detector.detector.detector import Detector
 from pi_detector.events.motion import Motion, MotionGate
 from pi_detector.pipeline.inference import InferenceStep

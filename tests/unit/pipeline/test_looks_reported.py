@@ -8,7 +8,9 @@ import msgspec
 from results import a_result
 
 from pi_detector.core.looks import Look
-from pi_detector.core.records import Result, detections_record, encode, json_schema
+from pi_detector.core.records import detections_record, encode
+from pi_detector.core.result import Result
+from pi_detector.core.schema import json_schema
 from pi_detector.sinks.web.overview import Watch
 from pi_detector.telemetry.meter import Meter
 from pi_detector.telemetry.metrics import Metrics
