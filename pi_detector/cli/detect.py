@@ -48,6 +48,7 @@ A file that cannot be decoded is reported on standard error and skipped; the exi
 _EXAMPLES = """
 pi-detector detect holiday.jpg --format table
 pi-detector detect pictures/ clip.mkv --min-score 0.6 --annotate seen/
+pi-detector detect crossing.jpg --tiles 3x3 --format table
 pi-detector detect val/ --format coco --annotations val.json --output results.json
 """
 
@@ -70,6 +71,12 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="N",
         type=positive_int,
         help="report at most N objects per frame",
+    )
+    parser.add_argument(
+        "--tiles",
+        choices=("auto", "2x2", "3x3"),
+        help="also look at tiles of each frame, for small objects: 4, 9, or as many as its size "
+        "asks for; each costs as much as the whole frame",
     )
     parser.add_argument("--annotate", metavar="DIR", help="write images with boxes to DIR")
     parser.add_argument("--output", metavar="FILE", help="write to FILE, not to standard output")
@@ -98,6 +105,7 @@ def run(args: argparse.Namespace) -> int:
 
     from pi_detector.detector.bundle import load_model
     from pi_detector.pipeline.build import make_detector
+    from pi_detector.pipeline.looks import Tiling
     from pi_detector.pipeline.pipeline import Pipeline
 
     source = FileSource(paths, settings.source)
@@ -108,7 +116,8 @@ def run(args: argparse.Namespace) -> int:
             from pi_detector.sinks.snapshots import AnnotatedImageSink
 
             sinks.append(AnnotatedImageSink(Path(args.annotate)))
-        counters = Pipeline(source, detector, sinks).run(stop)
+        looking = Tiling(args.tiles) if args.tiles else None
+        counters = Pipeline(source, detector, sinks, looking=looking).run(stop)
     if stop.is_set():
         logger.warning("stopped after %d frames; the results are incomplete", counters.processed)
         return _EXIT_STOPPED

@@ -128,16 +128,18 @@ def replayed(
     source: Source, detector: Detector, stage: EventStage, settings: Settings
 ) -> Iterator[Publication]:
     """Yield what is published for each frame of a source, and at its end."""
-    from pi_detector.pipeline.build import make_gate
+    from pi_detector.pipeline.build import make_gate, make_looking
     from pi_detector.pipeline.inference import InferenceStep
+    from pi_detector.pipeline.looks import LookBudget
 
-    step = InferenceStep(detector, make_gate(settings))
+    looking = make_looking(settings, LookBudget(live=False))
+    step = InferenceStep(detector, make_gate(settings), looking=looking)
     source.open(detector.camera_size)
     now_ns, now_at = 0, _START
     try:
         while (frame := source.read()) is not None:
             now_ns, now_at = frame.captured_ns, frame.captured_at
-            result, events = stage.process(step.run(frame, busy=stage.busy))
+            result, events = stage.process(step.run(frame, busy=stage.busy, tracks=stage.tracked))
             yield result
             yield from events
     finally:

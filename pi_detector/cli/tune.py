@@ -1,4 +1,4 @@
-"""``pi-detector tune``: choose runtime and threads for this device, by measurement."""
+"""``pi-detector tune``: choose runtime, threads and looks for this device, by measurement."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pi_detector.bench.measure import Subject
     from pi_detector.bench.results import Case
     from pi_detector.config.settings import Settings
+    from pi_detector.core.frame import ImageArray
     from pi_detector.detector.runtime import RuntimeName
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,8 @@ logger = logging.getLogger(__name__)
 _DESCRIPTION = """\
 Measure every usable runtime with one to four threads on this device, and report the best choice
 for the model of the settings. With --write, set model.threads in the settings file, and
-model.runtime if several are installed; the rest of the file is not changed.
+model.runtime if several are installed; the rest of the file is not changed. If the settings have
+detection.looks, also find how many looks per frame reach --fps, and set that.
 
 The cases are measured in turn, round by round, as by 'pi-detector bench'. Among the cases that
 equal the best within noise, the one with the fewest threads is chosen.
@@ -41,6 +43,9 @@ pi-detector tune
 sudo pi-detector tune --write
 pi-detector tune --for efficiency --fps 5
 """
+
+Values = dict[str, dict[str, str | int]]
+"""What to set: by section, by name."""
 
 _HOT_CELSIUS = 80.0
 _FIGURES = ("pipeline_fps", "invoke_ms", "pipeline_cpu_ms")
@@ -64,7 +69,7 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="F",
         type=_positive,
         default=5.0,
-        help="frames per second that efficiency must reach (default: 5)",
+        help="frames per second that efficiency and looks must reach (default: 5)",
     )
     parser.add_argument(
         "--write",
@@ -103,7 +108,9 @@ def run(args: argparse.Namespace) -> int:
     from pi_detector.bench.choose import choose
 
     choice = choose(cases, args.objective, args.fps)
-    values = _values(cases, choice)
+    values = {"model": _values(cases, choice)}
+    if settings.detection.looks != 0:
+        values["detection"] = {"looks": _looks(args, settings, choice)}
     _print(cases, choice, args, values)
     if file is None:
         print("nothing was written; --write writes it to the settings file")
@@ -130,8 +137,45 @@ def _check_machine(*, anyway: bool) -> None:
 
 def _measure(args: argparse.Namespace, settings: Settings) -> list[Case]:
     runtimes = _usable_runtimes()
-    done = measure(lambda: _subjects(settings, runtimes), args.rounds, args.frames)
+    whole = _with(settings, "detection", looks=0)
+    done = measure(lambda: _subjects(whole, runtimes), args.rounds, args.frames)
     return [subject.case() for subject in done.subjects]
+
+
+def _looks(args: argparse.Namespace, settings: Settings, choice: Choice) -> int:
+    """The most looks per frame that reach the rate, as the whole pipeline runs with them."""
+    from pi_detector.bench.measure import Subject
+    from pi_detector.detector.bundle import load_model
+    from pi_detector.pipeline.looks import LookBudget
+
+    case = choice.case
+    budget = LookBudget()
+    budget.want("auto", args.fps)
+    budget.note(1, case.figures["invoke_ms"].median + case.figures["decode_ms"].median)
+    chosen = _with(settings, "model", runtime=case.runtime, threads=case.threads)
+    looks, bundle, images = budget.looks, load_model(settings.model), _images(settings)
+    while looks > 1:
+        subject = Subject(bundle, _with(chosen, "detection", looks=looks), images)
+        fps = subject.pipeline(args.frames, 0.0)["pipeline_fps"]
+        logger.info("%d looks per frame: %.1f frames per second", looks, fps)
+        if fps >= args.fps:
+            break
+        looks -= 1
+    return looks
+
+
+def _with(settings: Settings, section: str, **values: object) -> Settings:
+    """The settings with other values in a section."""
+    import msgspec
+
+    changed = msgspec.structs.replace(getattr(settings, section), **values)
+    return msgspec.structs.replace(settings, **{section: changed})
+
+
+def _images(settings: Settings) -> list[ImageArray]:
+    from pi_detector.bench.frames import load_frames
+
+    return load_frames("", (settings.source.width, settings.source.height))
 
 
 def _usable_runtimes() -> list[RuntimeName]:
@@ -155,24 +199,14 @@ def _usable_runtimes() -> list[RuntimeName]:
 
 def _subjects(settings: Settings, runtimes: list[RuntimeName]) -> list[Subject]:
     """Every runtime with every number of threads."""
-    import msgspec
-
-    from pi_detector.bench.frames import load_frames
     from pi_detector.bench.measure import Subject
     from pi_detector.detector.bundle import load_model
 
     bundle = load_model(settings.model)
-    images = load_frames("", (settings.source.width, settings.source.height))
+    images = _images(settings)
     cores = len(os.sched_getaffinity(0))
     return [
-        Subject(
-            bundle,
-            msgspec.structs.replace(
-                settings,
-                model=msgspec.structs.replace(settings.model, runtime=runtime, threads=threads),
-            ),
-            images,
-        )
+        Subject(bundle, _with(settings, "model", runtime=runtime, threads=threads), images)
         for runtime in runtimes
         for threads in range(1, min(cores, _MAX_THREADS) + 1)
     ]
@@ -186,9 +220,7 @@ def _values(cases: list[Case], choice: Choice) -> dict[str, str | int]:
     return values
 
 
-def _print(
-    cases: list[Case], choice: Choice, args: argparse.Namespace, values: dict[str, str | int]
-) -> None:
+def _print(cases: list[Case], choice: Choice, args: argparse.Namespace, values: Values) -> None:
     print(f"{'runtime':<8} {'threads':>7}" + "".join(f" {name:>24}" for name in _FIGURES))
     for case in cases:
         figures = (case.figures[name] for name in _FIGURES)
@@ -201,7 +233,11 @@ def _print(
         )
     if not choice.fast_enough:
         logger.warning("no case reaches %g frames/s on this device; choosing the fastest", args.fps)
-    words = ", ".join(f"model.{name} = {json.dumps(value)}" for name, value in values.items())
+    words = ", ".join(
+        f"{section}.{name} = {json.dumps(value)}"
+        for section, found in values.items()
+        for name, value in found.items()
+    )
     print(f"for {args.objective}: {words}")
     if choice.best is not choice.case:
         print(
@@ -225,22 +261,23 @@ def _file_to_change(args: argparse.Namespace) -> Path:
     return file
 
 
-def _write(args: argparse.Namespace, file: Path, values: dict[str, str | int]) -> None:
+def _write(args: argparse.Namespace, file: Path, values: Values) -> None:
     from pi_detector.config.edit import change_settings
 
-    change_settings(file, "model", values)
+    for section, found in values.items():
+        change_settings(file, section, found)
     print(f"{file}: changed; a running pi-detector applies it at a reload")
-    effective = read_settings(args).model
-    for name, value in values.items():
-        if getattr(effective, name) != value:
-            variable = f"PI_DETECTOR__MODEL__{name.upper()}"
-            where = f"the environment variable {variable}" if variable in os.environ else "--set"
-            logger.warning(
-                "model.%s: %s overrides the file with %r",
-                name,
-                where,
-                getattr(effective, name),
-            )
+    settings = read_settings(args)
+    for section, found in values.items():
+        for name, value in found.items():
+            _warn_if_overridden(section, name, value, getattr(getattr(settings, section), name))
+
+
+def _warn_if_overridden(section: str, name: str, value: object, effective: object) -> None:
+    if effective != value:
+        variable = f"PI_DETECTOR__{section.upper()}__{name.upper()}"
+        where = f"the environment variable {variable}" if variable in os.environ else "--set"
+        logger.warning("%s.%s: %s overrides the file with %r", section, name, where, effective)
 
 
 def _positive(text: str) -> float:

@@ -12,8 +12,8 @@ from pi_detector.config.section import Part, Reload, Section
 class GovernorSettings(Section, frozen=True):
     """The governor: slows detection down before the processor overheats or results come too late.
 
-    Works on live sources only. It lowers, in this order and as far as needed, the inference rate,
-    the number of threads and the model.
+    Works on live sources only. It lowers, in this order and as far as needed, the looks per frame,
+    the inference rate, the number of threads and the model.
 
     Attributes:
         enabled: Keep the processor's temperature and the latency below the targets of this section.

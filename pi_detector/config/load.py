@@ -23,7 +23,7 @@ from pi_detector.config.drawn import clear_places, drawn_file, foreign
 from pi_detector.config.lines import line_index, line_of
 from pi_detector.config.plugin_tables import typed
 from pi_detector.config.secrets import IS_REFERENCE
-from pi_detector.config.settings import Settings
+from pi_detector.config.settings import SIZE_FOR_LOOKS, Settings
 from pi_detector.errors import ConfigError
 from pi_detector.util.plugins import search_again
 
@@ -92,11 +92,19 @@ def load_settings(
         if layer.drawn:
             clear_places(merged)
         _merge(merged, layer.tree)
+    _widen_for_looks(merged)
     settings = msgspec.convert(merged, Settings)
     plugins, wrong = typed(settings.plugins)
     wrong += check.conflicts(settings)
     _complain([f"{_place(layers, where)}: {message}" for where, message in wrong])
     return msgspec.structs.replace(settings, plugins=plugins)
+
+
+def _widen_for_looks(tree: _Tree) -> None:
+    """Ask cameras for larger frames where looks need them, and nothing else was asked for."""
+    source = tree.setdefault("source", {})
+    if tree.get("detection", {}).get("looks", 0) != 0 and not {"width", "height"} & source.keys():
+        source["width"], source["height"] = SIZE_FOR_LOOKS
 
 
 def _complain(found: Sequence[str]) -> None:

@@ -29,6 +29,11 @@ Polygon = Annotated[tuple[Point, ...], msgspec.Meta(extra={"problem": polygon_pr
 Polyline = Annotated[tuple[Point, ...], msgspec.Meta(extra={"problem": polyline_problem})]
 
 
+SIZE_FOR_LOOKS = (1280, 720)
+"""Width and height asked of a camera where `detection.looks` is set and the size is not: crops of
+a frame in full resolution need one that has more pixels than the model's input."""
+
+
 class SourceSettings(Section, frozen=True):
     """The source of frames: a camera, a stream, a video or images.
 
@@ -36,7 +41,8 @@ class SourceSettings(Section, frozen=True):
         uri: Source URI: `auto`, `picamera:N`, `v4l2:/dev/videoN`, `rtsp://...`, `http://...`, a
             video file, `images:DIR` or `demo:`. `auto` takes the first camera found; without a
             camera it runs the demo or, with `recovery.mode = "always"`, waits for a camera.
-        width: Frame width to request from a camera, in pixels.
+        width: Frame width to request from a camera, in pixels. With `detection.looks`, frames of
+            1280 x 720 are requested where neither width nor height is set.
         height: Frame height to request from a camera, in pixels.
         fps: Frame rate to request from a camera, in frames per second; 0 = the camera's default.
             Streams, images and videos keep their own rate; for a video without timestamps (raw
@@ -94,16 +100,23 @@ class DetectionSettings(Section, frozen=True):
         iou_threshold: Overlap (IoU) above which two boxes of one class count as one object
             (non-maximum suppression).
         max_detections: Most detections per frame; those with the highest scores are kept.
+        looks: Most looks of the model per frame: at the whole frame, and at crops of its full
+            resolution where something small moves, is tracked or may stand. Each look costs as
+            much as the first. 0 = the whole frame alone; `auto` = as many as the processor has time
+            for at `source.fps`, or at 5 frames per second.
+        whole_every: With looks, at least one frame in this many includes the whole frame.
     """
 
     RELOAD: ClassVar[Reload] = "live"
-    PARTS: ClassVar[frozenset[Part]] = frozenset({"detector"})
+    PARTS: ClassVar[frozenset[Part]] = frozenset({"detector", "gate"})
 
     min_score: Share | None = None
     min_scores: dict[str, Share] = {}
     labels: tuple[str, ...] = ()
     iou_threshold: Share = 0.5
     max_detections: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+    looks: Annotated[int, msgspec.Meta(ge=0, le=16)] | Literal["auto"] = 0
+    whole_every: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 2
 
 
 class MotionSettings(Section, frozen=True):

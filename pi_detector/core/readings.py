@@ -86,13 +86,14 @@ class GovernorReadings(msgspec.Struct, frozen=True):
 
     ``rungs`` is how far below full speed; 0 limits nothing. ``rate_fps`` is the highest rate of
     inference, null without a limit; ``threads`` are the interpreter's; ``small_model`` means that
-    ``governor.model`` runs.
+    ``governor.model`` runs. ``looks`` is the most looks per frame, null without a limit.
     """
 
     rungs: int
     rate_fps: float | None
     threads: int
     small_model: bool
+    looks: int | None = None
 
 
 class ProcessReadings(msgspec.Struct, frozen=True):

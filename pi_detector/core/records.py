@@ -14,6 +14,7 @@ import msgspec
 
 from pi_detector.core.boxes import Box, BoxPx, Score, normalized, rounded_px
 from pi_detector.core.clock import clock_synchronized, utc_now
+from pi_detector.core.looks import LookReason
 from pi_detector.core.readings import (
     FrameFlow,
     GovernorReadings,
@@ -62,6 +63,18 @@ class Detection(msgspec.Struct, frozen=True, omit_defaults=True):
     track_id: int | None = None
 
 
+class LookRecord(msgspec.Struct, frozen=True):
+    """A part of a frame that the detector was given, and why.
+
+    ``whole`` is the whole frame's turn; ``motion``: something moves there; ``track``: an object
+    there is small, or about to be lost; ``rest``: the rest of the frame, in turns; ``tile``: of
+    ``detect --tiles``. ``box_px`` is x1, y1, x2, y2 in pixels of the frame.
+    """
+
+    reason: LookReason
+    box_px: tuple[int, int, int, int]
+
+
 class StageTimings(msgspec.Struct, frozen=True):
     """Milliseconds by stage; ``latency`` is from capture to the end of decoding."""
 
@@ -74,7 +87,10 @@ class StageTimings(msgspec.Struct, frozen=True):
 class DetectionsRecord(msgspec.Struct, frozen=True, tag="detections", tag_field="type"):
     """What was found in one frame.
 
-    ``inferred`` is false where the detector did not look at the frame, and else absent.
+    ``inferred`` is false where the detector did not look at the frame, and else absent. ``looks``
+    says what of the frame the detector was given, absent where that was the whole frame once;
+    ``timings_ms`` are then those of all looks together. An object that no look shows is not
+    detected in this frame.
     """
 
     sequence: int
@@ -88,6 +104,7 @@ class DetectionsRecord(msgspec.Struct, frozen=True, tag="detections", tag_field=
     dropped: int
     path: str | None = None
     inferred: Literal[False] | msgspec.UnsetType = msgspec.UNSET
+    looks: list[LookRecord] | msgspec.UnsetType = msgspec.UNSET
     version: Literal[1] = 1
 
 
@@ -184,7 +201,8 @@ class PerformanceRecord(
     """How fast the machine was in the last ``interval_s`` seconds, and how it was then.
 
     ``reason`` is ``throttling`` for a record that was made at once because that changed.
-    ``governor`` is null where none is enabled.
+    ``governor`` is null where none is enabled. ``looks`` counts the looks at frames by their
+    reason, null where each frame was looked at as a whole, once.
     """
 
     reason: Literal["interval", "throttling"]
@@ -200,6 +218,7 @@ class PerformanceRecord(
     host: HostReadings
     process: ProcessReadings
     governor: GovernorReadings | None = None
+    looks: dict[LookReason, int] | None = None
     version: Literal[1] = 1
 
 
@@ -247,6 +266,7 @@ def detections_record(result: Result) -> DetectionsRecord:
         dropped=result.dropped,
         path=None if frame.path is None else _text(frame.path),
         inferred=msgspec.UNSET if result.inferred else False,
+        looks=[LookRecord(look.reason, look.xyxy) for look in result.looks] or msgspec.UNSET,
     )
 
 

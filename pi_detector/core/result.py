@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pi_detector.core.boxes import BoxPx
 from pi_detector.core.frame import Frame
 from pi_detector.core.geometry import Detections
+from pi_detector.core.looks import Look
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Result:
         inferred: the detector ran; False for a frame that the motion gate found still, or that the
             governor skipped, and while detection is paused.
         views: the events that this frame is the best view of, so far.
+        looks: what the detector was given of it; empty for the whole frame alone.
     """
 
     frame: Frame
@@ -64,3 +66,4 @@ class Result:
     dropped: int = 0
     inferred: bool = True
     views: tuple[View, ...] = ()
+    looks: tuple[Look, ...] = ()

@@ -21,8 +21,15 @@ from pi_detector.detector.bundle import Bundle, load_model
 from pi_detector.detector.runtime import thread_count
 from pi_detector.errors import PiDetectorError
 from pi_detector.governor.control import ControlLoop, check_smaller_model, model_at
-from pi_detector.pipeline.build import growing_folder, make_detector, make_gate, make_stage
+from pi_detector.pipeline.build import (
+    growing_folder,
+    make_detector,
+    make_gate,
+    make_looking,
+    make_stage,
+)
 from pi_detector.pipeline.counters import Counters
+from pi_detector.pipeline.looks import LookBudget
 from pi_detector.pipeline.pipeline import Pipeline
 from pi_detector.pipeline.sink_set import SinkContext, SinkSet
 from pi_detector.pipeline.supervision import Supervision
@@ -83,6 +90,7 @@ class Service:
         self._governed = (self._detector.threads, False)
         self._model_failed = False
         rate_limit = RateLimit()
+        self._looks = LookBudget(live=source.live)
         self._control_loop = ControlLoop(
             settings.governor,
             self._detector.threads,
@@ -91,6 +99,7 @@ class Service:
             processed=lambda: self._pipeline.counters.processed,
             publish=self._publish,
             changed=self._woken.set,
+            looks=self._looks,
             root=root,
         )
         self._monitor = PerformanceMonitor(
@@ -114,6 +123,7 @@ class Service:
             stage=make_stage(settings, self._detector),
             gate=make_gate(settings),
             rate_limit=rate_limit,
+            looking=make_looking(settings, self._looks),
             reports_source=True,
         )
         self._health = Health(self._notifier)
@@ -262,7 +272,7 @@ class Service:
         if stage is not None:
             self._pipeline.replace_stage(stage)
         if "gate" in changed:
-            self._pipeline.replace_gate(gate)
+            self._pipeline.replace_gate(gate, make_looking(new, self._looks))
         logging.getLogger().setLevel(new.log.level.upper())
         self._settings = new
         threads = thread_count(new.model.threads)

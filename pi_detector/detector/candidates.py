@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from pi_detector.core.geometry import FloatArray, IntArray
+from pi_detector.core.geometry import BoolArray, FloatArray, IntArray
 from pi_detector.detector.manifest import Manifest
 from pi_detector.detector.tensors import TensorInfo, Tensors
 from pi_detector.errors import BadModelError
@@ -31,6 +31,13 @@ class Candidates:
     xyxy: FloatArray = field(default_factory=_no_boxes)
     score: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     class_index: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def __getitem__(self, rows: BoolArray | IntArray) -> Candidates:
+        """The rows that a mask or an array of indices selects."""
+        return Candidates(self.xyxy[rows], self.score[rows], self.class_index[rows])
 
 
 class Decoder(Protocol):

@@ -17,6 +17,7 @@ from pi_detector.detector.bundle import Bundle, find_model
 from pi_detector.detector.candidates import Candidates, DecoderSpec
 from pi_detector.detector.decoders import make_decoder
 from pi_detector.detector.images import read_image
+from pi_detector.detector.looking import Tiles, decode_looks, infer_looks, tiles_for
 from pi_detector.detector.nms import suppress, vote
 from pi_detector.detector.preprocess import InputCoding, input_of
 from pi_detector.detector.resize import RESIZES, Size, Stretch
@@ -63,6 +64,7 @@ class Detector:
         runtime: `litert` or `tflite`.
         threads: interpreter threads.
         min_scores: class id to the lowest score of a published detection.
+        iou_threshold: overlap above which two boxes of one class count as one object.
 
     Example:
         >>> import numpy as np
@@ -138,28 +140,35 @@ class Detector:
             DecoderSpec(str(bundle.path), self._outputs, min_scores, bundle.manifest)
         )
         self._ids = np.asarray([label.id for label in bundle.labels], np.int64)
-        self._iou_threshold = detection.iou_threshold
+        self.iou_threshold = detection.iou_threshold
         self._max_detections = detection.max_detections
 
-    def detect(self, image: Frame | ImageArray | str | PathLike[str]) -> Detections:
+    def detect(
+        self, image: Frame | ImageArray | str | PathLike[str], tiles: Tiles | None = None
+    ) -> Detections:
         """Find the objects of an image.
 
         Args:
             image: a frame, (H, W, 3) uint8 RGB, or the path of an image file.
+            tiles: also look at tiles of the image, for small objects: `2x2`, `3x3`, or `auto` as
+                many as its size asks for; None looks at the whole alone.
 
         Returns:
             The detections, best first, in pixels of the image and inside it.
 
         Raises:
             BadImageError: the file is no image.
-            ValueError: the array is no RGB image.
+            ValueError: the array is no RGB image, or ``tiles`` is none of the three.
             BadModelError: the runtime failed.
         """
-        if isinstance(image, Frame):
-            return self.run(self.prepare(image))[0]
-        pixels = _checked(image) if isinstance(image, np.ndarray) else read_image(Path(image))
-        outputs, _ = self.infer(self.resize.stage(pixels))
-        return self.decode(outputs, pixels.shape[1], pixels.shape[0])[0]
+        pixels, scaled = _pixels_of(image)
+        staged = self.resize.stage(pixels, scaled)
+        size = (pixels.shape[1], pixels.shape[0])
+        looks = tiles_for(tiles, size, self.input_size) if tiles else ()
+        if len(looks) < 2:
+            return self.decode(self.infer(staged)[0], *size)[0]
+        outputs, _, _ = infer_looks(self, pixels, looks, staged)
+        return decode_looks(self, outputs, looks, size)[0]
 
     def prepare(self, frame: Frame) -> Prepared:
         """Scale a frame to the model's size."""
@@ -221,20 +230,49 @@ class Detector:
             BadLabelsError: the model gave a class that has no label.
         """
         started = time.perf_counter()
-        detections = self._detections(self._decoder.read(outputs), width, height)
-        return detections, _ms_since(started)
+        found = self.survivors(outputs, width, height)
+        return self.detections_of(found, width, height), _ms_since(started)
 
-    def _detections(self, found: Candidates, width: int, height: int) -> Detections:
-        keep = suppress(found.xyxy, found.score, found.class_index, self._iou_threshold)
+    def survivors(self, outputs: OutputCopies, width: int, height: int) -> Candidates:
+        """The boxes in the model's outputs that suppression leaves, best first.
+
+        Args:
+            outputs: of ``infer``.
+            width: of the image that was scaled to the model's size, in pixels.
+            height: of the same image, in pixels.
+
+        Returns:
+            Boxes in pixels of that image; they may reach beyond it.
+
+        Raises:
+            BadLabelsError: the model gave a class that has no label.
+        """
+        found = self._decoder.read(outputs)
+        keep = suppress(found.xyxy, found.score, found.class_index, self.iou_threshold)
         keep = keep[: self._max_detections]
         voted = vote(found.xyxy, found.score, found.class_index, keep)
+        xyxy = self.resize.to_frame(voted, (height, width))
+        return Candidates(xyxy, found.score[keep], found.class_index[keep])
+
+    def detections_of(self, found: Candidates, width: int, height: int) -> Detections:
+        """Boxes in pixels of an image of this size, as detections inside it."""
+        found = found[np.arange(len(found)) < self._max_detections]
         limits = np.asarray([width, height] * 2, np.float32)
-        xyxy = np.clip(self.resize.to_frame(voted, (height, width)), 0, limits)
         # What lies in the bars of a letterbox, or beside the frame, is cut down to nothing.
-        left = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
-        keep, xyxy = keep[left], xyxy[left]
-        ids = self._ids[found.class_index[keep]]
-        return Detections(xyxy, found.score[keep], ids, labels=self.labels)
+        xyxy = np.clip(found.xyxy, 0, limits)
+        left = np.flatnonzero((xyxy[:, 2:] > xyxy[:, :2]).all(axis=1))
+        found, xyxy = found[left], xyxy[left]
+        ids = self._ids[found.class_index]
+        return Detections(xyxy, found.score, ids, labels=self.labels)
+
+
+def _pixels_of(
+    image: Frame | ImageArray | str | PathLike[str],
+) -> tuple[ImageArray, ImageArray | None]:
+    """(H, W, 3) uint8 RGB, and the same as the camera scaled it, where it did."""
+    if isinstance(image, Frame):
+        return image.image, image.model_input
+    return (_checked(image) if isinstance(image, np.ndarray) else read_image(Path(image))), None
 
 
 def _checked(image: ImageArray) -> ImageArray:

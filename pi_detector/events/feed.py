@@ -10,6 +10,7 @@ import msgspec
 
 from pi_detector.config.settings import RecoverySettings
 from pi_detector.core.clock import utc_now
+from pi_detector.core.looks import TrackedBox
 from pi_detector.core.outage import Outage, words_of
 from pi_detector.core.records import EndReason, EventRecord, Publication, StatusRecord
 from pi_detector.core.result import Result
@@ -33,6 +34,7 @@ class EventFeed:
 
     Attributes:
         busy: an object is tracked that is not stationary. May be read from any thread.
+        tracked: where the tracked objects are expected. May be read from any thread.
         end_reason: reason of the events that are open when the feed is closed.
     """
 
@@ -46,6 +48,7 @@ class EventFeed:
         recovery: RecoverySettings | None = None,
     ) -> None:
         self.busy = False
+        self.tracked: tuple[TrackedBox, ...] = ()
         self.end_reason: EndReason = "shutdown"
         self._stage = stage
         self._give = give
@@ -123,11 +126,11 @@ class EventFeed:
             item, after = self._stage.process(item)
         elif isinstance(item, StatusRecord) and (reason := _end_reason(item)):
             before += self._stage.interrupt(reason, item.monotonic_ns, item.time)
-        self.busy = self._stage.busy
+        self.busy, self.tracked = self._stage.busy, self._stage.tracked
         return before, item, after
 
     def _failed(self, error: Exception) -> None:
-        self._broken, self.busy = True, False
+        self._broken, self.busy, self.tracked = True, False, ()
         self._outage.failed(error)
         self._end_open("failed")
 

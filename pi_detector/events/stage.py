@@ -16,6 +16,7 @@ from pi_detector.core.boxes import BoxPx
 from pi_detector.core.clock import clock_synchronized
 from pi_detector.core.geometry import Detections, FloatArray
 from pi_detector.core.labels import check_labels
+from pi_detector.core.looks import TrackedBox
 from pi_detector.core.records import EndReason, EventRecord
 from pi_detector.core.result import Result
 from pi_detector.events.lifecycle import Counts, LifeCycle, Scene
@@ -44,6 +45,9 @@ class EventStage:
             no further.
         run_token: part of each event's id; None takes a random one.
         synchronized: whether the wall clock of the frames can be trusted.
+
+    Attributes:
+        tracked: where the objects that are followed are expected; may be read from any thread.
 
     Raises:
         ConfigError: a label in the settings is unknown to the model.
@@ -75,9 +79,21 @@ class EventStage:
             run_token=run_token or secrets.token_hex(4),
             synchronized=synchronized,
         )
+        self.tracked: tuple[TrackedBox, ...] = ()
         self._objects: dict[int, TrackedObject] = {}
         self._scene: Scene | None = None
         self._hold_until_ns = self._hold_again_ns = 0
+
+    def _tracked_boxes(self, tracks: Tracks) -> tuple[TrackedBox, ...]:
+        rows = zip(
+            tracks.track_id.tolist(), tracks.xyxy.tolist(), tracks.missed.tolist(), strict=True
+        )
+        return tuple(
+            TrackedBox(
+                tuple(box), missed, track_id in self._objects and self._objects[track_id].stationary
+            )
+            for track_id, box, missed in rows
+        )
 
     @property
     def _border_settings(self) -> tuple[object, ...]:
@@ -118,7 +134,7 @@ class EventStage:
             return self.unfollowed(result), records
         if not result.inferred:
             return result, records + self._due_records(scene)
-        tracks = self._tracker.update(result.detections, high, scene.now.ns)
+        tracks = self._tracker.update(result.detections, high, scene.now.ns, result.looks)
         track_id = np.zeros(len(result.detections), np.int64)
         seen = tracks.row >= 0
         track_id[tracks.row[seen]] = tracks.track_id[seen]
@@ -126,6 +142,7 @@ class EventStage:
         for ended in tracks.ended:
             records += _some(self._life.end(self._objects[ended], "gone", scene))
         self._follow(tracks, found, scene)
+        self.tracked = self._tracked_boxes(tracks)
         records += self._due_records(scene)
         views = [
             view
@@ -149,6 +166,7 @@ class EventStage:
         records = []
         if old._labels == self._labels and _following(old._settings) == _following(self._settings):
             self._tracker, self._objects = old._tracker, old._objects
+            self.tracked = old.tracked
             self._hold_until_ns, self._hold_again_ns = old._hold_until_ns, old._hold_again_ns
             if old._border_settings != self._border_settings:
                 for thing in self._objects.values():
@@ -192,6 +210,7 @@ class EventStage:
         ]
         self._objects.clear()
         self._tracker.clear()
+        self.tracked = ()
         self._hold_until_ns = self._hold_again_ns = 0
         return records
 

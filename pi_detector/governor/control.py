@@ -19,6 +19,7 @@ from pi_detector.core.records import State, StatusRecord, status_record
 from pi_detector.detector.bundle import Bundle, load_model, takes_labels
 from pi_detector.errors import ConfigError
 from pi_detector.governor.policy import Governor, Level, Reading
+from pi_detector.pipeline.looks import LookBudget
 from pi_detector.telemetry.host import names_of, read_throttling
 from pi_detector.telemetry.sensors import ROOT, cpu_celsius
 from pi_detector.util.rate_limit import RateLimit
@@ -36,7 +37,8 @@ _FEWEST = 5
 class ControlLoop:
     """Runs the governor every second, on its own thread, because a sensor may hang.
 
-    It sets the rate limit itself; the owner of the detector applies threads and model.
+    It sets the rate limit and the limit of looks itself; the owner of the detector applies threads
+    and model.
 
     Args:
         settings: section `governor`.
@@ -46,6 +48,7 @@ class ControlLoop:
         processed: returns the number of frames processed so far.
         publish: receives status records.
         changed: called when the level changes.
+        looks: budget of looks of the pipeline; None = there are none to give up.
         root: the folder mounted as ``/``.
 
     Attributes:
@@ -62,6 +65,7 @@ class ControlLoop:
         processed: Callable[[], int],
         publish: Callable[[StatusRecord], None],
         changed: Callable[[], None],
+        looks: LookBudget | None = None,
         root: Path = ROOT,
     ) -> None:
         self._settings, self._threads, self._rate_limit, self._live = (
@@ -71,6 +75,7 @@ class ControlLoop:
             live,
         )
         self._processed, self._publish, self._changed = processed, publish, changed
+        self._looks = looks or LookBudget()
         self._root = root
         self._governor = Governor(settings, threads)
         self._governing = threading.Lock()
@@ -93,7 +98,9 @@ class ControlLoop:
         level = self.level
         if not self.enabled:
             return None
-        return GovernorReadings(level.rungs, level.rate_fps, level.threads, level.small)
+        return GovernorReadings(
+            level.rungs, level.rate_fps, level.threads, level.small, level.looks
+        )
 
     def start(self) -> None:
         """Begin."""
@@ -170,6 +177,7 @@ class ControlLoop:
             latency_ms=latency_ms,
             # Undervoltage is not heat; if it caps the clock, that has a flag of its own.
             throttled=", ".join(names_of(msgspec.structs.replace(throttling, under_voltage=None))),
+            looks=self._looks.full,
         )
 
     def _full_fps(self, now_s: float) -> float:
@@ -186,6 +194,7 @@ class ControlLoop:
         if level == before:
             return
         self._rate_limit.rate_fps = level.rate_fps
+        self._looks.limit = level.looks
         words = _words(level)
         state: State = "failed" if level.missed else "limited" if level.rungs else "live"
         log.log(
@@ -203,7 +212,8 @@ def _words(level: Level) -> str:
     if level.rungs:
         rate = "all frames" if level.rate_fps is None else f"{level.rate_fps:g} frames/s"
         model = ", the smaller model" if level.small else ""
-        words = f"{rate}, threads {level.threads}{model}"
+        looks = "" if level.looks is None else f", looks {level.looks}"
+        words = f"{rate}{looks}, threads {level.threads}{model}"
     if level.missed:
         words += f"; target missed with nothing left to lower: {', '.join(level.missed)}"
     return f"{words} ({level.reason})" if level.reason else words

@@ -10,6 +10,7 @@ from pi_detector.detector.bundle import Bundle
 from pi_detector.detector.detector import Detector
 from pi_detector.events.motion import MotionGate
 from pi_detector.events.stage import EventStage
+from pi_detector.pipeline.looks import LookBudget, PlannedLooks
 from pi_detector.util.paths import output_path, recordings_folder, state_folder
 
 
@@ -55,5 +56,19 @@ def make_stage(settings: Settings, detector: Detector) -> EventStage:
 
 
 def make_gate(settings: Settings) -> MotionGate | None:
-    """The motion gate, where the settings want one."""
-    return MotionGate(settings.motion) if settings.motion.enabled else None
+    """The motion gate, where the settings want one, or looks, which it finds regions for."""
+    wants_regions = settings.detection.looks != 0
+    if not (settings.motion.enabled or wants_regions):
+        return None
+    return MotionGate(settings.motion, wants_regions=wants_regions)
+
+
+def make_looking(settings: Settings, budget: LookBudget) -> PlannedLooks | None:
+    """What chooses the looks at each frame, where the settings want several.
+
+    Args:
+        settings: all settings.
+        budget: of looks; it is set to what the settings want.
+    """
+    budget.want(settings.detection.looks, settings.source.fps)
+    return PlannedLooks(settings.detection, budget) if budget.enabled else None

@@ -95,6 +95,7 @@ class Metrics:
             )
 
         self._inferred = counter("frames_inferred", "Frames that went through the model.")
+        self._looks = counter("looks", "Runs of the model, on frames and crops.", "reason")
         self._detections = counter("detections", "Detections, counted in each frame.", "label")
         self._events = counter("events", "Records of events.", "label", "phase")
         self._reopenings = counter("source_reopenings", "Recoveries of the source after a failure.")
@@ -223,6 +224,8 @@ class Metrics:
         self._preprocess.observe(timings.preprocess_ms / 1e3)
         if result.inferred:
             self._inferred.inc()
+            for look in result.looks or (None,):
+                self._looks.labels("whole" if look is None else look.reason).inc()
             self._invoke.observe(timings.invoke_ms / 1e3)
             self._decode.observe(timings.decode_ms / 1e3)
         self._latency.observe(timings.latency_ms / 1e3)

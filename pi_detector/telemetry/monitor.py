@@ -193,7 +193,7 @@ class PerformanceMonitor:
     def _tell(self, reason: Literal["interval", "throttling"], begin: _Begin) -> _Begin:
         end = self._begin()
         seconds = max(end.at_s - begin.at_s, 1e-3)
-        stages = self.meter.take()
+        stages, looks = self.meter.take_all()
         flow = difference(begin.flow, end.flow, stages.invoke.count if stages.invoke else 0)
         host = read_host(self._root, self._folder())
         self._publish(
@@ -213,6 +213,7 @@ class PerformanceMonitor:
                 ),
                 process=read_process(begin.cpu, end.cpu, seconds, self._root),
                 governor=self._governor(),
+                looks=looks,
             )
         )
         return end

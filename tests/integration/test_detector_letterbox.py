@@ -11,6 +11,7 @@ from pi_detector.bench.frames import load_frames
 from pi_detector.core.geometry import pairwise_iou
 from pi_detector.detector.bundle import find_bundles
 from pi_detector.pipeline.inference import InferenceStep
+from pi_detector.sources.demo import load_photograph
 
 
 def street(tmp_path, resize, **options):
@@ -52,6 +53,8 @@ def test_boxes_lie_in_the_frame_and_have_an_extent(tmp_path):
 @pytest.mark.parametrize(("resize", "shape"), [("letterbox", (162, 288)), ("stretch", (288, 288))])
 def test_the_motion_gate_sees_the_frame_without_bars(tmp_path, resize, shape):
     class Gate:
+        enabled = True
+
         def observe(self, image, now_ns):
             self.shape, self.infer = image.shape[:2], False
             return self
@@ -60,3 +63,17 @@ def test_the_motion_gate_sees_the_frame_without_bars(tmp_path, resize, shape):
     frame = Frame(np.zeros((360, 640, 3), np.uint8), 0, 1, datetime.now(UTC), "test")
     InferenceStep(detector, gate).run(frame)
     assert gate.shape == shape
+
+
+@pytest.mark.parametrize("resize", ["stretch", "letterbox"])
+def test_tiles_come_back_to_the_frame_from_either_way_to_scale(tmp_path, resize):
+    """A tile of another shape than the input has bars of its own in a letterbox."""
+    detector = street(tmp_path, resize)
+    image = np.full((500, 1200, 3), 140, np.uint8)
+    photograph = load_photograph()
+    image[20:450, 700:990] = photograph[60:490, 90:380]
+    found = detector.detect(image, tiles="2x2")
+    x1, y1, x2, y2 = found.xyxy[0]
+    assert 680 <= x1 < x2 <= 1010
+    assert 0 <= y1 < y2 <= 470
+    assert x2 - x1 > 150

@@ -53,7 +53,7 @@ def test_the_example_with_its_comments_removed_is_the_defaults(tmp_path: Path) -
 
 def test_the_example_explains_and_gives_limits() -> None:
     example = commented_example()
-    assert "\n# Frame width to request from a camera, in pixels (int in 32..8192).\n" in example
+    assert "\n# Frame height to request from a camera, in pixels (int in 32..8192).\n" in example
     assert max(map(len, example.splitlines())) <= 100
 
 

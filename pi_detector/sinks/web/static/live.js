@@ -111,6 +111,7 @@ function showMachine(now) {
 	const cpu = process?.cpu_percent ?? null;
 	const rows = [
 		["Model", unknown(now.model)],
+		...(now.looks ? [["Looks", `${now.looks.per_frame} per frame: ${shares(now.looks.reasons)}`]] : []),
 		["Throttling", slowed, warn],
 		["Processor", cpu === null ? "unknown" : `${Math.round(cpu)} % of one core`],
 		["Memory", unknown(size(process?.rss_mb ?? null))],
@@ -124,6 +125,13 @@ function showMachine(now) {
 	const ago = now.measured_ago_s;
 	find("measured").textContent = ago === null
 		? "No measurements yet (telemetry.interval_s)." : `Measured ${Math.round(ago)} s ago.`;
+}
+
+/** How often each reason asked for a look, in percent. */
+function shares(reasons) {
+	const total = Object.values(reasons).reduce((sum, count) => sum + count, 0);
+	return Object.entries(reasons).sort(([, one], [, other]) => other - one)
+		.map(([reason, count]) => `${reason} ${Math.round(100 * count / total)} %`).join(", ");
 }
 
 function throttling(host) {
