@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from pi_detector.core.records import StatusRecord, status_record
 from pi_detector.errors import SinkError
-from pi_detector.sinks.mqtt.outbox import Outbox
+from pi_detector.sinks.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
