@@ -37,6 +37,7 @@ EXAMPLES: dict[str, tuple[str, dict[str, object]]] = {
     "filters": ("person", {"min_area": 0.002}),
     "zones": ("driveway", {"polygon": ((0.1, 0.5), (0.6, 0.5), (0.8, 1.0), (0.0, 1.0))}),
     "lines": ("gate", {"points": ((0.2, 0.6), (0.8, 0.6))}),
+    "notify": ("phone", {"urls": ("${secret:phone}",)}),
 }
 """A name and example settings for each kind of named table."""
 

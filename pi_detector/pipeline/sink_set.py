@@ -13,6 +13,7 @@ from pi_detector.sinks.base import Sink
 from pi_detector.sinks.plugin import make_plugin_sinks
 from pi_detector.sinks.registry import (
     make_mqtt_sink,
+    make_notify_sink,
     make_recording_sinks,
     make_sinks,
     make_socket_sink,
@@ -105,6 +106,7 @@ class SinkSet:
             self._metrics,
             *self._textfiles,
             mqtt,
+            make_notify_sink(settings, self._environ, self._machine.publish),
             self._web,
             self._meter if settings.telemetry.interval_s else None,
             *make_plugin_sinks(settings.plugins),

@@ -34,6 +34,7 @@ from pi_detector.util.installation import how_to_install
 if TYPE_CHECKING:
     from pi_detector.sinks.mqtt.discovery import Place
     from pi_detector.sinks.mqtt.sink import MqttSink
+    from pi_detector.sinks.notify.sink import NotifySink
     from pi_detector.sinks.web.sink import WebSink
 
 _MIB = 1024 * 1024
@@ -176,6 +177,34 @@ def make_mqtt_sink(
         report=report,
         command=command,
         performance=settings.telemetry.interval_s > 0,
+    )
+
+
+def make_notify_sink(
+    settings: Settings, environ: Mapping[str, str], report: Callable[[StatusRecord], None]
+) -> NotifySink | None:
+    """The sink that sends messages, not started; None where no rule is enabled.
+
+    Args:
+        settings: with their secrets.
+        environ: environment variables.
+        report: takes status records about the services.
+
+    Raises:
+        SinkError: a path or a URL that makes no sense.
+        DependencyMissingError: the extra ``notify`` is not installed.
+    """
+    rules = {name: rule for name, rule in settings.notify.items() if rule.enabled}
+    if not rules:
+        return None
+    from pi_detector.sinks.notify.sink import NotifySink
+
+    return NotifySink(
+        rules,
+        settings.recovery,
+        state_folder("", environ),
+        page=page_address(settings.web),
+        report=report,
     )
 
 

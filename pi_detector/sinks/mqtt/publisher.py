@@ -17,9 +17,9 @@ from pi_detector.errors import SinkError
 from pi_detector.sinks.mqtt.kept import Kept, Message
 from pi_detector.sinks.mqtt.link import CONNECT_TIMEOUT_S, Link, rival_advice, seat_of
 from pi_detector.sinks.mqtt.listener import Listener
-from pi_detector.sinks.outbox import Entry, Outbox
 from pi_detector.sinks.mqtt.topics import Topics
 from pi_detector.sinks.mqtt.troubles import LINK, Disk, Refusals
+from pi_detector.sinks.outbox import Entry, Outbox
 from pi_detector.sinks.turns import is_wanted, turn
 from pi_detector.util.backoff import Backoff
 from pi_detector.util.poll import ready

@@ -28,10 +28,10 @@ from pi_detector.sinks.mqtt.discovery import Place, discovery_payload
 from pi_detector.sinks.mqtt.kept import Kept
 from pi_detector.sinks.mqtt.listener import Listener
 from pi_detector.sinks.mqtt.occupancy import Occupancy, State
-from pi_detector.sinks.outbox import Outbox
 from pi_detector.sinks.mqtt.publisher import Publisher
-from pi_detector.sinks.store import Store
 from pi_detector.sinks.mqtt.topics import Topics
+from pi_detector.sinks.outbox import Outbox
+from pi_detector.sinks.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from pi_detector.errors import SinkError
 from pi_detector.sinks.mqtt.commands import CommandLimit, command_of
 from pi_detector.sinks.mqtt.discovery import Place, discovery_payload
 from pi_detector.sinks.mqtt.kept import Kept
+from pi_detector.sinks.mqtt.topics import Topics, identifier, level, machine_token
 from pi_detector.sinks.outbox import Outbox
 from pi_detector.sinks.store import Store
-from pi_detector.sinks.mqtt.topics import Topics, identifier, level, machine_token
 
 MIB = 1024 * 1024
 unhurried = settings(deadline=None)
