@@ -20,6 +20,7 @@ from pi_detector.errors import DependencyMissingError, SinkError
 from pi_detector.sinks.notify.message import Message
 from pi_detector.sinks.notify.services import NotSentError
 from pi_detector.util.installation import how_to_install
+from pi_detector.util.sandbox import how_to_allow, internet_forbidden
 from pi_detector.util.uri import redact_within, split_uri
 
 _SHORTEST_PART = 3
@@ -79,7 +80,10 @@ class ByApprise:
             except Exception as error:
                 raise NotSentError(masked(words_of(error), self._url)) from error
         if not taken:
-            raise NotSentError(f"not taken{_tail(complaints, self._url)}")
+            words = f"not taken{_tail(complaints, self._url)}"
+            if internet_forbidden():
+                words += f"; the service may not reach the internet; {how_to_allow()}"
+            raise NotSentError(words)
 
 
 def _attachment(image: bytes | None, folder: Path) -> Any:

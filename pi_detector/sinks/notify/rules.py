@@ -41,6 +41,19 @@ class _Group:
 
 
 @dataclass(slots=True)
+class _Followed:
+    """An open event.
+
+    Attributes:
+        qualified: the rule is about it: label, score, zones.
+        told: a message was sent about its beginning.
+    """
+
+    qualified: bool = False
+    told: bool = False
+
+
+@dataclass(slots=True)
 class _Quiet:
     """Kinds and labels of which no message is sent for now."""
 
@@ -70,8 +83,7 @@ class Rule:
         self._zone_of = zone_of or (lambda _: None)
         self._quiet = _Quiet()
         self._groups: dict[When, _Group] = {}
-        # Events that are followed: whether a message was sent about their beginning.
-        self._announced: dict[str, bool] = {}
+        self._events: dict[str, _Followed] = {}
 
     def concerns(self, label: str) -> bool:
         """Whether events of this label may lead to a message."""
@@ -80,29 +92,33 @@ class Rule:
     def wants_more(self, event: EventRecord) -> bool:
         """Whether an open event may still lead to a message."""
         return self.concerns(event.label) and (
-            self._settings.when != ("new",) or not self._announced.get(event.id, False)
+            self._settings.when != ("new",) or not self._followed(event.id).qualified
         )
 
     def know(self, event: EventRecord) -> None:
         """An event that began before this rule did, which is nothing new."""
-        self._announced[event.id] = self._qualifies(event)
+        qualified = self._qualifies(event)
+        self._events[event.id] = _Followed(qualified, told=qualified)
 
     def occasions(self, event: EventRecord) -> Iterator[Occasion]:
         """What a record of an event leads to."""
-        for when, change in self._kinds(event):
+        followed = self._followed(event.id)
+        for when, change in self._kinds(event, followed):
             if not self._is_time(event.time):
                 continue
             if (found := self._admit(when, event, change)) is not None:
+                followed.told |= when == "new"
                 yield found
         if event.phase == "end":
-            self._announced.pop(event.id, None)
+            self._events.pop(event.id, None)
 
-    def _kinds(self, event: EventRecord) -> Iterator[tuple[When, Transition | None]]:
+    def _kinds(
+        self, event: EventRecord, followed: _Followed
+    ) -> Iterator[tuple[When, Transition | None]]:
         """What happened that the rule is about, whatever the time and what came before."""
         wanted = self._settings.when
-        qualifies = self._qualifies(event)
-        begins = qualifies and not self._announced.get(event.id, False)
-        self._follow(event.id, begins)
+        begins = not followed.qualified and self._qualifies(event)
+        followed.qualified |= begins
         if begins and "new" in wanted and event.phase != "end":
             yield "new", None
         for change in event.transitions if self._passes(event) else ():
@@ -111,14 +127,16 @@ class Rule:
             elif change.kind in ("in", "out") and "crossing" in wanted and self._at(change):
                 yield "crossing", change
         over = event.phase == "end" and event.reason in _TRULY_ENDED
-        # An end without a beginning would only puzzle.
-        if over and "end" in wanted and self._announced.get(event.id, False):
+        # An end whose beginning was not told, at a quiet time, would only puzzle.
+        told = followed.told if "new" in wanted else followed.qualified
+        if over and told and "end" in wanted:
             yield "end", None
 
-    def _follow(self, event_id: str, begins: bool) -> None:
-        self._announced[event_id] = begins or self._announced.get(event_id, False)
-        while len(self._announced) > _MOST_EVENTS:
-            del self._announced[next(iter(self._announced))]
+    def _followed(self, event_id: str) -> _Followed:
+        found = self._events.setdefault(event_id, _Followed())
+        while len(self._events) > _MOST_EVENTS:
+            del self._events[next(iter(self._events))]
+        return found
 
     def _passes(self, event: EventRecord) -> bool:
         return self.concerns(event.label) and event.score >= self._settings.min_score

@@ -118,23 +118,19 @@ class NotifySink:
         """Queue the messages that an event leads to.
 
         Returns:
-            Whether there were any.
+            Whether it went well, which it did where nothing was raised.
         """
-        if isinstance(item, Result):
-            if self._with_images:
-                self._pictures.note(item)
-            return False
+        if isinstance(item, Result) and self._with_images:
+            self._pictures.note(item)
         if not isinstance(item, EventRecord):
-            return False
-        queued = False
+            return True
         for way in self._ways:
             for delivery in way.deliveries:
                 delivery.check()
             for occasion in way.rule.occasions(item):
                 self._queue(way, occasion)
-                queued = True
         self._follow(item)
-        return queued
+        return True
 
     def close(self) -> None:
         """Send what can be sent in a moment; the rest stays on disk."""

@@ -18,6 +18,7 @@ from pi_detector.core.clock import utc_now
 from pi_detector.errors import SinkError
 from pi_detector.sinks.notify.message import Message, as_json
 from pi_detector.sinks.notify.services import NotSentError, RefusedError
+from pi_detector.util.sandbox import how_to_allow
 from pi_detector.util.uri import parse_network_uri
 
 _HOPELESS = frozenset({400, 411, 413, 414, 415, 422, 431})
@@ -77,6 +78,8 @@ class Webhook:
             if not deadline.is_alive():
                 raise NotSentError("no answer in time") from error
             words = getattr(error, "strerror", None) or type(error).__name__
+            if isinstance(error, PermissionError):
+                words += f"; if the server is in the internet: {how_to_allow()}"
             raise NotSentError(f"the connection failed: {words}") from error
         finally:
             deadline.cancel()
