@@ -12,7 +12,7 @@ import msgspec
 
 from pi_detector.config.section import Reload, Seconds, Section, Share
 from pi_detector.config.template import template_problem
-from pi_detector.util.uri import network_uri_problem, parse_network_uri, redact, split_uri
+from pi_detector.util.uri import network_uri_problem, parse_network_uri, split_uri
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 When = Literal["new", "loitering", "crossing", "end"]
@@ -115,14 +115,18 @@ def shown_url(url: str) -> str:
     """A service's URL as it may be shown: its scheme, and what it refers to as ``${secret:NAME}``.
 
     The host of ``ntfy://`` is the topic, and whoever knows that reads along: only what is nothing
-    but references is shown whole. Of a webhook, ``redact`` shows what is harmless.
+    but references is shown whole. The path of a webhook is what keeps others from calling it, so
+    only its host and port are shown.
     """
     rest = _REFERENCE.sub("", url)
     scheme, after = split_uri(rest)
     if not rest or (scheme and not after.strip("/")):
         return url
-    if scheme in WEBHOOKS:
-        return redact(url)
+    if scheme in WEBHOOKS and (parsed := parse_network_uri(url)) is not None:
+        if not (parsed.userinfo or parsed.path.strip("/") or parsed.query or parsed.fragment):
+            return url
+        host = f"[{parsed.host}]" if ":" in parsed.host else parsed.host
+        return f"{scheme}://{host}{'' if parsed.port is None else f':{parsed.port}'}/***"
     return f"{scheme}://***" if scheme else "***"
 
 

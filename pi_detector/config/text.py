@@ -56,7 +56,11 @@ def settings_toml(settings: Settings) -> str:
     for plugin, section_of_plugin in settings.plugins.items():
         for name in confidential_names(section_of_plugin):
             tree["plugins"][plugin][name] = _hidden(tree["plugins"][plugin][name])
-    return tomli_w.dumps(_plain(tree))
+    shown = _plain(tree)
+    for name, rule in settings.notify.items():
+        shown["notify"][name]["urls"] = [shown_url(url) for url in rule.urls]
+        shown["notify"][name]["secret"] = _hidden(rule.secret)
+    return tomli_w.dumps(shown)
 
 
 def commented_example() -> str:

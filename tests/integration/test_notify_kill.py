@@ -21,8 +21,11 @@ KILLS = 8
 
 def feeder(folder: Path, url: str, first: int, last: int) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, SUPPORT / "notify_feeder.py", folder, url, str(first), str(last)]
-        + ["timeout_s=0.5"],
+        [
+            sys.executable,
+            *(SUPPORT / "notify_feeder.py", folder, url),
+            *(str(first), str(last), "timeout_s=0.5"),
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

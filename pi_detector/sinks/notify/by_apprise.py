@@ -53,7 +53,7 @@ class ByApprise:
             return
         import apprise
 
-        _Complaints.install()
+        _Complaints.silence()
         # Later versions keep what a service answered on the disk, unless they are not to.
         modes = getattr(apprise, "PersistentStoreMode", None)
         more = {} if modes is None else {"storage_mode": modes.MEMORY}
@@ -97,35 +97,41 @@ def _attachment(image: bytes | None, folder: Path) -> Any:
     return AppriseAttachment(str(file))
 
 
-class _Complaints(logging.Handler):
+class _Complaints(logging.Filter):
     """What Apprise warns of on this thread, while it is entered; none of it reaches our log.
 
-    Its messages have topics, tokens and addresses in them.
+    Its messages have topics, tokens and addresses in them, as have those of what it sends with.
     """
 
-    _installed = False
-
     def __init__(self) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__()
         self.lines: list[str] = []
         self._thread = threading.get_ident()
 
-    @classmethod
-    def install(cls) -> None:
-        """Keep Apprise's messages out of the log."""
-        logging.getLogger("apprise").propagate = False
+    @staticmethod
+    def silence() -> None:
+        """Keep the messages of Apprise, and of what it sends with, out of the log for good."""
+        logging.getLogger("apprise").addFilter(_drop)
+        for name in ("urllib3", "requests", "requests_oauthlib", "oauthlib"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
     def __enter__(self) -> _Complaints:
-        logging.getLogger("apprise").addHandler(self)
+        # Before the one that drops all.
+        logging.getLogger("apprise").filters.insert(0, self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        logging.getLogger("apprise").removeHandler(self)
+        logging.getLogger("apprise").removeFilter(self)
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def filter(self, record: logging.LogRecord) -> bool:
         """Keep a warning of this thread."""
-        if record.thread == self._thread:
+        if record.thread == self._thread and record.levelno >= logging.WARNING:
             self.lines.append(record.getMessage())
+        return True
+
+
+def _drop(_: logging.LogRecord) -> bool:
+    return False
 
 
 def _tail(complaints: _Complaints, url: str) -> str:

@@ -60,9 +60,10 @@ class Webhook:
         body = as_json(message)
         connection = self._connection()
         # A server that sends a byte now and then would never reach a timeout of the socket.
-        deadline = threading.Timer(self._timeout_s, _cut, [connection])
-        deadline.daemon = True
-        deadline.start()
+        deadline_s = time.monotonic() + self._timeout_s
+        cutter = threading.Timer(self._timeout_s, _cut, [connection])
+        cutter.daemon = True
+        cutter.start()
         try:
             connection.request("POST", self._target, body, self._headers(message, body))
             answer = connection.getresponse()
@@ -75,14 +76,14 @@ class Webhook:
             raise NotSentError("no answer in time") from error
         except (OSError, http.client.HTTPException, AttributeError) as error:
             # AttributeError: http.client's, of a connection that was cut meanwhile.
-            if not deadline.is_alive():
+            if time.monotonic() >= deadline_s:
                 raise NotSentError("no answer in time") from error
             words = getattr(error, "strerror", None) or type(error).__name__
             if isinstance(error, PermissionError):
                 words += f"; if the server is in the internet: {how_to_allow()}"
             raise NotSentError(f"the connection failed: {words}") from error
         finally:
-            deadline.cancel()
+            cutter.cancel()
             connection.close()
         _judge(answer)
 
