@@ -133,6 +133,7 @@ class Delivery:
         with turn([self._path], self._closing) as mine:
             if mine:
                 self._do(self._open)
+                self._prepare()
             try:
                 while mine and not self._over:
                     self._deliver_one()
@@ -144,6 +145,13 @@ class Delivery:
         self._opened = True
         self._outbox.open()
         self._outbox.store()
+
+    def _prepare(self) -> None:
+        """Have what sending needs at hand before the first message, which is to be fast."""
+        try:
+            self._service.prepare()
+        except Exception as error:  # noqa: BLE001 - the first message tries it again
+            self._tell_failure(error, "messages wait")
 
     @property
     def _over(self) -> bool:
@@ -223,24 +231,27 @@ class Delivery:
         """Log an outage once per reason, and wait for the next try."""
         self._ahead = None
         self._do(self._outbox.rewind)
-        reason = str(error) if isinstance(error, PiDetectorError) else words_of(error)
         delay_s = self._backoff.next_s()
         if isinstance(error, NotSentError) and error.retry_s is not None:
             delay_s = max(delay_s, error.retry_s)
-        if reason != self._failure:
-            self._failure = reason
-            unforeseen = None if isinstance(error, PiDetectorError) else error
-            log.error(
-                "%s: %s; retrying in %.1f s, messages wait",
-                self.name,
-                reason,
-                delay_s,
-                exc_info=unforeseen,
-                extra={"DETECTOR_EVENT": "sink_failed", "DETECTOR_SINK": self.name},
-            )
-            record = status_record("sink", self.name, "failed", reason=reason, retry_s=delay_s)
-            self._report(record)
+        self._tell_failure(error, f"retrying in {delay_s:.1f} s, messages wait", delay_s)
         self._closing.wait(delay_s)
+
+    def _tell_failure(self, error: Exception, outlook: str, retry_s: float | None = None) -> None:
+        """Log and report a failure, unless it is the one before."""
+        reason = str(error) if isinstance(error, PiDetectorError) else words_of(error)
+        if reason == self._failure:
+            return
+        self._failure = reason
+        log.error(
+            "%s: %s; %s",
+            self.name,
+            reason,
+            outlook,
+            exc_info=None if isinstance(error, PiDetectorError) else error,
+            extra={"DETECTOR_EVENT": "sink_failed", "DETECTOR_SINK": self.name},
+        )
+        self._report(status_record("sink", self.name, "failed", reason=reason, retry_s=retry_s))
 
     def _worked(self) -> None:
         self._backoff.reset()
