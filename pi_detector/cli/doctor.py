@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _DESCRIPTION = """\
 Check this device: packages, runtime, settings, secrets, plugins, model, cameras, source, folders,
 recordings, page, broker, messages, service, power, temperature, clock and disk. It reads a frame
-from the source and connects to the broker. Each line shows 'ok', 'warn' or 'fail', the check, the finding
-and the fix. The exit code is 69 if any line is 'fail', else 0."""
+from the source and connects to the broker. Each line shows 'ok', 'warn' or 'fail', the check, the
+finding and the fix. The exit code is 69 if any line is 'fail', else 0."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -65,8 +65,8 @@ def examine(args: argparse.Namespace) -> Iterator[Finding]:
         doctor_folders,
         doctor_host,
         doctor_mqtt,
-        doctor_packages,
         doctor_notify,
+        doctor_packages,
         doctor_page,
         doctor_plugins,
         doctor_private,

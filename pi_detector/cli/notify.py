@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import time
 from typing import TYPE_CHECKING
 
 from pi_detector.cli.common import Subparsers, add_command, settings_of
 from pi_detector.errors import ConfigError, PiDetectorError, SinkError
+from pi_detector.util.suggest import did_you_mean
 from pi_detector.util.text import one_line
 
 if TYPE_CHECKING:
@@ -114,11 +114,7 @@ def _sample(name: str, settings: Settings) -> Message:
 
 
 def _no_rule(name: str, settings: Settings) -> str:
-    near = difflib.get_close_matches(name, settings.notify, n=1)
-    if near:
-        fix = f"did you mean {near[0]}?"
-    elif settings.notify:
-        fix = f"there are {', '.join(settings.notify)}"
-    else:
-        fix = "add [notify.NAME] to the settings (docs/notify.md), or name them with --config"
+    fix = "add [notify.NAME] to the settings (docs/notify.md), or name them with --config"
+    if settings.notify:
+        fix = did_you_mean(name, settings.notify, "the rules are {}", quote="")
     return f"notify: there is no rule {name}; {fix}"

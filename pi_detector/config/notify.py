@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -12,6 +11,7 @@ import msgspec
 
 from pi_detector.config.section import Reload, Seconds, Section, Share
 from pi_detector.config.template import template_problem
+from pi_detector.util.suggest import did_you_mean
 from pi_detector.util.uri import network_uri_problem, parse_network_uri, split_uri
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -169,8 +169,7 @@ def _unknown(
     for kind, names in known.items():
         for name in getattr(rule, kind):
             if name not in names:
-                near = difflib.get_close_matches(name, names, n=1)
-                fix = f"did you mean {json.dumps(near[0])}?" if near else f"add [{kind}.{name}]"
+                fix = did_you_mean(name, names, f"add [{kind}.{name}]", quote='"')
                 yield kind, f"there is no {kind[:-1]} {json.dumps(name)}; {fix}"
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
+
+from pi_detector.util.suggest import nearest
 
 FIELDS: dict[str, str] = {
     "what": "what happened, in words: `person, car ×2 appeared`",
@@ -35,7 +36,7 @@ def template_problem(text: str) -> str | None:
 
     Example:
         >>> template_problem("{label} at {tim}")
-        'there is no field {tim}; did you mean {time}?'
+        'unknown field {tim}; did you mean {time}?'
     """
     for piece in _PIECE.finditer(text):
         if piece[0] in ("{{", "}}"):
@@ -43,9 +44,9 @@ def template_problem(text: str) -> str | None:
         if piece[1] is None:
             return f"a lone '{piece[0]}'; write '{piece[0] * 2}' for the character itself"
         if piece[1] not in FIELDS:
-            near = difflib.get_close_matches(piece[1], FIELDS, n=1)
-            fix = f"did you mean {{{near[0]}}}?" if near else f"there are {', '.join(FIELDS)}"
-            return f"there is no field {{{piece[1][:40]}}}; {fix}"
+            near = nearest(piece[1], FIELDS)
+            fix = f"did you mean {{{near}}}?" if near else f"use one of {', '.join(FIELDS)}"
+            return f"unknown field {{{piece[1][:40]}}}; {fix}"
     return None
 
 

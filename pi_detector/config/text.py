@@ -13,6 +13,7 @@ import tomli_w
 from msgspec.structs import FieldInfo
 
 from pi_detector.config.check import describe
+from pi_detector.config.notify import shown_url
 from pi_detector.config.plugin_tables import confidential_names, plain, section_type
 from pi_detector.config.secrets import IS_REFERENCE
 from pi_detector.config.settings import CONFIDENTIAL, Settings

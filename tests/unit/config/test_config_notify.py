@@ -33,10 +33,10 @@ def loaded(folder: Path, rule: dict[str, Any], **more: Any) -> Settings:
         ({}, "notify.phone: has neither urls nor a command"),
         (
             {"urls": [URL], "title": "{lable}"},
-            "title: there is no field {lable}; did you mean {label}",
+            "title: unknown field {lable}; did you mean {label}",
         ),
-        ({"urls": [URL], "body": "{label.__class__}"}, "body: there is no field {label.__class__}"),
-        ({"urls": [URL], "body": "{0}"}, "body: there is no field {0}; there are what, labels"),
+        ({"urls": [URL], "body": "{label.__class__}"}, "body: unknown field {label.__class__}"),
+        ({"urls": [URL], "body": "{0}"}, "body: unknown field {0}; use one of what, labels"),
         ({"urls": [URL], "body": "{label"}, "body: a lone '{'; write '{{'"),
         ({"urls": [URL], "body": "}"}, "body: a lone '}'; write '}}'"),
         ({"urls": [URL], "hours": ["22-6"]}, 'hours: "22-6" is no time of the day; write 22:00-06'),
@@ -142,7 +142,7 @@ def test_secrets_of_rules_that_are_off_are_not_asked_for(tmp_path: Path) -> None
     "override", ['urls=["ntfy://topic"]', "urls=ntfy://topic", "secret=0123456789abcdef"]
 )
 def test_command_lines_are_seen_by_all(override: str) -> None:
-    with pytest.raises(ConfigError, match="all users of this machine see command lines") as error:
+    with pytest.raises(ConfigError, match="all users of this device can see it") as error:
         load_settings(None, {}, [f"notify.phone.{override}"])
     assert "topic" not in str(error.value)
     load_settings(None, {}, [f'notify.phone.urls=["{URL}", "${{secret:x}}"]'])
