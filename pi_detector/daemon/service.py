@@ -17,6 +17,7 @@ from pi_detector.core.outage import Outage, words_of
 from pi_detector.core.records import PerformanceRecord, State, StatusRecord, status_record
 from pi_detector.daemon.health import Health
 from pi_detector.daemon.systemd import Notifier
+from pi_detector.daemon.wishes import Wishes
 from pi_detector.detector.bundle import Bundle, load_model
 from pi_detector.detector.runtime import thread_count
 from pi_detector.errors import PiDetectorError
@@ -71,6 +72,7 @@ class Service:
         self._load = load
         self._environ = environ
         self._settings = settings = load()
+        self._wishes = Wishes()
         self._reload_wanted = threading.Event()
         self._ended = threading.Event()
         self._woken = threading.Event()
@@ -171,6 +173,10 @@ class Service:
         return progressed_s > 0 and time.monotonic() - progressed_s < limit_s
 
     def _obey(self, command: str) -> None:
+        if "=" in command:
+            self._wishes.add(command)
+            self.reload()
+            return
         {"reload": self.reload, "pause": self.pause, "resume": self.resume}[command]()
 
     def _flow(self) -> FlowTotals:
@@ -222,7 +228,7 @@ class Service:
     def _reload(self) -> None:
         self._liveness.reloading()
         try:
-            self._apply(self._load())
+            self._apply(self._wishes.applied(self._load()))
         except Exception as error:
             reason = "; ".join(words_of(error).splitlines())
             self._liveness.trouble = f"reload refused: {reason}"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pi_detector.config.check import is_loopback
 from pi_detector.config.drawn import drawn_file, state_home
 from pi_detector.config.outputs import (
     MetricsSettings,
@@ -177,6 +178,7 @@ def make_mqtt_sink(
         report=report,
         command=command,
         performance=settings.telemetry.interval_s > 0,
+        page="" if is_loopback(settings.web.host) else page_address(settings.web),
     )
 
 

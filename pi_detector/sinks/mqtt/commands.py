@@ -6,7 +6,9 @@ PRESS = b"PRESS"
 """What a button of Home Assistant sends."""
 ON, OFF = b"ON", b"OFF"
 """What the switch of Home Assistant sends to the command ``detection``."""
-COMMANDS = frozenset({"reload", "picture", "pause", "resume", "detection"})
+SWITCHES = frozenset({"motion", "notifications"})
+"""Commands that switch a setting on and off until the next start."""
+COMMANDS = frozenset({"reload", "picture", "pause", "resume", "detection", "min_score", *SWITCHES})
 _MOST_BYTES = 64
 _KINDS = {"pause": "detection", "resume": "detection"}
 
@@ -20,7 +22,8 @@ def command_of(topic: str, payload: bytes, *, retained: bool) -> str:
         retained: the broker retained the message from an earlier time.
 
     Returns:
-        ``reload``, ``picture``, ``pause`` or ``resume``.
+        ``reload``, ``picture``, ``pause``, ``resume``, or a setting with its value, such as
+        ``motion=off`` or ``min_score=0.6``.
 
     Raises:
         ValueError: the command does not exist or must be refused; the text is the reason.
@@ -35,9 +38,26 @@ def command_of(topic: str, payload: bytes, *, retained: bool) -> str:
         if words not in (ON, OFF):
             raise ValueError(f"{name}: the message must be {ON.decode()} or {OFF.decode()}")
         return "resume" if words == ON else "pause"
+    if name in SWITCHES:
+        if words not in (ON, OFF):
+            raise ValueError(f"{name}: the message must be {ON.decode()} or {OFF.decode()}")
+        return f"{name}={words.decode().lower()}"
+    if name == "min_score":
+        return f"{name}={_score(words)}"
     if words not in (b"", PRESS):
         raise ValueError(f"{name}: the message must be empty or {PRESS.decode()}")
     return name
+
+
+def _score(words: bytes | None) -> float:
+    """The score of a message. Raises ValueError."""
+    try:
+        score = float((words or b"").decode("ascii"))
+    except ValueError:  # also of what is not ASCII
+        score = -1.0
+    if not 0 <= score <= 1:
+        raise ValueError("min_score: the message must be a number from 0 to 1")
+    return score
 
 
 class CommandLimit:
@@ -56,7 +76,8 @@ class CommandLimit:
 
     def add(self, command: str) -> None:
         """A command arrived."""
-        self._waiting[_KINDS.get(command, command)] = command
+        kind = command.partition("=")[0]
+        self._waiting[_KINDS.get(kind, kind)] = command
 
     def due(self, now_s: float) -> list[str]:
         """The commands to obey now."""

@@ -38,9 +38,9 @@ def test_a_clip_is_awaited_and_then_shown_from_where_its_event_begins(
     page.reload()
     page.locator("#gallery li").first.get_by_role("button").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("still being written")
+    expect(dialog).to_contain_text("is being written")
     expect(dialog.locator("video")).to_have_attribute("src", f"{CLIP['url']}#t=30.2")
-    expect(dialog).not_to_contain_text("still being written")
+    expect(dialog).not_to_contain_text("is being written")
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
 

@@ -110,7 +110,7 @@ def test_a_refused_subscription_is_an_error_that_is_said(make: Make, version: st
     wait_for(lambda: daemon.reasons("refused"))
     (reason,) = daemon.reasons("refused")
     assert reason.startswith(f"{PREFIX}/command/+: the broker refuses the subscription: ")
-    assert reason.endswith("grant this user read access")
+    assert reason.endswith("grant this user read access to it")
 
 
 def test_a_connection_that_another_client_takes_over_names_the_cause(make: Make) -> None:

@@ -98,6 +98,7 @@ export async function open(id) {
 		.catch(() => ({ events: [] }));
 	const event = events.find((each) => each.id === id);
 	if (!event) {
+		await load(); // which has words of its own
 		find("no-events").textContent = "The event that the link names is not here any more.";
 		find("no-events").hidden = false;
 	} else {

@@ -13,8 +13,8 @@ function show() {
 	if (wanted === "main") return;
 	if (wanted === "event" && id) {
 		history.replaceState(null, "", "#events"); // the address of the list, for a way back
-		events.open(decodeURIComponent(id));
 		show();
+		events.open(decodeURIComponent(id));
 		return;
 	}
 	const page = PAGES.includes(wanted) ? wanted : "live";
