@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 PRESS = b"PRESS"
 """What a button of Home Assistant sends."""
 ON, OFF = b"ON", b"OFF"
 """What the switch of Home Assistant sends to the command ``detection``."""
 SWITCHES = frozenset({"motion", "notifications"})
 """Commands that switch a setting on and off until the next start."""
-COMMANDS = frozenset({"reload", "picture", "pause", "resume", "detection", "min_score", *SWITCHES})
+COMMANDS = frozenset(
+    {"reload", "picture", "pause", "resume", "detection", "min_score", "keep", *SWITCHES}
+)
 _MOST_BYTES = 64
+_EVENT_ID = re.compile(rb"[A-Za-z0-9-]+")
+_MOST_KEPT = 16
 _KINDS = {"pause": "detection", "resume": "detection"}
 
 
@@ -23,7 +29,8 @@ def command_of(topic: str, payload: bytes, *, retained: bool) -> str:
 
     Returns:
         ``reload``, ``picture``, ``pause``, ``resume``, or a setting with its value, such as
-        ``motion=off`` or ``min_score=0.6``.
+        ``motion=off``, ``min_score=0.6``, or
+        ``keep=`` and an id.
 
     Raises:
         ValueError: the command does not exist or must be refused; the text is the reason.
@@ -38,6 +45,10 @@ def command_of(topic: str, payload: bytes, *, retained: bool) -> str:
         if words not in (ON, OFF):
             raise ValueError(f"{name}: the message must be {ON.decode()} or {OFF.decode()}")
         return "resume" if words == ON else "pause"
+    if name == "keep":
+        if words is None or not _EVENT_ID.fullmatch(words):
+            raise ValueError(f"{name}: the message must be the id of an event")
+        return f"{name}={words.decode()}"
     if name in SWITCHES:
         if words not in (ON, OFF):
             raise ValueError(f"{name}: the message must be {ON.decode()} or {OFF.decode()}")
@@ -77,12 +88,17 @@ class CommandLimit:
     def add(self, command: str) -> None:
         """A command arrived."""
         kind = command.partition("=")[0]
+        if kind == "keep":  # each event counts, not the last one alone
+            kind = command
+            if sum(each.startswith("keep=") for each in self._waiting) >= _MOST_KEPT:
+                return
         self._waiting[_KINDS.get(kind, kind)] = command
 
     def due(self, now_s: float) -> list[str]:
         """The commands to obey now."""
         kinds = [kind for kind in self._waiting if self._left_s(kind, now_s) <= 0]
-        self._obeyed_s |= dict.fromkeys(kinds, now_s)
+        rated = [kind for kind in kinds if not kind.startswith("keep=")]  # ids are without end
+        self._obeyed_s |= dict.fromkeys(rated, now_s)
         return [self._waiting.pop(kind) for kind in kinds]
 
     def wait_s(self, now_s: float) -> float | None:
