@@ -140,6 +140,7 @@ fuzz: $(VENV)/.fuzz  ## damaged settings, manifests, pictures, videos, models; F
 
 test-system: $(VENV)/.dev  ## Debian arm64, cameras of real drivers, a real systemd; installs tools with apt
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=bookworm tests/system/arm64/run.sh $(PICTURE)
+	SUITE=bookworm tests/system/arm64/kernel.sh
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=trixie tests/system/arm64/run.sh $(PICTURE)
 	$(MAKE) test-rtsp test-mqtt test-homeassistant test-metrics test-web test-v4l2 test-uvc test-picamera2 test-vm
 	$(MAKE) test-service SUITE=bookworm

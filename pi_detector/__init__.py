@@ -14,14 +14,14 @@ Example:
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
+# As typing's, whose import would cost more than all else here; type checkers know the name.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pi_detector.config.section import Secret, Section
     from pi_detector.core.frame import Frame
     from pi_detector.core.geometry import Detection, Detections
-    from pi_detector.core.records import EventRecord, Result
+    from pi_detector.core.records import EventRecord
+    from pi_detector.core.result import Result
     from pi_detector.detector.candidates import Candidates, DecoderSpec
     from pi_detector.detector.detector import Detector
     from pi_detector.errors import PiDetectorError, SinkError, SourceLostError
@@ -70,6 +70,8 @@ _HOMES = {
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 

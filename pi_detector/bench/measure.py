@@ -185,7 +185,7 @@ def run_rounds(
         subjects: the cases.
         rounds: that count, at least one.
         frames: of a stage, and of a pipeline, a round.
-        progress: told the number of the round that begins; 0 warms up.
+        progress: receives the number of the round that begins; 0 warms up.
     """
     for number in range(rounds + 1):
         progress(number)

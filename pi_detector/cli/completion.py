@@ -42,10 +42,7 @@ def run(args: argparse.Namespace) -> int:
         raise DependencyMissingError(
             f"completion: the package shtab is not installed; install it with: {how_to_install()}"
         ) from error
-    # main imports this module, so it is loaded by now.
-    from pi_detector.cli.main import make_parser
-
-    parser = make_parser()
+    parser: argparse.ArgumentParser = args.parser
     files = dict.fromkeys(("FILE", "PATH", "VIDEO", "MODEL", "URI"), shtab.FILE)
     _complete_paths(parser, {**files, "DIR": shtab.DIRECTORY})
     print(shtab.complete(parser, args.shell))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,8 @@ from pi_detector.cli.common import (
     model_overrides,
     settings_of,
 )
-from pi_detector.errors import ConfigError
+from pi_detector.errors import ConfigError, SinkError
+from pi_detector.util.paths import with_service
 
 if TYPE_CHECKING:
     from pi_detector.cli.findings import Finding
@@ -88,6 +90,7 @@ def examine(args: argparse.Namespace) -> Iterator[Finding]:
 
     from pi_detector.config.load import find_config
     from pi_detector.config.settings import Settings
+    from pi_detector.pipeline.build import growing_folder
     from pi_detector.sources.discover import find_cameras
     from pi_detector.telemetry.sensors import pi_model
 
@@ -108,6 +111,9 @@ def examine(args: argparse.Namespace) -> Iterator[Finding]:
     yield from doctor_software.cameras(cameras)
     yield from doctor_source.source_findings(settings, os.environ, cameras=bool(cameras))
     yield from doctor_folders.output_findings(settings, os.environ)
+    with contextlib.suppress(SinkError):  # a path that makes no sense is a finding of its own
+        folder = growing_folder(settings, with_service(os.environ))
+        yield doctor_host.disk_space(folder)
     yield from doctor_recordings.recordings(settings.recording)
     yield from doctor_page.page_findings(settings, os.environ)
     yield from doctor_mqtt.mqtt_findings(settings, os.environ)

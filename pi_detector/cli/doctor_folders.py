@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from pi_detector.cli.findings import Finding, Level, fail, ok, warn
 from pi_detector.errors import SinkError
-from pi_detector.sinks.files import output_path
 from pi_detector.telemetry.sensors import free_mb
+from pi_detector.util.paths import output_path, state_folder
 
 if TYPE_CHECKING:
     from pi_detector.config.settings import Settings
@@ -20,8 +20,6 @@ _LEAST_MB = 50
 
 def output_findings(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Check what the settings have written, but for the recordings."""
-    from pi_detector.sinks.registry import state_folder
-
     output, metrics = settings.output, settings.metrics
     folders = {"output.log": output.log, "output.snapshots": output.snapshots}
     files = {
@@ -47,7 +45,7 @@ def _unnamed(name: str, text: str, error: SinkError) -> Finding:
     if "_DIRECTORY" in text:
         return warn(
             name,
-            f"{text}: a variable of the service, which this shell does not have",
+            f"{text}: a variable of the service, not set in this shell",
             f"see 'systemctl show pi-detector', or write {name} in full",
         )
     return Finding(Level.FAIL, name, str(error))
@@ -67,18 +65,18 @@ def writable(what: str, folder: Path) -> Finding:
         return fail(
             what,
             f"{folder}: the file system is read-only",
-            "mount it for writing ('dmesg' says why it is not), or set another folder",
+            "mount it for writing ('dmesg' shows the reason), or set another folder",
         )
     if not os.access(there, os.W_OK | os.X_OK):
         return warn(
             what,
-            f"{folder}: this user may not write there; the service may all the same",
+            f"{folder}: not writable by this user, which only matters if no service writes there",
             "sudo -u pi-detector pi-detector doctor",
         )
     free = free_mb(there)
     if free is not None and free < _LEAST_MB:
-        return fail(what, f"{folder}: {free} MB are free", "make room, or set another folder")
-    return ok(what, f"{folder} can be written")
+        return fail(what, f"{folder}: {free} MB free", "free some space, or set another folder")
+    return ok(what, f"{folder} is writable")
 
 
 def nearest(folder: Path) -> Path:

@@ -32,7 +32,6 @@ def host_findings(root: Path = ROOT) -> Iterator[Finding]:
     yield temperature(root)
     yield governor(root)
     yield clock(clock_synchronized())
-    yield disk_space(sensors.state_folder())
     yield confinement(available())
 
 

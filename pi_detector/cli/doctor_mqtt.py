@@ -37,7 +37,7 @@ def mqtt_findings(settings: Settings, environ: Mapping[str, str]) -> Iterator[Fi
     try:
         mqtt = with_secrets(settings, environ, section="mqtt").mqtt
     except NoPermissionError:
-        yield warn(_WHAT, "its secret is not for this user", "run doctor with sudo")
+        yield warn(_WHAT, "a secret that this user may not read", "run doctor with sudo")
         return
     except ConfigError:  # is a finding already
         return
@@ -121,7 +121,7 @@ class Visit:
         while not link.connected:
             self._poll()
             if time.monotonic() > until_s:
-                raise SinkError(f"{link.broker}: no answer; does it speak MQTT?")
+                raise SinkError(f"{link.broker}: no reply; check that it is an MQTT broker")
         for topic_filter in (f"{self._topics.prefix}/#", self._topics.birth, _OTHERS):
             link.subscribe(topic_filter)
         self._wait_for_quiet()
@@ -132,18 +132,24 @@ class Visit:
     def findings(self) -> Iterator[Finding]:
         """What was seen after ``ask``."""
         topics = self._topics
-        rights = f"let this user read and write {topics.prefix}/# (docs/mqtt.md has a list)"
+        rights = (
+            f"grant this user read and write access to {topics.prefix}/# (docs/mqtt.md has a list)"
+        )
         refused = {name: reason for name, reason in self._link.refused if name != _OTHERS}
         if self._refusal:
-            yield fail(_WHAT, f"{self._link.broker} lets this user not publish", rights)
+            yield fail(_WHAT, f"{self._link.broker} does not let this user publish", rights)
         elif refused:
             name, reason = next(iter(refused.items()))
             yield warn(_WHAT, f"{self._link.broker} refuses to send {name}: {reason}", rights)
         elif self._probe not in self._seen:
-            yield warn(_WHAT, f"{self._link.broker} sends this user nothing", rights)
+            yield warn(_WHAT, f"{self._link.broker} sends this user no messages", rights)
         else:
             online = self._seen.get(topics.availability) == b"online"
-            now = f"a detector named {topics.name} is connected" if online else "nobody of its name"
+            now = (
+                f"a detector named {topics.name} is connected"
+                if online
+                else "no detector of this name"
+            )
             yield ok(_WHAT, f"{self._link.broker} accepts {topics.name}; now: {now}")
         yield from self._left()
 
@@ -164,9 +170,10 @@ class Visit:
             yield warn(
                 _WHAT,
                 one_line(
-                    f"the broker keeps topics of {', '.join(offline[:_SHOWN])}{more}: offline"
+                    f"the broker retains topics of offline detectors: "
+                    f"{', '.join(offline[:_SHOWN])}{more}"
                 ),
-                "of a detector that was renamed or removed, delete them with "
+                "if a detector was renamed or removed, delete its topics with "
                 "'pi-detector mqtt remove --set mqtt.name=NAME'",
             )
 

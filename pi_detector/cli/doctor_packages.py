@@ -42,7 +42,7 @@ def unfit(required: Iterable[str], installed: Callable[[str], str | None]) -> It
             wanted = limits.replace(" ", "")
             yield warn(
                 package,
-                f"{version} is installed, {wanted} is what pi-detector is made for",
+                f"{version} is installed, pi-detector needs {wanted}",
                 f"pip install '{package}{wanted}'",
             )
 

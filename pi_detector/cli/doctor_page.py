@@ -1,4 +1,4 @@
-"""Checks of the web page: who can reach it, and whether its token can be guessed."""
+"""Checks of the web page: its exposure to the network, and the strength of its token."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def plugin_findings(settings: Settings) -> Iterator[Finding]:
         for plugin in installed(kind):
             what = f"plugin {kind} {plugin.name}"
             if plugin.name in ours[kind]:
-                taken = f"{plugin.package} {plugin.version}, never used: it has the name of ours"
+                taken = f"{plugin.package} {plugin.version}, never used: its name is built in"
                 yield warn(what, taken, f"uninstall {plugin.package}")
             else:
                 yield ok(what, f"{plugin.package} {plugin.version} ({plugin.target})")

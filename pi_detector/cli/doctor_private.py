@@ -96,8 +96,7 @@ def secrets(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
 
 def open_folders(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Check that drawn outlines, queued messages and recordings are private."""
-    from pi_detector.sinks.recordings.layout import recordings_folder
-    from pi_detector.sinks.registry import state_folder
+    from pi_detector.util.paths import recordings_folder, state_folder
 
     folders = {state_folder("", environ), recordings_folder(settings.recording.path, environ)}
     if settings.mqtt.queue:

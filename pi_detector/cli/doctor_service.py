@@ -22,9 +22,9 @@ _PROPERTIES = (
 _WEAKENED = (
     ("User", ("", "root"), "runs as root"),
     ("NoNewPrivileges", ("no",), "may gain privileges"),
-    ("ProtectSystem", ("no", "yes", "full"), "may write outside of its folders"),
+    ("ProtectSystem", ("no", "yes", "full"), "may write outside its folders"),
     ("WatchdogUSec", ("0", "infinity"), "has no watchdog"),
-    ("Restart", ("no",), "is not started again after a failure"),
+    ("Restart", ("no",), "is not restarted after a failure"),
 )
 _SYSTEMD = Path("/run/systemd/system")
 _CONTROLLERS = Path("/sys/fs/cgroup/cgroup.controllers")
@@ -42,7 +42,7 @@ def service_findings() -> Iterator[Finding]:
             yield warn(
                 "service memory",
                 "the kernel's memory controller is off, and MemoryMax= has no effect",
-                "docs/install.md says how to switch it on",
+                "docs/install.md explains how to enable it",
             )
 
 
@@ -79,17 +79,17 @@ def _judge(unit: dict[str, str]) -> Iterator[Finding]:
         return
     if unit.get("NeedDaemonReload") == "yes":
         fix = f"sudo systemctl daemon-reload, then sudo systemctl restart {name}"
-        yield warn(what, "its unit changed on disk, and the old one runs", fix)
+        yield warn(what, "its unit changed on disk, but the old one is running", fix)
     lost = [words for key, values, words in _WEAKENED if unit.get(key) in values]
     if lost:
         where = unit.get("DropInPaths") or "its unit"
-        yield warn(what, f"{', '.join(lost)}, by {where}", "take those lines out again")
+        yield warn(what, f"{', '.join(lost)}, by {where}", "remove those lines")
     status = unit.get("StatusText", "")
     if state == "failed":
         why = f"{unit.get('Result', '')}; {status}".strip("; ")
         yield fail(what, f"failed ({why})", f"journalctl -u {name} -n 50")
     elif "refused" in status:
-        yield warn(what, status, "correct the settings, then reload again")
+        yield warn(what, status, "correct the settings, then reload")
     elif state != "active":
         yield warn(what, f"is {state}", f"sudo systemctl start {name}")
     elif unit.get("UnitFileState") == "disabled":
@@ -107,7 +107,7 @@ def membership() -> Iterator[Finding]:
     if os.geteuid() != 0 and group.gr_gid not in {os.getegid(), *os.getgroups()}:
         yield warn(
             "group",
-            f"this user is not in the group {_GROUP}, and sees none of its recordings and logs",
+            f"this user is not in the group {_GROUP}, so its recordings and logs are not readable",
             f"sudo usermod -aG {_GROUP} $USER, then log in again",
         )
 

@@ -43,7 +43,8 @@ def versions() -> Iterator[Finding]:
 
 def _video() -> Iterator[Finding]:
     """Report what decodes videos, and its known faults."""
-    from pi_detector.sources.decoder import has_pyav, opencv_faults
+    from pi_detector.sources.decoder import opencv_faults
+    from pi_detector.sources.video_decoders import has_pyav
 
     try:
         faults = opencv_faults()

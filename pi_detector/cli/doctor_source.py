@@ -39,7 +39,7 @@ def source_findings(
     try:
         wanted = with_secrets(settings, environ, section="source").source
     except NoPermissionError:
-        yield warn(_WHAT, "its secret is not for this user", "run doctor with sudo")
+        yield warn(_WHAT, "a secret that this user may not read", "run doctor with sudo")
         return
     except ConfigError:  # is a finding already
         return
@@ -67,6 +67,6 @@ def opened(source: Source) -> Finding:
         with suppress(PiDetectorError):
             source.close()
     if frame is None:
-        return fail(_WHAT, f"{source.name}: gives no frame", "check source.uri")
+        return fail(_WHAT, f"{source.name}: delivers no frame", "check source.uri")
     height, width = frame.image.shape[:2]
     return ok(_WHAT, f"{source.name}: a frame of {width}x{height}")

@@ -25,13 +25,14 @@ from pi_detector.errors import (
     RecordingNotFoundError,
     UsageError,
 )
+from pi_detector.util.paths import SERVICE_STATE
 from pi_detector.util.text import one_line
 
 if TYPE_CHECKING:
     from pi_detector.sinks.recordings.filters import Filter
     from pi_detector.sinks.recordings.index import Index, Row
 
-_SERVICE_FOLDER = Path("/var/lib/pi-detector/recordings")
+_SERVICE_FOLDER = SERVICE_STATE / "recordings"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 TIME_HELP = "2026-11-24, 2026-11-24T18:30, today, yesterday, or an age: 90m, 12h, 7d"
 
@@ -104,7 +105,13 @@ def _action(
     wanted.add_argument(
         "--until", metavar="TIME", type=moment, help="events that began at TIME or earlier"
     )
-    wanted.add_argument("--label", metavar="LABEL", action="append", default=[])
+    wanted.add_argument(
+        "--label",
+        metavar="LABEL",
+        action="append",
+        default=[],
+        help="events of this label; may be repeated",
+    )
     wanted.add_argument(
         "--zone",
         metavar="ZONE",
@@ -259,7 +266,7 @@ def folder_of(path: str) -> Path:
     Raises:
         SinkError: it names a home folder that does not exist.
     """
-    from pi_detector.sinks.recordings.layout import recordings_folder
+    from pi_detector.util.paths import recordings_folder
 
     folder = recordings_folder(path, os.environ)
     if path or os.environ.get("STATE_DIRECTORY"):

@@ -20,9 +20,9 @@ import msgspec
 
 from pi_detector.cli.events_text import plain, state
 from pi_detector.errors import SinkError, UsageError
-from pi_detector.sinks.files import unfinished_path
 from pi_detector.sinks.recordings import confined
 from pi_detector.sinks.recordings.index import Row
+from pi_detector.util.whole_files import unfinished_path
 
 log = logging.getLogger(__name__)
 

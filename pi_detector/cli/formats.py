@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TextIO
 
 from pi_detector.cli.inputs import is_video
-from pi_detector.core.records import Publication, Result
+from pi_detector.core.records import Publication
+from pi_detector.core.result import Result
 from pi_detector.errors import BadImageError, BadLabelsError, SourceNotFoundError
 from pi_detector.util.text import one_line
 

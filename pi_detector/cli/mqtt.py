@@ -54,7 +54,7 @@ def remove_retained(args: argparse.Namespace) -> int:
     """
     from pi_detector.config.secrets import with_secrets
     from pi_detector.sinks.mqtt import removal
-    from pi_detector.sinks.registry import place_of
+    from pi_detector.sinks.registry import subjects_of
 
     settings = settings_of(args)
     if not settings.mqtt.host:
@@ -62,8 +62,8 @@ def remove_retained(args: argparse.Namespace) -> int:
             "mqtt.host: is empty; set the broker, for example with --set mqtt.host=localhost"
         )
     settings = with_secrets(settings, os.environ, section="mqtt")
-    place = place_of(settings, _labels(settings))
-    done = removal.remove_retained(settings.mqtt, place, force=args.force)
+    subjects = subjects_of(settings, _labels(settings))
+    done = removal.remove_retained(settings.mqtt, subjects, force=args.force)
     for topic in done.found + done.blind:
         print(one_line(topic))
     if done.blind:

@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
     import msgspec
 
-    from pi_detector.core.records import Result
+    from pi_detector.core.result import Result
     from pi_detector.detector.bundle import load_model
     from pi_detector.events.stage import EventStage
     from pi_detector.pipeline.build import make_detector

@@ -114,8 +114,8 @@ def minutes_of(hours: str) -> tuple[int, int] | None:
 def shown_url(url: str) -> str:
     """A service's URL as it may be shown: its scheme, and what it refers to as ``${secret:NAME}``.
 
-    The host of ``ntfy://`` is the topic, and whoever knows that reads along: only what is nothing
-    but references is shown whole. The path of a webhook is what keeps others from calling it, so
+    The host of ``ntfy://`` is the topic, and all who know it read along: only what is nothing but
+    references is shown whole. The path of a webhook is what keeps others from calling it, so
     only its host and port are shown.
     """
     rest = _REFERENCE.sub("", url)

@@ -35,7 +35,7 @@ RESERVED = frozenset(
         "web",
     }
 )
-"""Names of our sinks, which logs, records and metrics tell apart by them."""
+"""Names of the built-in sinks, which identify them in logs, records and metrics."""
 _RELOADS = ("sinks", "restart")
 _METHODS = ("start", "handle", "close")
 
@@ -63,7 +63,7 @@ def sink_class(plugin: Plugin) -> Any:
     found = plugin.load()
     kind = getattr(found, "Settings", None)
     if not isinstance(found, type) or not all(hasattr(found, name) for name in _METHODS):
-        fault = f"is no class with the methods {', '.join(_METHODS)}"
+        fault = f"is not a class with the methods {', '.join(_METHODS)}"
     elif not (isinstance(kind, type) and issubclass(kind, Section)):
         fault = "has no class Settings, a pi_detector.Section"
     elif vars(kind).get("RELOAD") not in _RELOADS:

@@ -1,4 +1,4 @@
-"""The daemon: the machine made from settings, its life under a service manager, its reload."""
+"""The daemon: a run made from settings, its life under a service manager, its reload."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from pi_detector.detector.bundle import Bundle, load_model
 from pi_detector.detector.runtime import thread_count
 from pi_detector.errors import PiDetectorError
 from pi_detector.governor.control import ControlLoop, check_smaller_model, model_at
-from pi_detector.pipeline.build import make_detector, make_gate, make_stage
+from pi_detector.pipeline.build import growing_folder, make_detector, make_gate, make_stage
 from pi_detector.pipeline.counters import Counters
 from pi_detector.pipeline.pipeline import Pipeline
-from pi_detector.pipeline.sink_set import Machine, SinkSet
+from pi_detector.pipeline.sink_set import SinkContext, SinkSet
 from pi_detector.pipeline.supervision import Supervision
 from pi_detector.sinks.recordings.encoder import lacking
 from pi_detector.sinks.recordings.feedback import keep_by_id
-from pi_detector.sinks.recordings.layout import recordings_folder
 from pi_detector.sources.registry import check_source, make_source
 from pi_detector.telemetry.monitor import FlowTotals, PerformanceMonitor, RunState
 from pi_detector.telemetry.sensors import ROOT
+from pi_detector.util.paths import recordings_folder
 from pi_detector.util.rate_limit import RateLimit
 from pi_detector.util.worker import Worker
 
@@ -47,7 +47,7 @@ _UNHEALTHY_S = 30.0
 
 
 class Service:
-    """A run of the pipeline that tells how it is and can be told to read its settings again.
+    """A run of the pipeline that reports its health and can reload its settings.
 
     Args:
         load: reads the settings; raises ConfigError.
@@ -87,7 +87,7 @@ class Service:
         self._governed = (self._detector.threads, False)
         self._model_failed = False
         rate_limit = RateLimit()
-        self._regulator = ControlLoop(
+        self._control_loop = ControlLoop(
             settings.governor,
             self._detector.threads,
             rate_limit,
@@ -103,21 +103,24 @@ class Service:
             self._flow,
             self._publish,
             root,
-            governor=self._regulator.readings,
+            folder=lambda: growing_folder(self._settings, environ),
+            governor=self._control_loop.readings,
         )
-        machine = Machine(self._publish, self._obey, self._healthy, self._run_state, check_drawn)
-        self._outputs = SinkSet(settings, environ, machine, self._monitor.meter)
+        context = SinkContext(
+            self._publish, self._command, self._healthy, self._run_state, check_drawn
+        )
+        self._sink_set = SinkSet(settings, environ, context, self._monitor.meter)
         self._pipeline = Pipeline(
             source,
             self._detector,
-            self._outputs.make(settings, self._bundle),
+            self._sink_set.make(settings, self._bundle),
             supervision=self._supervision(),
             stage=make_stage(settings, self._detector),
             gate=make_gate(settings),
             rate_limit=rate_limit,
             reports_source=True,
         )
-        self._liveness = Health(self._notifier)
+        self._health = Health(self._notifier)
         self._outage = Outage("service", "service", self._publish)
 
     @property
@@ -126,7 +129,7 @@ class Service:
         return self._pipeline.unstopped
 
     def reload(self) -> None:
-        """Have the settings read again, soon. Several wishes may be met by one reading."""
+        """Reload the settings soon. One reload may serve several requests."""
         self._reload_wanted.set()
         self._woken.set()
 
@@ -145,11 +148,11 @@ class Service:
             self._detector.threads,
             extra={"DETECTOR_EVENT": "started"},
         )
-        self._tell_model(self._bundle)
+        self._report_model(self._bundle)
         self._pipeline.report_detection()
-        caretaker = Worker("service", self._take_care)
+        serving = Worker("service", self._serve)
         self._monitor.start()
-        self._regulator.start()
+        self._control_loop.start()
         try:
             return self._pipeline.run(stop, max_frames)
         finally:
@@ -158,11 +161,11 @@ class Service:
             self._woken.set()
             deadline = time.monotonic() + TICK_S
             self._monitor.stop(deadline)
-            self._regulator.stop(deadline)
-            caretaker.finish(deadline)
+            self._control_loop.stop(deadline)
+            serving.finish(deadline)
 
     def pause(self) -> None:
-        """Detect nothing until ``resume``, also over a reload; a restart detects again."""
+        """Stop detecting until ``resume``, even across a reload; a restart detects again."""
         self._pipeline.pause()
 
     def resume(self) -> None:
@@ -174,7 +177,7 @@ class Service:
         progressed_s = self._pipeline.progressed_s
         return progressed_s > 0 and time.monotonic() - progressed_s < limit_s
 
-    def _obey(self, command: str) -> None:
+    def _command(self, command: str) -> None:
         if command.startswith("keep="):
             self._keep(command.removeprefix("keep="))
             return
@@ -227,8 +230,8 @@ class Service:
             grace_s=_GRACE_S if watchdog_s is None else _GRACE_SHARE * watchdog_s,
         )
 
-    def _take_care(self) -> None:
-        """Tell the service manager how it is, and reload: on a thread of its own."""
+    def _serve(self) -> None:
+        """Report to the service manager, and reload, on a separate thread."""
         watchdog_s = self._notifier.watchdog_s
         tick_s = TICK_S if watchdog_s is None else min(TICK_S, _FEED_SHARE * watchdog_s)
         while not self._ended.is_set():
@@ -241,29 +244,29 @@ class Service:
                     self._reload()
                 self._govern()
                 if not self._ended.is_set():
-                    self._liveness.tell(self._pipeline)
+                    self._health.update(self._pipeline)
 
     def _reload(self) -> None:
-        self._liveness.reloading()
+        self._health.reloading()
         try:
             self._apply(self._wishes.applied(self._load()))
         except Exception as error:
             reason = "; ".join(words_of(error).splitlines())
-            self._liveness.trouble = f"reload refused: {reason}"
+            self._health.trouble = f"reload refused: {reason}"
             log.error(
-                "reload refused, the settings in force stay so: %s",
+                "reload refused, keeping the current settings: %s",
                 reason,
                 exc_info=None if isinstance(error, PiDetectorError) else error,
                 extra={"DETECTOR_EVENT": "reload_refused"},
             )
             self._pipeline.publish(status_record("settings", "reload", "refused", reason=reason))
         else:
-            self._liveness.trouble = ""
+            self._health.trouble = ""
         finally:
-            self._liveness.reloaded()
+            self._health.reloaded()
 
     def _apply(self, wanted: Settings) -> None:
-        """Apply settings: all that can change in a running machine, or none."""
+        """Apply settings: all that can change in a run, or none."""
         old, new = self._settings, at_reload(self._settings, wanted)
         changed = parts_changed(old, new)
         if wanted.source != old.source:
@@ -276,7 +279,7 @@ class Service:
         if "stage" in changed or detector is not self._detector:
             stage = make_stage(new, detector)
         gate = make_gate(new)
-        self._outputs.apply(new, bundle, self._pipeline.replace_sinks)
+        self._sink_set.apply(new, bundle, self._pipeline.replace_sinks)
         self._pipeline.report_detection()
         self._monitor.apply(new.telemetry)
         self._pipeline.replace_detector(detector)
@@ -290,30 +293,30 @@ class Service:
         if detector is not self._detector:
             self._governed = (threads, False)
             self._end_model_failure()
-        self._regulator.apply(new.governor, threads)
+        self._control_loop.apply(new.governor, threads)
         is_new_model, self._bundle, self._detector = bundle != self._bundle, bundle, detector
         if is_new_model:
-            self._tell_model(bundle)
-        self._tell_reloaded(at_restart(old, wanted))
+            self._report_model(bundle)
+        self._report_reload(at_restart(old, wanted))
         if drawn := drawn_in_force(self._environ):
             log.info("%s", drawn)
         if lack := lacking(wanted.recording):
             log.warning("recordings: %s", lack)
 
-    def _tell_reloaded(self, waiting: list[str]) -> None:
+    def _report_reload(self, waiting: list[str]) -> None:
         words = f"at the next restart: {', '.join(waiting)}" if waiting else ""
         log.info(
-            "settings read again%s",
+            "settings reloaded%s",
             f"; {words}" if words else "",
             extra={"DETECTOR_EVENT": "reloaded"},
         )
-        self._liveness.waiting = words
+        self._health.waiting = words
         state: State = "limited" if waiting else "live"
         self._publish(status_record("settings", "reload", state, reason=words or None))
 
     def _govern(self) -> None:
-        """Bring threads and model of the governor's level into force."""
-        level = self._regulator.level
+        """Apply threads and model of the governor's level."""
+        level = self._control_loop.level
         before, self._governed = self._governed, (level.threads, level.small)
         if self._governed == before:
             return
@@ -334,15 +337,15 @@ class Service:
         self._detector = detector
         if level.small != before[1]:
             self._pipeline.replace_stage(make_stage(settings, detector))
-            self._tell_model(bundle)
+            self._report_model(bundle)
 
     def _end_model_failure(self) -> None:
-        """Tell that the governor's model is not at fault any more, if it was."""
+        """Report the end of a failure of the governor's model, if there was one."""
         if self._model_failed:
             self._publish(status_record("governor", "model", "live"))
             self._model_failed = False
 
-    def _tell_model(self, bundle: Bundle) -> None:
+    def _report_model(self, bundle: Bundle) -> None:
         reason = f"loaded, SHA-256 {bundle.sha256}"
         log.info(
             "model %s %s",

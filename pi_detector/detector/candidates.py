@@ -1,4 +1,4 @@
-"""What a decoder is made from, and what it gives: boxes before suppression."""
+"""What a decoder is made from, and its output: boxes before suppression."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from pi_detector.core.geometry import FloatArray, IntArray
 from pi_detector.detector.manifest import Manifest
-from pi_detector.detector.runtime import TensorInfo, Tensors
+from pi_detector.detector.tensors import TensorInfo, Tensors
 from pi_detector.errors import BadModelError
 
 

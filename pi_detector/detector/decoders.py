@@ -12,8 +12,8 @@ import numpy as np
 
 from pi_detector.detector.candidates import Candidates, Decoder, DecoderSpec
 from pi_detector.detector.postprocess import make_postprocess
-from pi_detector.detector.runtime import Tensors
 from pi_detector.detector.ssd import make_ssd
+from pi_detector.detector.tensors import Tensors
 from pi_detector.errors import BadModelError, PiDetectorError, PluginError
 from pi_detector.util.plugins import Plugin, find_plugin, installed
 from pi_detector.util.suggest import did_you_mean

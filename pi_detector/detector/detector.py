@@ -1,4 +1,4 @@
-"""The detector: frame in, detections out."""
+"""The detector: takes a frame, returns its detections."""
 
 from __future__ import annotations
 
@@ -20,13 +20,8 @@ from pi_detector.detector.images import read_image
 from pi_detector.detector.nms import suppress, vote
 from pi_detector.detector.preprocess import InputCoding, input_of
 from pi_detector.detector.resize import RESIZES, Size, Stretch
-from pi_detector.detector.runtime import (
-    OutputCopies,
-    choose_runtime,
-    open_interpreter,
-    tensor_info,
-    thread_count,
-)
+from pi_detector.detector.runtime import choose_runtime, open_interpreter, thread_count
+from pi_detector.detector.tensors import OutputCopies, tensor_info
 from pi_detector.detector.thresholds import lowest_scores
 from pi_detector.errors import BadModelError
 
@@ -54,20 +49,20 @@ class Prepared:
 
 
 class Detector:
-    """A model that runs: images in, detections out.
+    """A running model: takes images, returns detections.
 
-    The pipeline uses its three steps, each on a thread of its own, one thread at a time:
-    ``prepare``, ``infer`` and ``decode``; ``run`` is the last two.
+    The pipeline uses its three parts, each on its own thread, one thread at a time: ``prepare``,
+    ``infer`` and ``decode``; ``run`` does the last two.
 
     Attributes:
-        name: of the model.
+        name: name of the model.
         input_size: (height, width) of the model's input.
         camera_size: what a camera may scale frames to, see ``Resize``.
         resize: how frames get the size of the input, and boxes back.
         labels: class id to label.
         runtime: `litert` or `tflite`.
-        threads: of the interpreter.
-        min_scores: class id to the lowest score of a detection that is to be published.
+        threads: interpreter threads.
+        min_scores: class id to the lowest score of a published detection.
 
     Example:
         >>> import numpy as np
@@ -87,23 +82,23 @@ class Detector:
         detection: DetectionSettings | None = None,
         low_score_share: float = 1.0,
     ) -> None:
-        """Load the model and work out its thresholds.
+        """Load the model and set up its thresholds.
 
         Args:
-            model: name of an installed bundle, a bundle's folder, a bare `.tflite`, or what
-                ``load_model`` gave; empty takes the default model.
+            model: name of an installed bundle, a bundle's folder, a bare `.tflite`, or the result
+                of ``load_model``; empty = the default model.
             labels: labels file of a bare `.tflite`.
-            runtime: `auto` takes LiteRT where it is installed, else tflite-runtime.
+            runtime: `auto` = LiteRT if it is installed, else tflite-runtime.
             threads: interpreter threads; 0 = one per core, at most 4.
-            min_score: lowest score of a detection; None takes the model's own thresholds.
-            detection: what counts as a detection, in full; overrides ``min_score``.
-            low_score_share: also give detections down to this share of the lowest score, for a
-                tracker; whoever publishes sorts them out by ``min_scores``.
+            min_score: lowest score of a detection; None = the model's own thresholds.
+            detection: all settings of detections; overrides ``min_score``.
+            low_score_share: also return detections down to this share of the lowest score, for a
+                tracker; the publisher filters them by ``min_scores``.
 
         Raises:
             RuntimeMissingError: no runtime is installed.
-            ModelNotFoundError: there is no such model.
-            BadModelError: the model cannot be run, or is not what its manifest says.
+            ModelNotFoundError: the model does not exist.
+            BadModelError: the model cannot be run, or differs from its manifest.
             BadLabelsError: the labels do not fit the model.
             ConfigError: a label in the settings is unknown to the model.
         """
@@ -246,7 +241,7 @@ def _checked(image: ImageArray) -> ImageArray:
     """An array that is an RGB image. Raises ValueError where it is not."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ValueError(
-            f"image: {image.shape} {image.dtype} is no RGB image; give (height, width, 3) uint8"
+            f"image: {image.shape} {image.dtype} is not an RGB image; use (height, width, 3) uint8"
         )
     return np.ascontiguousarray(image)
 

@@ -1,6 +1,6 @@
-"""What a model bundle says of its model: `manifest.toml`, typed.
+"""The manifest of a model bundle: `manifest.toml`, typed.
 
-A `Manifest` goes to TOML with ``tomli_w.dumps(msgspec.to_builtins(manifest))``.
+``tomli_w.dumps(msgspec.to_builtins(manifest))`` writes a `Manifest` as TOML.
 """
 
 from __future__ import annotations
@@ -106,9 +106,9 @@ class AnchorsTable(_Table, frozen=True):
             ValueError: the numbers contradict each other.
         """
         if (self.sizes is UNSET) != (self.aspect_ratios is UNSET):
-            raise ValueError("`sizes` and `aspect_ratios` belong together: give both or neither")
+            raise ValueError("`sizes` or `aspect_ratios` is missing; set both or neither")
         if (self.shapes is UNSET) == (self.sizes is UNSET):
-            raise ValueError("give either `shapes` or `sizes` with `aspect_ratios`")
+            raise ValueError("use either `shapes` or `sizes` with `aspect_ratios`")
         shapes = self.shapes
         if isinstance(self.sizes, tuple) and isinstance(self.aspect_ratios, tuple):
             ratios = self.aspect_ratios
@@ -194,14 +194,14 @@ class Manifest(_Table, frozen=True):
 
     def __post_init__(self) -> None:
         if (self.anchors is UNSET) != (self.outputs.logits is UNSET):
-            raise ValueError("`anchors` and `outputs.logits` belong together: give both or neither")
+            raise ValueError("`anchors` or `outputs.logits` is missing; set both or neither")
         names = [label.name for label in self.labels]
         if not names:
             raise ValueError("`labels` is empty")
         if len(set(names)) < len(names) or len({label.id for label in self.labels}) < len(names):
             raise ValueError("`labels` has a name or an id twice")
         if unknown := set(self.scores.by_label) - set(names):
-            raise ValueError(f"`scores.by_label` has {min(unknown)!r}, which is no label")
+            raise ValueError(f"`scores.by_label` has {min(unknown)!r}, which is not a label")
         if isinstance(self.anchors, AnchorsTable):
             self.anchor_spec()
 

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from pi_detector.core.geometry import FloatArray
 from pi_detector.detector.anchors import AnchorSpec, decode_boxes, make_anchors
 from pi_detector.detector.candidates import Candidates, Decoder, DecoderSpec
-from pi_detector.detector.runtime import TensorInfo, Tensors
+from pi_detector.detector.tensors import TensorInfo, Tensors
 from pi_detector.errors import BadLabelsError, BadModelError
 
 MAX_CANDIDATES = 400
-"""Best candidates that go on to suppression: bounds the time of a crowded frame."""
+"""Most candidates passed to suppression, which bounds the time of a crowded frame."""
 
 
 def stored_limit(score: float, info: TensorInfo) -> float:
@@ -44,7 +44,7 @@ def make_ssd(spec: DecoderSpec) -> Decoder:
     """The decoder of a raw SSD network, architecture `ssd`.
 
     Raises:
-        BadModelError: the manifest does not say what there is to decode, or not of this model.
+        BadModelError: the manifest does not describe the outputs, or describes another model.
         BadLabelsError: there are more or fewer labels than classes.
     """
     manifest = spec.manifest

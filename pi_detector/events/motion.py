@@ -1,9 +1,9 @@
-"""The motion gate: says whether a frame is worth the detector's time.
+"""The motion gate: decides whether a frame is worth running the detector.
 
 The background is a mixture of Gaussians for each pixel, learned from the frames themselves, so
 that what always moves (leaves, noise in the dark) becomes background as well. Z. Zivkovic,
 "Improved Adaptive Gaussian Mixture Model for Background Subtraction", ICPR 2004, as OpenCV has it
-(MOG2), on a small grey picture.
+(MOG2), on a small grey image.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pi_detector.core.frame import ImageArray
 
 Why = Literal["motion", "held", "heartbeat", "scene change", "still"]
 
-_SIDE_PX = 75  # of the grey picture; a visitor of a tenth of the picture's height has 7 rows
+_SIDE_PX = 75  # of the grey image; a visitor of a tenth of the frame's height has 7 rows
 _DEVIATION = 15.0  # variance of a pixel at first, in grey levels squared
 _LEAST_DEVIATION = 4.0
 
@@ -32,8 +32,8 @@ class Motion:
 
     Attributes:
         moved: something moves in it.
-        share: of the picture that moves, without the masks, in 0..1.
-        area: the largest region that moves, as a share of the picture.
+        share: of the frame that moves, without the masks, in 0..1.
+        area: the largest region that moves, as a share of the frame.
         why: ``motion``; ``held``: there was motion a moment ago, or something is tracked;
             ``heartbeat``: a still scene's turn; ``scene change``: the light changed at once;
             ``still``.
@@ -51,7 +51,7 @@ class Motion:
 
 
 class MotionGate:
-    """Watches the small picture that the model is fed with. For one thread and one source.
+    """Watches the small image that the model is fed with. For one thread and one source.
 
     Args:
         settings: section `motion`; whether it is enabled is the caller's business.

@@ -1,15 +1,15 @@
-"""The same number for the same object in every frame.
+"""The tracker: gives an object the same number in every frame.
 
 Association in two stages after Y. Zhang et al., "ByteTrack: Multi-Object Tracking by Associating
 Every Detection Box", ECCV 2022, https://arxiv.org/abs/2110.06864: first the detections that count,
-then the weak ones, which keep a half hidden object alive but start none. What differs from it:
+then the weak ones, which keep a half hidden object alive but start none. Differences:
 
-- Frames may come at any interval. Boxes are compared after both grew by how uncertain the place
-  is, so that an object that moves more than its width between two frames is still found; after
-  F. Yang et al., "Hard to Track Objects with Irregular Motions and Similar Appearances? Make It
-  Easier by Buffering the Matching Space", WACV 2023, https://arxiv.org/abs/2211.14317.
-- Motion of an object that is not seen is followed for a while only, then it is expected to wait.
-- Labels that a model confuses are one object's.
+- Frames may come at any interval. Boxes are compared after both grew by their positional
+  uncertainty, so that an object that moves more than its width between two frames is still found;
+  after F. Yang et al., "Hard to Track Objects with Irregular Motions and Similar Appearances? Make
+  It Easier by Buffering the Matching Space", WACV 2023, https://arxiv.org/abs/2211.14317.
+- The motion of an unseen object is predicted for a while only, then it is expected to wait.
+- Labels that a model confuses belong to one object.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class Tracker:
         return frozenset(self._id[self._confirmed].tolist())
 
     def clear(self) -> None:
-        """Forget all objects; numbers go on."""
+        """Forget all objects; numbers continue."""
         self._keep(np.zeros(len(self._id), np.bool_))
         self._now_ns = None
 

@@ -1,8 +1,8 @@
 """The governor: how fast detection may be, so that heat and latency stay within their targets.
 
-Decisions alone: no thread, no clock, no sensor; ``regulator`` has those.
+Decisions alone: no thread, no clock, no sensor; ``control`` has those.
 
-Each target has a ladder of its own and a place on it; what is in force is the slower of both, in
+Each target has a ladder of its own and a rung on it; the slower of both applies, in
 each respect. Down is quick: heat by where its trend leads, several rungs at once where that is far
 too hot. Up is slow, one rung after a wait; a rung that had to be taken back doubles the wait, so
 that a load that just does not fit is tried ever less often instead of to and fro.
@@ -20,7 +20,7 @@ from pi_detector.config.governor import GovernorSettings
 RATE_STEP = 0.85
 """Of the rate of inference, from rung to rung."""
 HEAT_DWELL_S = 5.0
-"""Between two rungs down; the trend is told anew after each."""
+"""Between two rungs down; the trend starts over after each."""
 THROTTLED_DWELL_S = 2.0
 LATENCY_DWELL_S = 15.0
 FIRST_WAIT_S = 120.0
@@ -46,7 +46,7 @@ class Reading:
     """How it is now.
 
     Attributes:
-        full_fps: frames a second that would be inferred without a limit; 0 where none come, and
+        full_fps: frames per second inferred without a limit; 0 where none come, and
             nothing is decided.
         celsius: temperature of the processor; None without a sensor.
         latency_ms: the 90th percentile of the last seconds; None with too few frames.
@@ -64,8 +64,8 @@ class Level:
     """How fast detection may be.
 
     Attributes:
-        rate_fps: frames inferred a second, at most; None for no limit.
-        threads: of the interpreter.
+        rate_fps: highest inference rate in frames per second; None for no limit.
+        threads: interpreter threads.
         small: the smaller model is to run.
         rungs: below full speed, of both targets together; 0 limits nothing.
         missed: the targets that are not held although nothing is left to lower.
@@ -138,7 +138,7 @@ class Governor:
         self._reason = ""
 
     def apply(self, settings: GovernorSettings) -> None:
-        """Go on with other settings, from the level that is in force."""
+        """Continue with other settings, at the current level."""
         self._settings = settings
 
     def decide(self, reading: Reading, now_s: float) -> Level:

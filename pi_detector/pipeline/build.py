@@ -1,12 +1,16 @@
-"""The parts of the machine that the settings ask for."""
+"""Builds the parts of the pipeline from the settings."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
 
 from pi_detector.config.settings import Settings
 from pi_detector.detector.bundle import Bundle
 from pi_detector.detector.detector import Detector
 from pi_detector.events.motion import MotionGate
 from pi_detector.events.stage import EventStage
+from pi_detector.util.paths import output_path, recordings_folder, state_folder
 
 
 def make_detector(settings: Settings, bundle: Bundle, *, tracked: bool = True) -> Detector:
@@ -29,6 +33,20 @@ def make_detector(settings: Settings, bundle: Bundle, *, tracked: bool = True) -
         detection=settings.detection,
         low_score_share=share,
     )
+
+
+def growing_folder(settings: Settings, environ: Mapping[str, str]) -> Path:
+    """The folder in which files grow: of recordings, else logs, else snapshots, else state.
+
+    Raises:
+        SinkError: a setting names a folder that makes no sense.
+    """
+    output = settings.output
+    if settings.recording.enabled:
+        return recordings_folder(settings.recording.path, environ)
+    if named := output.log or output.snapshots:
+        return output_path(named)
+    return state_folder("", environ)
 
 
 def make_stage(settings: Settings, detector: Detector) -> EventStage:

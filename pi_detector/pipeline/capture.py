@@ -56,8 +56,8 @@ class Capture:
             return False
         if self._supervised.overdue:
             raise SourceStuckError(
-                f"{self._source.name}: its driver hangs, and lets go of the camera only when "
-                "the process ends; restart pi-detector"
+                f"{self._source.name}: the driver hangs and releases the camera only when the "
+                "process ends; restart pi-detector"
             )
         return True
 

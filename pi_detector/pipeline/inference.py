@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 
 from pi_detector.core.frame import Frame
 from pi_detector.core.geometry import Detections
-from pi_detector.core.records import Result, Timings
+from pi_detector.core.result import Result, Timings
 from pi_detector.detector.detector import Detector, Prepared
-from pi_detector.detector.runtime import OutputCopies
+from pi_detector.detector.tensors import OutputCopies
 from pi_detector.events.motion import MotionGate
 from pi_detector.util.rate_limit import Cost, RateLimit
 

@@ -1,4 +1,4 @@
-"""The sinks of a run, over its reloads: which are made anew, and which go on."""
+"""The sinks of a run across reloads: which are recreated, and which continue."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """What outputs ask of the machine, or have it do; from threads of their own.
+class SinkContext:
+    """What sinks may ask of the run and have it do, from threads of their own.
 
     Attributes:
         publish: takes status records.
-        obey: takes ``reload``, ``pause``, ``resume``.
+        command: takes ``reload``, ``pause``, ``resume``.
         healthy: whether it makes progress.
         state: how the run is.
         check_drawn: the settings that a text in the place of ``drawn.toml`` would give; raises
@@ -42,7 +42,7 @@ class Machine:
     """
 
     publish: Callable[[StatusRecord], None]
-    obey: Callable[[str], None]
+    command: Callable[[str], None]
     healthy: Callable[[], bool]
     state: Callable[[], RunState]
     check_drawn: Callable[[str], Settings] | None = None
@@ -57,7 +57,7 @@ class SinkSet:
     Args:
         settings: at the start.
         environ: environment variables.
-        machine: what the sinks ask of it.
+        context: what the sinks ask of it.
         meter: the sink of performance records.
 
     Raises:
@@ -66,13 +66,13 @@ class SinkSet:
     """
 
     def __init__(
-        self, settings: Settings, environ: Mapping[str, str], machine: Machine, meter: Sink
+        self, settings: Settings, environ: Mapping[str, str], context: SinkContext, meter: Sink
     ) -> None:
         self._settings = settings
         self._environ = environ
-        self._machine = machine
+        self._context = context
         self._meter = meter
-        self._recordings = make_recording_sinks(settings.recording, environ, machine.publish)
+        self._recordings = make_recording_sinks(settings.recording, environ, context.publish)
         self._textfiles = make_textfile_sinks(settings.metrics, self._metrics_text)
         self._metrics: Metrics | None = None
         self._web: WebSink | None = None
@@ -97,8 +97,8 @@ class SinkSet:
             self._environ,
             model=bundle.name,
             labels=labels,
-            report=self._machine.publish,
-            command=self._machine.obey,
+            report=self._context.publish,
+            command=self._context.command,
         )
         wanted: list[Sink | None] = [
             *make_sinks(settings.output, page_address(settings.web)),
@@ -106,7 +106,7 @@ class SinkSet:
             self._metrics,
             *self._textfiles,
             mqtt,
-            make_notify_sink(settings, self._environ, self._machine.publish),
+            make_notify_sink(settings, self._environ, self._context.publish),
             self._web,
             self._meter if settings.telemetry.interval_s else None,
             *make_plugin_sinks(settings.plugins),
@@ -133,15 +133,15 @@ class SinkSet:
         bundle: Bundle,
         replace: Callable[[Sequence[Sink]], None],
     ) -> None:
-        """Go on with the sinks of other settings.
+        """Continue with the sinks of other settings.
 
         Args:
             new: the settings.
             bundle: the model.
-            replace: has the pipeline publish to other sinks.
+            replace: makes the pipeline publish to other sinks.
 
         Raises:
-            SinkError: a sink cannot be had; all is as it was.
+            SinkError: a sink cannot be started; everything stays as it was.
         """
         before = (self._metrics, self._web, self._sinks)
         labels = [label.name for label in bundle.labels]
@@ -164,7 +164,7 @@ class SinkSet:
             return None
         from pi_detector.telemetry.metrics import Metrics
 
-        return Metrics(settings.metrics.detector, self._machine.state)
+        return Metrics(settings.metrics.detector, self._context.state)
 
     def _metrics_text(self) -> bytes:
         assert self._metrics is not None, "a file of metrics asks for them"
@@ -175,8 +175,8 @@ class SinkSet:
             settings,
             self._environ,
             labels=labels,
-            command=self._machine.obey,
-            healthy=self._machine.healthy,
-            check=self._machine.check_drawn,
+            command=self._context.command,
+            healthy=self._context.healthy,
+            check=self._context.check_drawn,
             metrics=self.exposition,
         )

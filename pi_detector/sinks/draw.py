@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pi_detector.config.settings import LineSettings, ZoneSettings
 from pi_detector.core.frame import ImageArray
 from pi_detector.core.geometry import Detections
-from pi_detector.core.records import Result
+from pi_detector.core.result import Result
 
 Colour = tuple[int, int, int]
 Rect = tuple[int, int, int, int]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from pi_detector.core import vision_msgs
-from pi_detector.core.records import Publication, Result, detections_record, encode
+from pi_detector.core.records import Publication, detections_record, encode
+from pi_detector.core.result import Result
 
 LineFormat = Literal["jsonl", "vision_msgs"]
 

@@ -6,7 +6,8 @@ import os
 import time
 from pathlib import Path
 
-from pi_detector.core.records import Publication, Result, StatusRecord, detections_record, encode
+from pi_detector.core.records import Publication, StatusRecord, detections_record, encode
+from pi_detector.core.result import Result
 from pi_detector.errors import SinkError
 from pi_detector.sinks.daily import DailyBytes
 from pi_detector.sinks.files import prepare_folder, unwritable

@@ -32,7 +32,7 @@ class Entry:
 
 
 class Outbox:
-    """A queue that begins in memory, and goes on disk when the receiver does not take it.
+    """A queue that begins in memory, and moves to disk when the receiver does not accept it.
 
     Order: what is in flight, what is on disk, what is fresh. All methods but ``add`` are for one
     thread.
@@ -112,7 +112,7 @@ class Outbox:
             self._done.add(number)
 
     def settle(self) -> None:
-        """Take from the disk what was confirmed. Raises SinkError, and may be tried again."""
+        """Delete confirmed events from the disk. Raises SinkError, and may be retried."""
         if self._done:
             self._store.remove(self._done)
             self._done.clear()

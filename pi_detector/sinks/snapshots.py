@@ -8,13 +8,15 @@ from datetime import UTC
 from pathlib import Path
 
 from pi_detector.core.frame import Frame
-from pi_detector.core.records import Publication, Result
+from pi_detector.core.records import Publication
+from pi_detector.core.result import Result
 from pi_detector.sinks.draw import annotated
-from pi_detector.sinks.files import finished_name, prepare_folder, unwritable, write_jpeg
+from pi_detector.sinks.files import prepare_folder, unwritable, write_jpeg
+from pi_detector.util.media import IMAGE_SUFFIXES
+from pi_detector.util.whole_files import finished_name
 
 _OURS = re.compile(r"\d{8}T\d{6}\.\d{3}Z-\d{6,}(-[\w.-]+)?\.jpg", re.ASCII)
 _LONGEST_NAME = 40
-_PICTURES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
 class SnapshotSink:
@@ -129,7 +131,7 @@ class AnnotatedImageSink:
     def _free_name(self, frame: Frame) -> str:
         number = f"{frame.sequence:06d}"
         file = Path(frame.path or "")
-        if file.suffix.lower() in _PICTURES:
+        if file.suffix.lower() in IMAGE_SUFFIXES:
             stem = file.stem
         else:
             stem = f"{file.stem}-{number}" if file.stem else number

@@ -114,7 +114,7 @@ def remove_stale(path: Path) -> None:
 
 
 def listening_process(path: Path) -> int | None:
-    """The process that listens at a socket's file: 0 where it cannot be told, None without one.
+    """The process that listens at a socket's file: 0 if unknown, None without one.
 
     Raises:
         OSError: this user may not connect there.

@@ -57,7 +57,7 @@ class SupervisedSink:
         self._lost = 0
 
     def start(self) -> None:
-        """Start the sink. Raises PiDetectorError where that is not to be tried again."""
+        """Start the sink. Raises PiDetectorError if it must not be retried."""
         try:
             self._start()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this sink's failure

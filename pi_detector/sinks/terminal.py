@@ -8,7 +8,8 @@ import time
 from collections import deque
 from typing import BinaryIO, TextIO
 
-from pi_detector.core.records import Publication, Result, StatusRecord
+from pi_detector.core.records import Publication, StatusRecord
+from pi_detector.core.result import Result
 from pi_detector.errors import ReaderGoneError, SinkError
 from pi_detector.util.status_line import StatusLine
 from pi_detector.util.text import one_line

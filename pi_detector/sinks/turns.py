@@ -21,7 +21,7 @@ def turn(names: Sequence[Hashable], closing: threading.Event) -> Iterator[bool]:
 
 
 def is_wanted(name: Hashable) -> bool:
-    """Whether somebody waits for this name."""
+    """Whether a thread waits for this name."""
     return _waiting[name] > 0
 
 

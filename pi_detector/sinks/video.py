@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pi_detector.core.frame import ImageArray
-from pi_detector.core.records import Publication, Result
+from pi_detector.core.records import Publication
+from pi_detector.core.result import Result
 from pi_detector.errors import SinkError
 from pi_detector.sinks.draw import annotated
 from pi_detector.sinks.files import prepare_folder, unwritable
@@ -159,7 +160,7 @@ class VideoSink:
 
 
 def _rate(times_ns: list[int]) -> float:
-    """Frames a second of frames taken at these times; the median, for the first are uneven."""
+    """Rate of frames taken at these times, per second; the median, because the first are uneven."""
     intervals_s = [(later - earlier) / 1e9 for earlier, later in pairwise(times_ns)]
     interval_s = statistics.median(intervals_s) if intervals_s else 0.0
     rate = 1 / interval_s if interval_s > 0 else 10.0

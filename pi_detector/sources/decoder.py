@@ -1,25 +1,15 @@
-"""Decoding of video files: by a suitable PyAV if installed, else by OpenCV's FFmpeg.
-
-Frames are the same with either: both deliver every frame upright, including interlaced ones. Some
-versions of OpenCV do not, see ``opencv_faults``.
-"""
+"""Decoding of video files: the interface of a decoder, and what all decoders use."""
 
 from __future__ import annotations
 
-import importlib.util
-import logging
 import math
 import re
-from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from pi_detector.core.frame import ImageArray
 
-log = logging.getLogger(__name__)
-
-_LEAST_PYAV = 12  # the first whose frames have their rotation
 _LEAST_FPS, _MOST_FPS = 0.1, 300.0
 _USUAL_FPS = 25.0
 # Times that jump back further than this begin a new part of the file: a recorder's restart.
@@ -60,34 +50,6 @@ class Decoder(Protocol):
 
     def close(self) -> None:
         """Close the video. May be called twice."""
-
-
-def decoder_type() -> Callable[[str], Decoder]:
-    """Return the function that opens video files on this device.
-
-    It takes an absolute path, because FFmpeg reads text before a colon as a protocol, in Unicode.
-    It raises UndecodableError if the file contains no decodable video.
-    """
-    if has_pyav():
-        from pi_detector.sources.decoder_av import AvDecoder
-
-        return AvDecoder
-    from pi_detector.sources.decoder_cv import CvDecoder
-
-    return CvDecoder
-
-
-def has_pyav() -> bool:
-    """Whether a PyAV is installed that delivers every frame upright."""
-    if importlib.util.find_spec("av") is None:
-        return False
-    try:
-        import av
-    except ImportError as error:  # its libraries do not fit this device
-        log.debug("PyAV cannot be used: %s", error)
-        return False
-    major = re.match(r"\d+", av.__version__)
-    return major is not None and int(major[0]) >= _LEAST_PYAV
 
 
 def opencv_faults() -> str:

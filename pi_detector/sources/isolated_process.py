@@ -161,7 +161,7 @@ class IsolatedProcess:
         return False
 
     def _read_stderr(self) -> bool:
-        """Read what is there. Returns whether more may come."""
+        """Read the available output. Returns whether more may come."""
         try:
             data = os.read(self._stderr, _STDERR_CHUNK)
         except BlockingIOError:

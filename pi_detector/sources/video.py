@@ -15,15 +15,11 @@ from pi_detector.errors import (
     SourceNotFoundError,
     SourcePermissionError,
 )
-from pi_detector.sources.decoder import (
-    Decoder,
-    FrameTimes,
-    UndecodableError,
-    decoder_type,
-)
+from pi_detector.sources.decoder import Decoder, FrameTimes, UndecodableError
 from pi_detector.sources.ffmpeg_watch import watched
 from pi_detector.sources.framing import FrameMaker, Moment
 from pi_detector.sources.media import opencv_options
+from pi_detector.sources.video_decoders import decoder_type
 from pi_detector.util.memory import check_size
 from pi_detector.util.uri import is_unicode
 

@@ -1,11 +1,12 @@
-"""Takes the timings of every processed frame."""
+"""Collects the timings of every processed frame."""
 
 from __future__ import annotations
 
 import threading
 
 from pi_detector.core.readings import LatencySummary, StageLatencies
-from pi_detector.core.records import Publication, Result
+from pi_detector.core.records import Publication
+from pi_detector.core.result import Result
 from pi_detector.telemetry.histogram import Histogram
 
 

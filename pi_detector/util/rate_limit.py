@@ -1,4 +1,4 @@
-"""How many frames a second go to the detector, and what they cost lately."""
+"""Limits the rate of inference, and keeps the recent costs of inferred frames."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RateLimit:
     ``is_due`` and ``step`` are for the thread that detects; the rest may be called from any.
 
     Attributes:
-        rate_fps: at most this many frames a second, on average; None for all.
+        rate_fps: highest rate in frames per second, on average; None for no limit.
     """
 
     def __init__(self) -> None:

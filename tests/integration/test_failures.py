@@ -16,7 +16,8 @@ from failing import Broker, Run, settings_in
 from waiting import until
 
 from pi_detector.core import outage
-from pi_detector.core.records import EventRecord, Result
+from pi_detector.core.records import EventRecord
+from pi_detector.core.result import Result
 from pi_detector.daemon import service as service_module
 from pi_detector.daemon.health import Health
 from pi_detector.daemon.service import Service
@@ -117,7 +118,7 @@ CALLS: list[tuple[str, str, type, str]] = [
     ("telemetry", "telemetry", monitor.PerformanceMonitor, "_tell"),
     ("telemetry", "telemetry", monitor.PerformanceMonitor, "_throttling"),
     ("governor", "control", ControlLoop, "_read"),
-    ("service", "service", Health, "tell"),
+    ("service", "service", Health, "update"),
     ("service", "service", Service, "_govern"),
     ("source", "demo", DemoSource, "read"),
 ]

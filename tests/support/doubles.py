@@ -7,7 +7,7 @@ import numpy as np
 from pi_detector.core.clock import utc_now
 from pi_detector.core.frame import Frame
 from pi_detector.core.geometry import Detections
-from pi_detector.core.records import Result
+from pi_detector.core.result import Result
 from pi_detector.detector.detector import Prepared
 from pi_detector.detector.resize import Stretch
 

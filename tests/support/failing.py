@@ -12,7 +12,8 @@ import msgspec
 from waiting import PATIENCE_S, until
 
 from pi_detector.config.settings import Settings
-from pi_detector.core.records import Publication, Result, StatusRecord
+from pi_detector.core.records import Publication, StatusRecord
+from pi_detector.core.result import Result
 from pi_detector.daemon.service import Service
 
 CONNACK = bytes([0x20, 3, 0, 0, 0])

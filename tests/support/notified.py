@@ -24,11 +24,9 @@ from pi_detector.core.records import (
     EndReason,
     EventRecord,
     FrameSize,
-    Result,
-    Timings,
     Transition,
-    View,
 )
+from pi_detector.core.result import Result, Timings, View
 
 START = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)  # a Tuesday
 START_NS = 10**12

@@ -11,8 +11,8 @@ from pi_detector.sinks.mqtt.topics import Topics
 _PROJECT = "pi-detector"
 
 
-class Place(msgspec.Struct, frozen=True):
-    """What there is to see: names of labels, zones and lines."""
+class Subjects(msgspec.Struct, frozen=True):
+    """Names of the labels, zones and lines to publish about."""
 
     labels: tuple[str, ...] = ()
     zones: tuple[str, ...] = ()
@@ -22,7 +22,7 @@ class Place(msgspec.Struct, frozen=True):
 def discovery_payload(
     topics: Topics,
     model: str,
-    place: Place,
+    subjects: Subjects,
     *,
     qos: int,
     snapshots: bool,
@@ -38,7 +38,7 @@ def discovery_payload(
     Args:
         topics: topic names.
         model: name of the model.
-        place: labels, zones and lines; each gets entities.
+        subjects: labels, zones and lines; each gets entities.
         qos: quality of service of Home Assistant's subscriptions.
         snapshots: best views are published.
         commands: commands are accepted.
@@ -47,11 +47,11 @@ def discovery_payload(
         camera: frames are published.
     """
     components = entities.about_itself(topics, page)
-    for label in place.labels:
+    for label in subjects.labels:
         components |= entities.about_label(topics, label, snapshots=snapshots)
-    for zone in place.zones:
-        components |= entities.about_zone(topics, zone, place.labels)
-    for line in place.lines:
+    for zone in subjects.zones:
+        components |= entities.about_zone(topics, zone, subjects.labels)
+    for line in subjects.lines:
         components |= entities.about_line(topics, line)
     if camera:
         components |= entities.about_camera(topics)

@@ -154,7 +154,7 @@ class Listener:
             self._kept.repeat_one(self._topics.availability, _PRESENCE_INTERVAL_S)
 
     def _see_discovery(self, payload: bytes) -> None:
-        """Remove what Home Assistant was told before and is not to know any more."""
+        """Remove the entities of an earlier discovery message that no longer exist."""
         if self._discovery is None:
             self._kept.put(self._topics.discovery, b"")
         elif removal := removal_payload(self._discovery, payload):

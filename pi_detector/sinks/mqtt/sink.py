@@ -17,17 +17,17 @@ from pi_detector.core.records import (
     EventRecord,
     PerformanceRecord,
     Publication,
-    Result,
     StatusRecord,
     detections_record,
     encode,
 )
+from pi_detector.core.result import Result
 from pi_detector.sinks.draw import annotated
 from pi_detector.sinks.files import jpeg_of
-from pi_detector.sinks.mqtt.discovery import Place, discovery_payload
+from pi_detector.sinks.mqtt.discovery import Subjects, discovery_payload
 from pi_detector.sinks.mqtt.kept import Kept
 from pi_detector.sinks.mqtt.listener import Listener
-from pi_detector.sinks.mqtt.occupancy import Occupancy, State
+from pi_detector.sinks.mqtt.occupancy import Occupancy, SubjectState
 from pi_detector.sinks.mqtt.publisher import Publisher
 from pi_detector.sinks.mqtt.seen import SeenLabels
 from pi_detector.sinks.mqtt.topics import Topics
@@ -60,7 +60,7 @@ class MqttSink:
         recovery: delays between retries.
         folder: folder of the queue.
         model: name of the model, for Home Assistant.
-        place: labels, zones and lines.
+        subjects: labels, zones and lines.
         report: receives status records about the connection; called from a thread of the sink.
         command: receives the commands that others execute: ``reload``, ``pause``, ``resume``.
         performance: records of type ``performance`` are published.
@@ -80,20 +80,20 @@ class MqttSink:
         folder: Path,
         *,
         model: str,
-        place: Place,
+        subjects: Subjects,
         report: Callable[[StatusRecord], None],
         command: Callable[[str], None],
         performance: bool = False,
         page: str = "",
     ) -> None:
-        self.setup = (settings, recovery, folder, model, place, performance, page)
+        self.setup = (settings, recovery, folder, model, subjects, performance, page)
         self._settings = settings
-        self._place = place
+        self._subjects = subjects
         self._model = model
         self._command = command
         self._performance = performance
         self._topics = topics = Topics.of(settings)
-        self._occupancy = Occupancy(place.labels, place.zones, place.lines)
+        self._occupancy = Occupancy(subjects.labels, subjects.zones, subjects.lines)
         self._views: OrderedDict[str, _View] = OrderedDict()
         self._picture_wanted = False
         self._page = page
@@ -105,7 +105,7 @@ class MqttSink:
         self._listener = listener = Listener(
             topics,
             kept,
-            states=[topics.state(kind, name) for kind, name in self._occupancy.places],
+            states=[topics.state(kind, name) for kind, name in self._occupancy.subjects],
             discovery=self._discovery,
             obey=self._obey if settings.commands else None,
         )
@@ -232,17 +232,18 @@ class MqttSink:
         self._publisher.keep(topic, view.picture, interval_s=interval_s)
         view.picture = None
 
-    def _keep_state(self, kind: str, name: str, state: State) -> None:
+    def _keep_state(self, kind: str, name: str, state: SubjectState) -> None:
         self._publisher.keep(self._topics.state(kind, name), msgspec.json.encode(state))
 
     def _discovery_payload(self) -> bytes:
-        settings, place = self._settings, self._place
+        settings, subjects = self._settings, self._subjects
         if settings.discovery_labels == "seen":
-            place = msgspec.structs.replace(place, labels=self._seen.of(place.labels))
+            labels = self._seen.of(subjects.labels)
+            subjects = msgspec.structs.replace(subjects, labels=labels)
         return discovery_payload(
             self._topics,
             self._model,
-            place,
+            subjects,
             qos=settings.qos,
             snapshots=settings.snapshots,
             commands=settings.commands,

@@ -7,9 +7,11 @@ from typing import Literal
 
 import numpy as np
 
+from pi_detector.core.boxes import BoxPx
 from pi_detector.core.frame import ImageArray
 from pi_detector.core.geometry import Detections
-from pi_detector.core.records import BoxPx, EventRecord, Result
+from pi_detector.core.records import EventRecord
+from pi_detector.core.result import Result
 from pi_detector.sinks.draw import annotate, preview
 from pi_detector.sinks.files import jpeg_of
 from pi_detector.sinks.recordings.views import Picture, picture_of

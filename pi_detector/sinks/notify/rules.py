@@ -46,11 +46,11 @@ class _Followed:
 
     Attributes:
         qualified: the rule is about it: label, score, zones.
-        told: a message was sent about its beginning.
+        announced: a message was sent about its beginning.
     """
 
     qualified: bool = False
-    told: bool = False
+    announced: bool = False
 
 
 @dataclass(slots=True)
@@ -98,7 +98,7 @@ class Rule:
     def know(self, event: EventRecord) -> None:
         """An event that began before this rule did, which is nothing new."""
         qualified = self._qualifies(event)
-        self._events[event.id] = _Followed(qualified, told=qualified)
+        self._events[event.id] = _Followed(qualified, announced=qualified)
 
     def occasions(self, event: EventRecord) -> Iterator[Occasion]:
         """What a record of an event leads to."""
@@ -107,7 +107,7 @@ class Rule:
             if not self._is_time(event.time):
                 continue
             if (found := self._admit(when, event, change)) is not None:
-                followed.told |= when == "new"
+                followed.announced |= when == "new"
                 yield found
         if event.phase == "end":
             self._events.pop(event.id, None)
@@ -127,9 +127,9 @@ class Rule:
             elif change.kind in ("in", "out") and "crossing" in wanted and self._at(change):
                 yield "crossing", change
         over = event.phase == "end" and event.reason in _TRULY_ENDED
-        # An end whose beginning was not told, at a quiet time, would only puzzle.
-        told = followed.told if "new" in wanted else followed.qualified
-        if over and told and "end" in wanted:
+        # An end whose beginning was not announced, at a quiet time, would only puzzle.
+        announced = followed.announced if "new" in wanted else followed.qualified
+        if over and announced and "end" in wanted:
             yield "end", None
 
     def _followed(self, event_id: str) -> _Followed:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 
 from pi_detector.config.notify import NotifySettings
+from pi_detector.core.boxes import normalized, rounded_px
 from pi_detector.core.frame import Frame
 from pi_detector.core.records import (
     BestView,
     EventRecord,
     FrameSize,
     Transition,
-    normalized,
-    rounded_px,
 )
 from pi_detector.sinks.files import jpeg_of
 from pi_detector.sinks.notify.message import Note, boot_id
@@ -21,7 +20,7 @@ from pi_detector.sinks.recordings.views import Picture
 
 
 def sample_note(frame: Frame, rule: NotifySettings) -> Note:
-    """A note about somebody in a frame, of the first kind that the rule is about.
+    """A note about a visitor in a frame, of the first kind that the rule is about.
 
     Args:
         frame: that the picture is made from.

@@ -9,7 +9,7 @@ from pi_detector.sinks.notify.message import Message
 
 
 class NotSentError(SinkError):
-    """A message that a service did not take; it may be tried again.
+    """A message that a service did not take; it may be retried.
 
     Attributes:
         retry_s: when the service wants to be asked again; None where it does not say.
@@ -40,6 +40,6 @@ class Service(Protocol):
         """Send a message, and wait until it is taken.
 
         Raises:
-            NotSentError: it was not taken; try again.
+            NotSentError: it was not taken; retry.
             RefusedError: it never will be.
         """

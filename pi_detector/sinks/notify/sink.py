@@ -14,7 +14,8 @@ from pi_detector.config.notify import WEBHOOKS, NotifySettings
 from pi_detector.config.settings import RecoverySettings
 from pi_detector.core.clock import utc_now
 from pi_detector.core.current import CurrentState
-from pi_detector.core.records import EventRecord, Publication, Result, StatusRecord
+from pi_detector.core.records import EventRecord, Publication, StatusRecord
+from pi_detector.core.result import Result
 from pi_detector.errors import SinkError
 from pi_detector.sinks.mqtt.topics import identifier
 from pi_detector.sinks.notify.command import Command
@@ -55,7 +56,7 @@ class NotifySink:
         report: takes status records about the services; called from threads of the sink.
 
     Attributes:
-        setup: all that it was made from; a sink with an equal one may go on in its place.
+        setup: all that it was made from; a reload keeps the sink if it is equal.
 
     Raises:
         SinkError: a URL that makes no sense.

@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from pi_detector.errors import SinkError
-from pi_detector.sinks.files import sync_folder, unfinished_path, unwritable
+from pi_detector.sinks.files import unwritable
+from pi_detector.util.whole_files import sync_folder, unfinished_path
 
 BATCH_BYTES = 512 * 1024
 BATCH_S = 5.0
@@ -57,7 +58,7 @@ class ClipFile:
         self._name()
 
     def give_up(self) -> None:
-        """Finish with what there is, and ignore further bytes. Raises SinkError."""
+        """Finish with the bytes so far, and ignore further ones. Raises SinkError."""
         try:
             if self._handle >= 0:
                 self.finish()

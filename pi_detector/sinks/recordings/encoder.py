@@ -83,7 +83,7 @@ class Encoder:
     Args:
         name: of FFmpeg's encoder: ``libx264`` or ``h264_v4l2m2m``.
         size: (width, height) of the frames to come, in pixels.
-        fps: frames a second that are expected at most.
+        fps: highest expected rate, in frames per second.
         max_kbps: kilobits a second that are not exceeded over some seconds.
 
     Attributes:

@@ -43,7 +43,7 @@ _BYTES_BESIDE = 4096  # a sidecar occupies a block
 
 
 class IndexDamagedError(SinkError):
-    """The database is not one, or not of this version: to be made anew."""
+    """The database is damaged or of another version, and must be rebuilt."""
 
 
 class IndexFullError(SinkError):
@@ -207,9 +207,9 @@ class Index:
     def _age(self, number: int, entry: Entry) -> tuple[int, bool]:
         """When an event began as far as its age is concerned, and whether that can be trusted.
 
-        A clock that was set while the event went on tells the end of it, not its beginning: that
-        is its duration earlier. An event that was told without such a clock is at least as old as
-        the next one that was told with one.
+        A clock that was set during the event dates the end of it, not its beginning: that
+        is its duration earlier. An event recorded without such a clock is at least as old as
+        the next one recorded with one.
         """
         event = entry.event
         if event.clock_synchronized:
@@ -292,7 +292,7 @@ class Index:
         )
 
     def held_bytes(self) -> int:
-        """What those occupy that are not to be deleted: events that are kept, or go on."""
+        """Bytes of the events that must not be deleted: protected and ongoing ones."""
         held = "SELECT number FROM events WHERE keep OR NOT complete"
         files = f"SELECT path FROM event_files WHERE number IN ({held})"
         return int(

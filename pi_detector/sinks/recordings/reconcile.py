@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from pi_detector.errors import SinkError
-from pi_detector.sinks.files import finished_name, unwritable
+from pi_detector.sinks.files import unwritable
 from pi_detector.sinks.recordings import confined
 from pi_detector.sinks.recordings.catalogue import Catalogue
 from pi_detector.sinks.recordings.layout import (
@@ -28,6 +28,7 @@ from pi_detector.sinks.recordings.layout import (
     write_sidecar,
 )
 from pi_detector.sinks.recordings.salvage import can_salvage, played_s, salvage
+from pi_detector.util.whole_files import finished_name
 
 log = logging.getLogger(__name__)
 

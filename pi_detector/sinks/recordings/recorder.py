@@ -23,7 +23,7 @@ from pi_detector.sinks.recordings.muxer import Muxer
 from pi_detector.sinks.recordings.ring import Ring
 
 CONFIRM_S = 3.0
-"""An event is told some frames after it began; the ring goes back this much further."""
+"""An event is published some frames after it began; the ring reaches back this much further."""
 LONGEST_WAIT_S = 20.0
 """An event that is over waits so long for a clip that others hold; then that is cut."""
 LONGEST_STILL_S = 5.0

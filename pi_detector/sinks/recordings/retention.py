@@ -143,7 +143,7 @@ class Retention:
         return deleted
 
     def _delete(self, path: str) -> bool:
-        """Delete an event, unless somebody has protected it by hand."""
+        """Delete an event, unless it was protected in the meantime."""
         if confined.is_file(self._catalogue.root, f"{path}{KEEP}"):
             self._catalogue.index.keep(path, True)
             self._held_bytes = None

@@ -129,7 +129,7 @@ def _truncate(path: Path, length: int) -> None:
 
 
 def can_salvage() -> bool:
-    """Whether PyAV, which tells what plays, is installed."""
+    """Whether PyAV, which finds out what plays, is installed."""
     try:
         load_av()
     except DependencyMissingError:

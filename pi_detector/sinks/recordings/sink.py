@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from pi_detector.config.outputs import RecordingSettings
-from pi_detector.core.records import EventRecord, Publication, Result, StatusRecord, status_record
+from pi_detector.core.records import EventRecord, Publication, StatusRecord, status_record
+from pi_detector.core.result import Result
 from pi_detector.sinks.recordings.disk import DiskThread
 from pi_detector.sinks.recordings.encoder import lacking
 from pi_detector.sinks.recordings.layout import (
@@ -104,7 +105,7 @@ class RecordingSink:
         self._started = True
 
     def handle(self, item: Publication) -> bool:
-        """Take a frame, or what is told of an event.
+        """Take a frame, or the record of an event.
 
         Returns:
             Whether the disk took something since the last call.
@@ -208,7 +209,7 @@ class RecordingSink:
         return event
 
     def _first_picture(self, record: EventRecord) -> Picture | None:
-        """The frame in which an event is told for the first time: it came before the record."""
+        """The frame of an event's first record, which came before the record."""
         last = self._last
         if last is None or last.frame.sequence != record.sequence:
             return None
@@ -293,7 +294,7 @@ class RecordingSink:
         return path
 
     def _check_disk(self) -> None:
-        """Raise what the disk's thread met, until it can go on."""
+        """Raise the error of the disk's thread, until it has recovered."""
         error = self._disk.take_error()
         if self._broken is None and error is not None:
             self._broken = error

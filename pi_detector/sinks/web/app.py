@@ -236,7 +236,7 @@ class Site:
             raise HTTPException(404, "this recording was deleted") from missing
 
     def _state_json(self) -> bytes:
-        """The overview, made at most twice a second for all who look."""
+        """The overview, made at most twice per second for all viewers."""
         at_s, encoded = self._overview
         now_s = time.monotonic()
         if not encoded or now_s - at_s > _OVERVIEW_AGE_S:

@@ -49,7 +49,7 @@ class Editor:
     """Saves what is drawn to a file, after the checks of all settings.
 
     Args:
-        settings: in force; may be replaced.
+        settings: current settings; may be replaced.
         labels: that may be chosen; may be replaced.
         file: to write; None without a state folder.
         check: the settings that a text in the place of the file would give; raises ConfigError.
@@ -74,11 +74,11 @@ class Editor:
 
     @property
     def version(self) -> str:
-        """Of the places in force."""
+        """Version of the current zones, lines and masks."""
         return version_of(places_of(self.settings))
 
     def shown(self) -> Shown:
-        """What is in force."""
+        """The current zones, lines and masks."""
         places = places_of(self.settings)
         tree = msgspec.to_builtins(places)
         return Shown(
@@ -101,7 +101,7 @@ class Editor:
                 they were made from.
 
         Returns:
-            The version that will be in force.
+            The version that will apply.
 
         Raises:
             RefusedError: it is wrong, out of date, or another setting is above it.

@@ -46,7 +46,7 @@ _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}://(?P<authority>.+)")
 class Guard:
     """Lets through what may be seen, as ASGI middleware, and sets the headers of security.
 
-    Whoever asks is judged by the path that is routed, ``scope["path"]``, and never by a URL that
+    A request is judged by the path that is routed, ``scope["path"]``, and never by a URL that
     is put together from headers. Starlette's ``TrustedHostMiddleware`` cannot take the place of the
     check of ``Host``: where all names are allowed, as with a token, it checks none.
 

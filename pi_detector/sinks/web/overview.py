@@ -12,7 +12,8 @@ import numpy as np
 
 from pi_detector import __version__
 from pi_detector.core.readings import HostReadings, ProcessReadings
-from pi_detector.core.records import PerformanceRecord, Result, StatusRecord
+from pi_detector.core.records import PerformanceRecord, StatusRecord
+from pi_detector.core.result import Result
 
 WINDOW_S = 10.0
 """Rate and latencies are those of the frames of so many seconds."""
@@ -43,7 +44,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
     ``fps`` and ``latency_ms`` are those of the last ten seconds, ``host`` and ``process`` of the
     latest performance record, ``measured_ago_s`` old. ``dropped`` counts the frames that a newer
-    one replaced. ``detection`` is null where nothing can pause it. ``login`` tells that there is a
+    one replaced. ``detection`` is null where nothing can pause it. ``login`` means that there is a
     token.
     """
 
@@ -94,7 +95,7 @@ class Watch:
         """The state now.
 
         Args:
-            viewers: who look at the live picture.
+            viewers: number of viewers of the live view.
             max_viewers: how many may.
             places: version of zones, lines and masks.
             login: there is a token.
@@ -135,7 +136,7 @@ class Watch:
         )
 
     def pausable(self) -> bool:
-        """Whether detection tells its state, and so can be paused."""
+        """Whether detection reports its state, and so can be paused."""
         with self._lock:
             return _latest(list(self._parts.values()), "detection") is not None
 
@@ -146,7 +147,7 @@ def _latest(parts: list[StatusRecord], part: str) -> StatusRecord | None:
 
 
 def _rate(frames: list[tuple[float, float]], now_s: float, last_s: float | None) -> float | None:
-    """Frames a second; 0 once none came for the whole window, None where none ever came."""
+    """Frames per second; 0 if none came in the whole window, None if none ever came."""
     if last_s is None:
         return None
     if len(frames) < 2:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pi_detector.config.settings import Settings
 from pi_detector.core.current import CurrentState
-from pi_detector.core.records import EventRecord, Publication, Result
+from pi_detector.core.records import EventRecord, Publication
+from pi_detector.core.result import Result
 from pi_detector.errors import SinkError
 from pi_detector.sinks.web.access import Access
 from pi_detector.sinks.web.app import Metrics, Site
@@ -87,7 +88,7 @@ class WebSink:
                 self._listen()
 
     def apply(self, settings: Settings, labels: list[str]) -> None:
-        """Go on with other settings; only another address disturbs who looks.
+        """Continue with other settings; only another address disturbs viewers.
 
         Raises:
             SinkError: the new address cannot be had; the old settings stay.

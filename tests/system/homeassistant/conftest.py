@@ -134,9 +134,9 @@ class Detector:
 
     def reload(self, *zones: str, **more: object) -> None:
         self.write(*zones, **more)
-        before = self.log().count("settings read again")
+        before = self.log().count("settings reloaded")
         self.program.process.send_signal(signal.SIGHUP)
-        self.program.waits_for(lambda: self.log().count("settings read again") > before)
+        self.program.waits_for(lambda: self.log().count("settings reloaded") > before)
 
     def stop(self) -> None:
         self.program.process.terminate()

@@ -77,11 +77,12 @@ def test_a_detector_appears_with_all_its_states(
     def unknown() -> set[str]:
         return {entity for entity, state in own(home).items() if state == "unknown"}
 
-    # The demonstration has no lowest score of its own, and some labels had no best view yet.
-    nothing_came = {f"image.{NAME}_picture", f"number.{NAME}_lowest_score"}
-    nothing_came |= {entity for entity in own(home) if entity.endswith("_best_view")}
+    # Which labels beside people are seen in the demonstration depends on the model.
+    nothing_came = {entity for entity in own(home) if entity.endswith("_best_view")}
+    nothing_came -= {f"image.{NAME}_person_best_view"}
+    nothing_came |= {f"image.{NAME}_picture", f"number.{NAME}_lowest_score"}
     wait_for(lambda: unknown() <= UNKNOWN | buttons | nothing_came, unknown)
-    assert int(home.states()[COUNT]["state"]) >= 2
+    wait_for(lambda: int(home.states()[COUNT]["state"]) >= 2)
     assert home.entities() == sorted(own(home))
     assert complaints(home) == []
     assert "refuses" not in detector.log()

@@ -30,7 +30,6 @@ def test_every_sensor_may_be_absent(tmp_path: Path) -> None:
         "temperature",
         "CPU governor",
         "clock",
-        "disk",
         "isolation",
     ]
     for finding in findings[2:5]:
@@ -104,8 +103,3 @@ def test_clock_that_drifts_is_a_warning() -> None:
 def test_disk_of_a_folder_that_does_not_exist_yet(tmp_path: Path) -> None:
     finding = doctor_host.disk_space(tmp_path / "a/b")
     assert f"MB free for {tmp_path / 'a/b'}" in finding.finding
-
-
-def test_state_folder_prefers_what_systemd_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/one:/var/lib/two")
-    assert sensors.state_folder() == Path("/var/lib/one")

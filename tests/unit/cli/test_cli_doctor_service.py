@@ -68,9 +68,9 @@ def test_a_unit_that_does_not_work(changed: dict[str, str], level: Level, words:
         ({"User": "root"}, "runs as root"),
         ({"User": ""}, "runs as root"),
         ({"NoNewPrivileges": "no"}, "privileges"),
-        ({"ProtectSystem": "no"}, "outside of its folders"),
+        ({"ProtectSystem": "no"}, "outside its folders"),
         ({"WatchdogUSec": "0"}, "no watchdog"),
-        ({"Restart": "no"}, "not started again"),
+        ({"Restart": "no"}, "not restarted"),
     ],
 )
 def test_a_unit_that_was_weakened(changed: dict[str, str], words: str) -> None:

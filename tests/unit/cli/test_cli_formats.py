@@ -12,7 +12,7 @@ import pytest
 from pi_detector.cli.formats import CocoResults, Table, from_annotations, numbered
 from pi_detector.core.frame import Frame
 from pi_detector.core.geometry import Detections
-from pi_detector.core.records import Result, Timings
+from pi_detector.core.result import Result, Timings
 from pi_detector.errors import BadImageError, BadLabelsError, SourceNotFoundError
 
 LABELS = {1: "person", 3: "car"}

@@ -11,8 +11,8 @@ from pi_detector.detector.candidates import DecoderSpec
 from pi_detector.detector.decoders import make_decoder
 from pi_detector.detector.manifest import Manifest
 from pi_detector.detector.postprocess import PostprocessDecoder
-from pi_detector.detector.runtime import TensorInfo
 from pi_detector.detector.ssd import SsdDecoder
+from pi_detector.detector.tensors import TensorInfo
 from pi_detector.errors import BadModelError, PluginError
 from pi_detector.util import plugins
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pi_detector.config.outputs import MqttSettings
 from pi_detector.errors import SinkError
 from pi_detector.sinks.mqtt.commands import CommandLimit, command_of
-from pi_detector.sinks.mqtt.discovery import Place, discovery_payload
+from pi_detector.sinks.mqtt.discovery import Subjects, discovery_payload
 from pi_detector.sinks.mqtt.kept import Kept
 from pi_detector.sinks.mqtt.topics import Topics, identifier, level, machine_token
 from pi_detector.sinks.outbox import Outbox
@@ -236,9 +236,9 @@ def test_what_is_retained_does_not_hide_something_else():
 def discovered(page: str = "", **changes: bool) -> dict[str, Any]:
     """What Home Assistant is told, checked against what it documents."""
     topics = Topics.of(MqttSettings(host="broker", name="front door"))
-    place = Place(labels=("person", "car"), zones=("drive",), lines=("street",))
+    subjects = Subjects(labels=("person", "car"), zones=("drive",), lines=("street",))
     given = {"snapshots": True, "commands": True, "performance": True, "camera": True, **changes}
-    payload = json.loads(discovery_payload(topics, "street", place, qos=1, page=page, **given))
+    payload = json.loads(discovery_payload(topics, "street", subjects, qos=1, page=page, **given))
     assert topics.discovery.startswith("homeassistant/device/pi-detector-front_door_")
     assert payload.keys() == {"device", "origin", "components", "qos"}
     assert payload["device"].keys() == DEVICE | ({"configuration_url"} if page else set())

@@ -17,12 +17,12 @@ from waiting import until
 
 from pi_detector.config.settings import RecoverySettings, Settings
 from pi_detector.core.current import CurrentState
-from pi_detector.sinks.mqtt.discovery import Place
+from pi_detector.sinks.mqtt.discovery import Subjects
 from pi_detector.sinks.mqtt.sink import MqttSink
 
 PREFIX = "pi-detector/door"
 DISCOVERY = "homeassistant/device/pi-detector-door/config"
-PLACE = Place(("person", "car", "bus"), ("garden",), ())
+SUBJECTS = Subjects(("person", "car", "bus"), ("garden",), ())
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def a_sink(broker: FakeBroker, folder: Path, **settings: Any) -> MqttSink:
         RecoverySettings(first_delay_s=0.1, longest_delay_s=0.1),
         folder,
         model="street",
-        place=PLACE,
+        subjects=SUBJECTS,
         report=lambda _: None,
         command=lambda _: None,
     )

@@ -311,7 +311,7 @@ def test_its_group_may_read_and_others_may_not(sink: SocketSink, path: Path) -> 
     ("name", "reason"),
     [
         ("file", "exists and is not a socket; delete it"),
-        ("x" * 200, "longer than the 107 bytes"),
+        ("x" * 200, "longer than 107 bytes"),
         ("file/records.sock", "cannot write: "),
     ],
 )

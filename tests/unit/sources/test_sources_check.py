@@ -35,7 +35,7 @@ def test_what_may_be_there_later(uri: str) -> None:
 
 def test_a_file_that_is_not_there_is_a_warning() -> None:
     (warning,) = check_source(SourceSettings(uri="/mnt/usb/clip.mp4"))
-    assert "no video, image or folder" in warning
+    assert "no such video, image or folder" in warning
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_a_broker_that_lets_it_in(
 ) -> None:
     path = settings(broker)
     (found,) = doctor(path)
-    assert (found["level"], "nobody of its name" in found["finding"]) == ("ok", True), found
+    assert (found["level"], "no detector of this name" in found["finding"]) == ("ok", True), found
     program = daemon(path)
     program.waits_for(lambda: reader.last(STATUS) == b"online")
     (found,) = doctor(path)
@@ -49,8 +49,8 @@ def test_a_broker_that_lets_it_in(
 @pytest.mark.parametrize(
     ("rules", "level", "words"),
     [
-        ("topic read #", "fail", "lets this user not publish"),
-        (f"topic write {PREFIX}/#", "warn", "sends this user nothing"),
+        ("topic read #", "fail", "does not let this user publish"),
+        (f"topic write {PREFIX}/#", "warn", "sends this user no messages"),
         (f"topic readwrite {PREFIX}/#\ntopic readwrite {DISCOVERY}", "ok", "accepts"),
     ],
 )
