@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """\
 Check this device: packages, runtime, settings, secrets, plugins, model, cameras, source, folders,
-recordings, page, broker, service, power, temperature, clock and disk. It reads a frame from the
-source and connects to the broker. Each line shows 'ok', 'warn' or 'fail', the check, the finding
-and the fix. The exit code is 69 if any line is 'fail', else 0."""
+recordings, page, broker, messages, service, power, temperature, clock and disk. It reads a frame
+from the source and connects to the broker. Each line shows 'ok', 'warn' or 'fail', the check, the
+finding and the fix. The exit code is 69 if any line is 'fail', else 0."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -67,6 +67,7 @@ def examine(args: argparse.Namespace) -> Iterator[Finding]:
         doctor_folders,
         doctor_host,
         doctor_mqtt,
+        doctor_notify,
         doctor_packages,
         doctor_page,
         doctor_plugins,
@@ -116,6 +117,7 @@ def examine(args: argparse.Namespace) -> Iterator[Finding]:
     yield from doctor_recordings.recordings(settings.recording)
     yield from doctor_page.page_findings(settings, os.environ)
     yield from doctor_mqtt.mqtt_findings(settings, os.environ)
+    yield from doctor_notify.notify_findings(settings)
     yield from doctor_service.service_findings()
 
 

@@ -53,6 +53,7 @@ def settings_file(file: Path) -> Finding:
 
 def held_secrets(settings: Settings) -> list[str]:
     """Return the names of settings that contain a secret themselves, rather than its name."""
+    from pi_detector.config.notify import shown_url
     from pi_detector.config.secrets import without_references
     from pi_detector.config.settings import CONFIDENTIAL
     from pi_detector.util.uri import holds_secret
@@ -62,6 +63,11 @@ def held_secrets(settings: Settings) -> list[str]:
         for section, name in sorted(CONFIDENTIAL - {("mqtt", "username")})
         if without_references(getattr(getattr(settings, section), name))
     ]
+    for name, rule in settings.notify.items():
+        if any(shown_url(url) != url for url in rule.urls):
+            found.append(f"notify.{name}.urls")
+        if without_references(rule.secret):
+            found.append(f"notify.{name}.secret")
     if holds_secret(without_references(settings.source.uri)):
         found.append("source.uri")
     return found

@@ -14,9 +14,10 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 from msgspec import inspect
 
+from pi_detector.config.notify import notify_conflicts
 from pi_detector.config.outputs import MqttSettings, RecordingSettings, WebSettings
 from pi_detector.config.plugin_tables import RESERVED, is_confidential, section_type
-from pi_detector.config.settings import CONFIDENTIAL, Point, Settings
+from pi_detector.config.settings import Point, Settings, is_hidden
 from pi_detector.errors import PluginError
 from pi_detector.util.plugins import installed
 from pi_detector.util.suggest import did_you_mean, nearest
@@ -33,7 +34,7 @@ _LONGEST = 40  # characters of a value that a message quotes
 _UNFIT_TOPIC = re.compile(r"[+#\x00-\x1f\x7f-\x9f\ud800-\udfff]|^\$|^/|//|/$")
 _LONGEST_TOPIC = 200
 _SHORTEST_TOKEN = 12
-_NAMED_BY_THE_USER = {("zones",), ("lines",), ("motion", "masks")}
+_NAMED_BY_THE_USER = {("zones",), ("lines",), ("motion", "masks"), ("notify",)}
 _LONGEST_NAME = 100
 
 
@@ -86,6 +87,7 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
     yield from _recording_conflicts(settings.recording)
     yield from _mqtt_conflicts(settings.mqtt)
     yield from _web_conflicts(settings.web)
+    yield from _notify_conflicts(settings)
 
 
 def _recording_conflicts(recording: RecordingSettings) -> Iterator[Problem]:
@@ -138,6 +140,13 @@ def _mqtt_conflicts(mqtt: MqttSettings) -> Iterator[Problem]:
     for name in ("ca_file", "cert_file"):
         if getattr(mqtt, name) and not mqtt.tls:
             yield ("mqtt", name), f"mqtt.{name}: has no effect without TLS; set mqtt.tls = true"
+
+
+def _notify_conflicts(settings: Settings) -> Iterator[Problem]:
+    for name, rule in settings.notify.items():
+        for key, fault in notify_conflicts(rule, settings.zones, settings.lines):
+            path: Path = ("notify", name, *([key] if key else []))
+            yield path, f"{dotted(path)}: {fault}"
 
 
 def _web_conflicts(web: WebSettings) -> Iterator[Problem]:
@@ -275,7 +284,7 @@ def _check_value(kind: Any, value: Any, path: Path) -> Iterator[Problem]:
         msgspec.convert(value, kind)
     except (msgspec.ValidationError, UnicodeEncodeError):  # the latter for bytes that are not UTF-8
         expected = describe(inspect.type_info(kind))
-        hidden = path in CONFIDENTIAL or is_confidential(kind)
+        hidden = is_hidden(path) or is_confidential(kind)
         got = "a different value (not shown)" if hidden else _quote(value)
         yield path, f"{name}: expected {expected}, got {got}"
         return

@@ -21,6 +21,7 @@ import msgspec
 from pi_detector.config import check
 from pi_detector.config.drawn import clear_places, drawn_file, foreign
 from pi_detector.config.lines import line_index, line_of
+from pi_detector.config.notify import shown_url
 from pi_detector.config.plugin_tables import typed
 from pi_detector.config.secrets import IS_REFERENCE
 from pi_detector.config.settings import SIZE_FOR_LOOKS, Settings
@@ -235,12 +236,27 @@ def _override_layer(override: str) -> _Layer:
             f"command line: --set {override!r}: expected NAME=VALUE, as in --set source.fps=10"
         )
     path = _key_path(key.strip())
-    if path[-1] in {"password", "token"} and not IS_REFERENCE.fullmatch(value.strip()):
+    tree = _typed(path, value.strip())
+    if _is_secret(path, value.strip(), tree):
         raise ConfigError(
             f"command line: {check.dotted(path)}: all users of this device can see it; put it in "
             "the settings file, preferably as ${secret:NAME}"
         )
-    return _Layer(_typed(path, value.strip()), lambda _: "command line")
+    return _Layer(tree, lambda _: "command line")
+
+
+def _is_secret(path: check.Path, text: str, tree: _Tree) -> bool:
+    """Whether an override says a secret itself, or what may be one, such as an ntfy topic."""
+    if path[-1] in {"password", "token", "secret"}:
+        return not IS_REFERENCE.fullmatch(text)
+    if path[0] == "notify" and path[-1] == "urls":
+        urls: Any = tree
+        for name in path:
+            urls = urls[name]
+        return any(
+            shown_url(str(url)) != url for url in (urls if isinstance(urls, list) else [urls])
+        )
+    return False
 
 
 def _key_path(key: str) -> check.Path:

@@ -25,6 +25,7 @@ RESERVED = frozenset(
         "meter",
         "metrics",
         "mqtt",
+        "notify",
         "recordings",
         "snapshots",
         "socket",

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 
 from pi_detector.config.governor import GovernorSettings
+from pi_detector.config.notify import NotifySettings
 from pi_detector.config.outline import polygon_problem, polyline_problem
 from pi_detector.config.outputs import (
     LogSettings,
@@ -314,6 +315,7 @@ class Settings(Section, frozen=True):
     lines: dict[str, LineSettings] = {}
     output: OutputSettings = OutputSettings()
     mqtt: MqttSettings = MqttSettings()
+    notify: dict[str, NotifySettings] = {}
     recovery: RecoverySettings = RecoverySettings()
     governor: GovernorSettings = GovernorSettings()
     recording: RecordingSettings = RecordingSettings()
@@ -326,3 +328,10 @@ class Settings(Section, frozen=True):
 
 CONFIDENTIAL = frozenset({("mqtt", "username"), ("mqtt", "password"), ("web", "token")})
 """Settings whose values are never shown."""
+CONFIDENTIAL_OF_NAMED = frozenset({("notify", "urls"), ("notify", "secret")})
+"""Likewise, of tables whose names are the user's: section and setting."""
+
+
+def is_hidden(path: tuple[str, ...]) -> bool:
+    """Whether the value of a setting is never shown."""
+    return path in CONFIDENTIAL or (path[:1] + path[2:]) in CONFIDENTIAL_OF_NAMED

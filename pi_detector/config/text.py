@@ -13,6 +13,7 @@ import tomli_w
 from msgspec.structs import FieldInfo
 
 from pi_detector.config.check import describe
+from pi_detector.config.notify import shown_url
 from pi_detector.config.plugin_tables import confidential_names, plain, section_type
 from pi_detector.config.secrets import IS_REFERENCE
 from pi_detector.config.settings import CONFIDENTIAL, Settings
@@ -37,6 +38,7 @@ EXAMPLES: dict[str, tuple[str, dict[str, object]]] = {
     "filters": ("person", {"min_area": 0.002}),
     "zones": ("driveway", {"polygon": ((0.1, 0.5), (0.6, 0.5), (0.8, 1.0), (0.0, 1.0))}),
     "lines": ("gate", {"points": ((0.2, 0.6), (0.8, 0.6))}),
+    "notify": ("phone", {"urls": ("${secret:phone}",)}),
 }
 """A name and example settings for each kind of named table."""
 
@@ -55,7 +57,11 @@ def settings_toml(settings: Settings) -> str:
     for plugin, section_of_plugin in settings.plugins.items():
         for name in confidential_names(section_of_plugin):
             tree["plugins"][plugin][name] = _hidden(tree["plugins"][plugin][name])
-    return tomli_w.dumps(_plain(tree))
+    shown = _plain(tree)
+    for name, rule in settings.notify.items():
+        shown["notify"][name]["urls"] = [shown_url(url) for url in rule.urls]
+        shown["notify"][name]["secret"] = _hidden(rule.secret)
+    return tomli_w.dumps(shown)
 
 
 def commented_example() -> str:

@@ -17,6 +17,7 @@ from pi_detector.core.outage import Outage, words_of
 from pi_detector.core.records import PerformanceRecord, State, StatusRecord, status_record
 from pi_detector.daemon.health import Health
 from pi_detector.daemon.systemd import Notifier
+from pi_detector.daemon.wishes import Wishes
 from pi_detector.detector.bundle import Bundle, load_model
 from pi_detector.detector.runtime import thread_count
 from pi_detector.errors import PiDetectorError
@@ -34,9 +35,11 @@ from pi_detector.pipeline.pipeline import Pipeline
 from pi_detector.pipeline.sink_set import SinkContext, SinkSet
 from pi_detector.pipeline.supervision import Supervision
 from pi_detector.sinks.recordings.encoder import lacking
+from pi_detector.sinks.recordings.feedback import keep_by_id
 from pi_detector.sources.registry import check_source, make_source
 from pi_detector.telemetry.monitor import FlowTotals, PerformanceMonitor, RunState
 from pi_detector.telemetry.sensors import ROOT
+from pi_detector.util.paths import recordings_folder
 from pi_detector.util.rate_limit import RateLimit
 from pi_detector.util.worker import Worker
 
@@ -78,6 +81,7 @@ class Service:
         self._load = load
         self._environ = environ
         self._settings = settings = load()
+        self._wishes = Wishes()
         self._reload_wanted = threading.Event()
         self._ended = threading.Event()
         self._woken = threading.Event()
@@ -184,7 +188,27 @@ class Service:
         return progressed_s > 0 and time.monotonic() - progressed_s < limit_s
 
     def _command(self, command: str) -> None:
+        if command.startswith("keep="):
+            self._keep(command.removeprefix("keep="))
+            return
+        if "=" in command:
+            self._wishes.add(command)
+            self.reload()
+            return
         {"reload": self.reload, "pause": self.pause, "resume": self.resume}[command]()
+
+    def _keep(self, event_id: str) -> None:
+        """Protect a recorded event, on a thread of its own: the index may be busy."""
+        recording = self._settings.recording
+        if not recording.enabled:
+            log.warning("keep %s: nothing is recorded; set recording.enabled = true", event_id)
+            return
+        root = recordings_folder(recording.path, self._environ)
+
+        def keep() -> None:
+            keep_by_id(root, event_id)
+
+        Worker("keep", keep)
 
     def _flow(self) -> FlowTotals:
         counters = self._pipeline.counters
@@ -235,7 +259,7 @@ class Service:
     def _reload(self) -> None:
         self._health.reloading()
         try:
-            self._apply(self._load())
+            self._apply(self._wishes.applied(self._load()))
         except Exception as error:
             reason = "; ".join(words_of(error).splitlines())
             self._health.trouble = f"reload refused: {reason}"

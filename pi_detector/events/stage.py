@@ -295,6 +295,7 @@ def _check_labels(settings: Settings, labels: Mapping[int, str]) -> None:
     given: dict[str, tuple[str, ...]] = {f"filters.{label}": (label,) for label in settings.filters}
     given["events.cooldowns_s"] = tuple(settings.events.cooldowns_s)
     given |= {f"zones.{name}.labels": zone.labels for name, zone in settings.zones.items()}
+    given |= {f"notify.{name}.labels": rule.labels for name, rule in settings.notify.items()}
     given |= {f"lines.{name}.labels": line.labels for name, line in settings.lines.items()}
     for key, wanted in given.items():
         check_labels(key, wanted, names)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from pi_detector.config.settings import Settings
 from pi_detector.core.records import StatusRecord
 from pi_detector.detector.bundle import Bundle
-from pi_detector.sinks.base import Sink
+from pi_detector.sinks.base import ShowsSettings, Sink
 from pi_detector.sinks.plugin import make_plugin_sinks
 from pi_detector.sinks.registry import (
     make_mqtt_sink,
+    make_notify_sink,
     make_recording_sinks,
     make_sinks,
     make_socket_sink,
@@ -105,6 +106,7 @@ class SinkSet:
             self._metrics,
             *self._textfiles,
             mqtt,
+            make_notify_sink(settings, self._environ, self._context.publish),
             self._web,
             self._meter if settings.telemetry.interval_s else None,
             *make_plugin_sinks(settings.plugins),
@@ -112,6 +114,9 @@ class SinkSet:
             make_socket_sink(settings.output),
         ]
         self._sinks = [self._same(sink) for sink in wanted if sink is not None]
+        for sink in self._sinks:
+            if isinstance(sink, ShowsSettings):
+                sink.show(settings)
         return self._sinks
 
     def _same(self, wanted: Sink) -> Sink:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+from pi_detector.config.settings import Settings
 from pi_detector.core.current import CurrentState
 from pi_detector.core.records import Publication
 
@@ -50,6 +51,14 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Flush and close."""
+
+
+@runtime_checkable
+class ShowsSettings(Protocol):
+    """A sink that shows settings, also where a reload keeps it."""
+
+    def show(self, settings: Settings) -> None:
+        """Show settings; may be called from any thread, also before ``start``."""
 
 
 @runtime_checkable

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from pi_detector.config.check import is_loopback
 from pi_detector.config.drawn import drawn_file
 from pi_detector.config.outputs import (
     MetricsSettings,
@@ -32,6 +33,7 @@ from pi_detector.util.paths import output_path, recordings_folder, state_folder
 if TYPE_CHECKING:
     from pi_detector.sinks.mqtt.discovery import Subjects
     from pi_detector.sinks.mqtt.sink import MqttSink
+    from pi_detector.sinks.notify.sink import NotifySink
     from pi_detector.sinks.web.sink import WebSink
 
 _MIB = 1024 * 1024
@@ -174,6 +176,35 @@ def make_mqtt_sink(
         report=report,
         command=command,
         performance=settings.telemetry.interval_s > 0,
+        page="" if is_loopback(settings.web.host) else page_address(settings.web),
+    )
+
+
+def make_notify_sink(
+    settings: Settings, environ: Mapping[str, str], report: Callable[[StatusRecord], None]
+) -> NotifySink | None:
+    """The sink that sends messages, not started; None where no rule is enabled.
+
+    Args:
+        settings: with their secrets.
+        environ: environment variables.
+        report: takes status records about the services.
+
+    Raises:
+        SinkError: a path or a URL that makes no sense.
+        DependencyMissingError: the extra ``notify`` is not installed.
+    """
+    rules = {name: rule for name, rule in settings.notify.items() if rule.enabled}
+    if not rules:
+        return None
+    from pi_detector.sinks.notify.sink import NotifySink
+
+    return NotifySink(
+        rules,
+        settings.recovery,
+        state_folder("", environ),
+        page=page_address(settings.web),
+        report=report,
     )
 
 

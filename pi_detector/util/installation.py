@@ -26,6 +26,7 @@ _OF_SERVICE = frozenset({"", "web"})
 _DEBIAN_MODULES = "/usr/lib/python3/dist-packages"
 _DEBIAN_PACKAGES = {
     "clips": "python3-av",
+    "notify": "apprise",
     "picamera": "python3-picamera2",
     "systemd": "python3-systemd",
 }

@@ -29,6 +29,7 @@ from pi_detector.sinks.log import RecordLogSink
 from pi_detector.sinks.mqtt.link import Link
 from pi_detector.sinks.mqtt.publisher import Publisher
 from pi_detector.sinks.mqtt.sink import MqttSink
+from pi_detector.sinks.notify.sink import NotifySink
 from pi_detector.sinks.recordings.encoder import Encoder
 from pi_detector.sinks.recordings.retention import Retention
 from pi_detector.sinks.recordings.sink import RecordingSink
@@ -100,6 +101,7 @@ SINKS: dict[str, type] = {
     "meter": Meter,
     "textfile": TextfileSink,
     "mqtt": MqttSink,
+    "notify": NotifySink,
     "web": WebSink,
 }
 # Part and name of the status records, and what fails.

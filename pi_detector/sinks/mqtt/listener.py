@@ -69,6 +69,10 @@ class Listener:
         self._unheard: set[str] = set()
         self._echo_s = 0.0
 
+    def announce(self, discovery: bytes) -> None:
+        """Use another discovery message from now on; may be called from any thread."""
+        self._discovery = discovery
+
     def connected(self) -> None:
         """A connection begins."""
         self._own.clear()

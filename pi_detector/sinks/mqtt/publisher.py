@@ -17,10 +17,10 @@ from pi_detector.errors import SinkError
 from pi_detector.sinks.mqtt.kept import Kept, Message
 from pi_detector.sinks.mqtt.link import CONNECT_TIMEOUT_S, Link, seat_of
 from pi_detector.sinks.mqtt.listener import Listener
-from pi_detector.sinks.mqtt.outbox import Entry, Outbox
 from pi_detector.sinks.mqtt.topics import Topics
 from pi_detector.sinks.mqtt.troubles import Disk, LinkOutage, Refusals
-from pi_detector.sinks.mqtt.turns import is_wanted, turn
+from pi_detector.sinks.outbox import Entry, Outbox
+from pi_detector.sinks.turns import is_wanted, turn
 from pi_detector.util.poll import ready
 from pi_detector.util.worker import Worker
 

@@ -155,6 +155,16 @@ class Topics:
         return f"{self.prefix}/snapshot/{level(label)}"
 
     @property
+    def camera(self) -> str:
+        """What the camera sees, a frame now and then."""
+        return f"{self.prefix}/camera"
+
+    @property
+    def controls(self) -> str:
+        """The settings that commands change, as they are."""
+        return f"{self.prefix}/controls"
+
+    @property
     def picture(self) -> str:
         """The picture that a command asked for."""
         return f"{self.prefix}/picture"

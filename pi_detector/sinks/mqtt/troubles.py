@@ -9,7 +9,7 @@ from pi_detector.config.settings import RecoverySettings
 from pi_detector.core.records import StatusRecord, status_record
 from pi_detector.errors import SinkError
 from pi_detector.sinks.mqtt.link import rival_advice
-from pi_detector.sinks.mqtt.outbox import Outbox
+from pi_detector.sinks.outbox import Outbox
 from pi_detector.util.backoff import Backoff
 
 log = logging.getLogger(__name__)

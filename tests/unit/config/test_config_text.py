@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pi_detector.config.changes import SECTIONS
 from pi_detector.config.load import load_settings
+from pi_detector.config.notify import NotifySettings
 from pi_detector.config.settings import FilterSettings, LineSettings, Settings, ZoneSettings
 from pi_detector.config.text import EXAMPLES, commented_example, documentation, settings_toml
 
@@ -43,11 +44,12 @@ def test_the_example_with_its_comments_removed_is_the_defaults(tmp_path: Path) -
     fields = [field for section in SECTIONS.values() for field in msgspec.structs.fields(section)]
     assert opened + len(unset) == len(fields)
     assert unset == ["min_score", "min_score", "min_score", "cooldown_s"]
-    (person, filters), (driveway, zones), (gate, lines) = EXAMPLES.values()
+    (person, filters), (driveway, zones), (gate, lines), (phone, notify) = EXAMPLES.values()
     assert loaded(text, tmp_path) == Settings(
         filters={person: msgspec.convert(filters, FilterSettings)},
         zones={driveway: msgspec.convert(zones, ZoneSettings)},
         lines={gate: msgspec.convert(lines, LineSettings)},
+        notify={phone: msgspec.convert(notify, NotifySettings)},
     )
 
 

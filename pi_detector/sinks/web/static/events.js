@@ -92,6 +92,20 @@ function card(event) {
 		make("span", { class: "thumb" }, inside), facts));
 }
 
+/** Show the event of this id, as a message links to it. */
+export async function open(id) {
+	const { events, recorded: known } = await ask(`/api/events?${new URLSearchParams({ id })}`)
+		.catch(() => ({ events: [] }));
+	const event = events.find((each) => each.id === id);
+	if (!event) {
+		await load(); // which has words of its own
+		find("no-events").textContent = "The event that the link names is not here any more.";
+		find("no-events").hidden = false;
+	} else {
+		show({ ...event, recording: event.recording ?? !known });
+	}
+}
+
 function show(event) {
 	describe(event);
 	find("show").showModal();
