@@ -176,7 +176,7 @@ def test_a_missing_extra_is_named_with_the_fix(tmp_path: Path, package: str) -> 
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        (["--against", "2026-10-05..2026-10-06"], os.EX_USAGE, "--against overlaps"),
+        (["--against", "2026-10-05..2026-10-06"], os.EX_USAGE, "--against: overlaps"),
         (["--against", "yesterday"], os.EX_USAGE, "not two times"),
         (["--compare", "pi-01", "pi-99"], os.EX_USAGE, "no device pi-99"),
         (["--since", "2030-01-01"], os.EX_NOINPUT, "no performance records"),
