@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
             from pi_detector.sinks.snapshots import AnnotatedImageSink
 
             sinks.append(AnnotatedImageSink(Path(args.annotate)))
-        counters = Pipeline(source, detector, sinks).run(stop)
+        counters = Pipeline(source, detector, sinks, max_fps=settings.detection.max_fps).run(stop)
     if stop.is_set():
         logger.warning("stopped after %d frames; the results are not complete", counters.processed)
         return _EXIT_STOPPED

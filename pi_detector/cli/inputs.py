@@ -118,6 +118,7 @@ class FileSource:
         self._settings = settings
         self._parts: Iterator[Source] = iter(())
         self._part: Source | None = None
+        self._rate_fps: float | None = None
         self._pictures = False
         self._delivered = False
         self._interrupted = False
@@ -149,6 +150,11 @@ class FileSource:
             self.close()
             if self._interrupted:
                 return None
+
+    def limit_rate(self, rate_fps: float | None) -> bool:
+        """Read at most so many frames per second of a video, and all pictures. Before ``open``."""
+        self._rate_fps = rate_fps
+        return True
 
     def interrupt(self) -> None:
         """End ``read`` at once, now and in future. May be called from any thread."""
@@ -183,6 +189,7 @@ class FileSource:
         """Open sources in the order of the files: one for a row of pictures, one for a video."""
         import msgspec
 
+        from pi_detector.sources.base import limit_rate
         from pi_detector.sources.images import ImagesSource
         from pi_detector.sources.registry import make_source
 
@@ -196,6 +203,7 @@ class FileSource:
                 continue
             for path in paths:
                 video = make_source(msgspec.structs.replace(self._settings, uri=f"file:{path}"))
+                limit_rate(video, self._rate_fps)
                 self._part = video  # what ``interrupt`` ends
                 if self._interrupted:
                     return

@@ -87,11 +87,12 @@ def run(args: argparse.Namespace) -> int:
     from pi_detector.events.stage import EventStage
     from pi_detector.pipeline.build import make_detector
     from pi_detector.sinks.stdout import JsonLinesSink
-    from pi_detector.sources.base import Interruptible
+    from pi_detector.sources.base import Interruptible, limit_rate
     from pi_detector.sources.registry import make_recording
 
     recording = msgspec.structs.replace(settings.source, uri=f"file:{args.path}", loop=False)
     source = make_recording(recording, args.start)
+    limit_rate(source, settings.detection.max_fps)
     detector = make_detector(settings, load_model(settings.model))
     stage = EventStage(
         settings,

@@ -39,8 +39,8 @@ class SourceSettings(Section, frozen=True):
         width: Frame width to request from a camera, in pixels.
         height: Frame height to request from a camera, in pixels.
         fps: Frame rate to request from a camera, in frames per second; 0 = the camera's default.
-            Streams, images and videos keep their own rate; for a video without timestamps (raw
-            H.264) this is the rate.
+            For a video without timestamps (raw H.264) this is the rate. Streams and images have
+            no such setting: `detection.max_fps` limits the rate of any source.
         read_timeout_s: Seconds without a frame before the source counts as stalled.
         loop: Restart a video file or an image folder at its end.
         isolation: Read the source in a separate process, so that a decoder that crashes or hangs on
@@ -93,6 +93,9 @@ class DetectionSettings(Section, frozen=True):
         iou_threshold: Overlap (IoU) above which two boxes of one class count as one object
             (non-maximum suppression).
         max_detections: Most detections per frame; those with the highest scores are kept.
+        max_fps: Highest rate of detection, in frames per second; unset = every frame. Frames beyond
+            it are neither decoded nor converted where the source allows, and appear nowhere: not on
+            the page, in clips or in records. Of a video, frames per second of the video.
     """
 
     RELOAD: ClassVar[Reload] = "live"
@@ -102,6 +105,7 @@ class DetectionSettings(Section, frozen=True):
     labels: tuple[str, ...] = ()
     iou_threshold: Share = 0.5
     max_detections: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+    max_fps: Annotated[float, msgspec.Meta(ge=0.01, le=240)] | None = None
 
 
 class MotionSettings(Section, frozen=True):

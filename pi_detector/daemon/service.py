@@ -111,6 +111,7 @@ class Service:
             stage=make_stage(settings, self._detector),
             gate=make_gate(settings),
             rate_limit=rate_limit,
+            max_fps=settings.detection.max_fps,
             reports_source=True,
         )
         self._liveness = Health(self._notifier)
@@ -255,6 +256,7 @@ class Service:
         self._outputs.apply(new, bundle, self._pipeline.replace_sinks)
         self._pipeline.report_detection()
         self._monitor.apply(new.telemetry)
+        self._pipeline.limit_rate(new.detection.max_fps)
         self._pipeline.replace_detector(detector)
         if stage is not None:
             self._pipeline.replace_stage(stage)

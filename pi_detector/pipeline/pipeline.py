@@ -57,6 +57,7 @@ class Pipeline:
         stage: makes events of detections; None publishes detections alone.
         gate: finds the frames that are worth inference; None takes all.
         rate_limit: limits the rate of inference; None does not.
+        max_fps: limits the rate at which frames are read; None does not.
         reports_source: publish status records also of a source that is not supervised; one that is
             supervised always reports its state.
 
@@ -76,6 +77,7 @@ class Pipeline:
         stage: EventStage | None = None,
         gate: MotionGate | None = None,
         rate_limit: RateLimit | None = None,
+        max_fps: float | None = None,
         reports_source: bool = False,
     ) -> None:
         self.counters = Counters()
@@ -99,6 +101,7 @@ class Pipeline:
             self.counters,
             report=self.publish if reports_source else None,
         )
+        self._capture.limit_rate(max_fps)
         self._detection = DetectionLoop(
             self._step,
             self._frames,
@@ -155,6 +158,10 @@ class Pipeline:
     def replace_detector(self, detector: Detector) -> None:
         """Detect with another detector from the next captured frame on; no frame is lost."""
         self._step.detector = detector
+
+    def limit_rate(self, max_fps: float | None) -> None:
+        """Read at most so many frames per second from now on; None reads all."""
+        self._capture.limit_rate(max_fps)
 
     def replace_gate(self, gate: MotionGate | None) -> None:
         """Judge motion by another gate, or not at all, from the next frame on."""

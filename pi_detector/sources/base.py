@@ -44,6 +44,28 @@ class Source(Protocol):
 
 
 @runtime_checkable
+class Paced(Protocol):
+    """A source that skips frames beyond a rate before it decodes or converts them."""
+
+    def limit_rate(self, rate_fps: float | None) -> bool:
+        """Skip frames beyond a rate, by the time at which they were captured.
+
+        Of a file that is the time in the video. May be called from any thread.
+
+        Args:
+            rate_fps: frames per second, on average; None for all.
+
+        Returns:
+            Whether the source does so; else its reader has to.
+        """
+
+
+def limit_rate(source: Source, rate_fps: float | None) -> bool:
+    """Have a source skip frames beyond a rate, see ``Paced``; False where it cannot."""
+    return isinstance(source, Paced) and source.limit_rate(rate_fps)
+
+
+@runtime_checkable
 class Interruptible(Protocol):
     """A source whose calls another thread can end."""
 

@@ -42,6 +42,15 @@ class UndecodableError(Exception):
     """What is opened holds no video that can be decoded. The message is the reason."""
 
 
+IsWanted = Callable[[float | None], bool]
+"""Whether a frame is wanted that stands there in the video, in seconds, or None."""
+
+
+def always(time_s: float | None) -> bool:  # noqa: ARG001 - any is wanted
+    """Every frame is wanted."""
+    return True
+
+
 class Decoder(Protocol):
     """An open video.
 
@@ -55,8 +64,12 @@ class Decoder(Protocol):
     fps: float
     length_s: float
 
-    def read(self) -> DecodedFrame | None:
-        """The next frame that can be decoded; None at the end."""
+    def read(self, is_wanted: IsWanted = always) -> DecodedFrame | None:
+        """The next frame that can be decoded and is wanted; None at the end.
+
+        Args:
+            is_wanted: is asked once for each frame, with its ``time_s``; others are not converted.
+        """
 
     def close(self) -> None:
         """Close the video. May be called twice."""

@@ -28,6 +28,7 @@ from pi_detector.errors import (
 from pi_detector.sources.framing import FrameMaker, Moment
 from pi_detector.sources.picamera_formats import check_format, to_rgb
 from pi_detector.util.installation import how_to_install
+from pi_detector.util.rate_limit import Pace
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +90,7 @@ class PicameraSource:
         self._settings = settings
         self.name = f"picamera:{self._index}"
         self._frames = FrameMaker(self.name)
+        self._pace = Pace()
         self._camera: Any = None
         self._granted: dict[str, Any] = {}
         self._pending: Any = None
@@ -126,8 +128,10 @@ class PicameraSource:
         """
         if self._camera is None:
             raise SourceLostError(f"{self.name} is not open; open it first")
-        request = self._next_request()
-        moment = Moment.now()
+        request, moment, skipped = self._next_request(), Moment.now(), 0
+        while not self._pace.take(moment.monotonic_ns):
+            self._release(request)
+            request, moment, skipped = self._next_request(), Moment.now(), skipped + 1
         try:
             main = request.make_array("main")
             lores = request.make_array("lores") if self._granted.get("lores") else None
@@ -138,7 +142,13 @@ class PicameraSource:
         finally:
             self._release(request)
         image = to_rgb(main, self._granted["main"])
-        return self._frames.from_rgb(image, moment, model_input=self._model_input(lores))
+        model_input = self._model_input(lores)
+        return self._frames.from_rgb(image, moment, model_input, skipped=skipped)
+
+    def limit_rate(self, rate_fps: float | None) -> bool:
+        """Read at most so many frames per second, see ``Paced``."""
+        self._pace.rate_fps = rate_fps
+        return True
 
     def _release(self, request: Any) -> None:
         """Give a request back, which libcamera refuses to take of a camera that is gone."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from pi_detector.config.settings import SourceSettings
-from pi_detector.errors import SourceNotFoundError, UnknownSchemeError
+from pi_detector.errors import ConfigError, SourceNotFoundError, UnknownSchemeError
 from pi_detector.sources.auto import AutoSource, first_camera
 from pi_detector.sources.base import Source
 from pi_detector.sources.demo import DemoSource
@@ -37,7 +37,7 @@ def make_source(settings: SourceSettings, *, wait: bool = False) -> Source:
     Raises:
         UnknownSchemeError: the URI is of no kind that there is.
         SourceNotFoundError: it is the path of nothing.
-        ConfigError: its kind is known, but not what follows.
+        ConfigError: its kind is known, but not what follows, or does not have a setting.
     """
     if settings.uri.lower() == "auto" or split_uri(settings.uri)[0] == "auto":
         if wait:
@@ -45,6 +45,7 @@ def make_source(settings: SourceSettings, *, wait: bool = False) -> Source:
         # Searched for once: the process of an isolated source opens what was found here.
         settings = msgspec.structs.replace(settings, uri=_find())
     source = _make(settings)
+    _refuse_fps(source, settings)
     if _is_isolated(source, settings.isolation):
         # Its process makes sources too, and needs none of that.
         from pi_detector.sources.isolated import IsolatedSource
@@ -76,7 +77,7 @@ def check_source(settings: SourceSettings) -> list[str]:
 
     Raises:
         UnknownSchemeError: the URI is of no kind that there is.
-        ConfigError: its kind is known, but not what follows.
+        ConfigError: its kind is known, but not what follows, or does not have a setting.
     """
     uri = settings.uri
     # What a secret holds is not known yet.
@@ -86,19 +87,26 @@ def check_source(settings: SourceSettings) -> list[str]:
         source = _make(settings)
     except SourceNotFoundError as error:
         return [f"source.uri: {error}"]
-    effect = _without_fps(source) if settings.fps else ""
-    return [f"source.fps: has no effect on {effect}"] if effect else []
+    _refuse_fps(source, settings)
+    if settings.fps and isinstance(source, VideoSource):
+        return [
+            "source.fps: has no effect on a video file, unless its frames have no times; "
+            "detection.max_fps limits the rate"
+        ]
+    return []
 
 
-def _without_fps(source: Source) -> str:
-    """What a source is whose rate cannot be asked for; empty where it can."""
+def _refuse_fps(source: Source, settings: SourceSettings) -> None:
+    """Raises ConfigError where a rate is asked of a source that cannot have one."""
+    if not settings.fps:
+        return
     if isinstance(source, StreamSource):
-        return "a stream, whose rate is set in the camera; leave it at 0"
+        raise ConfigError(
+            "source.fps: a stream's rate is set in the camera; leave source.fps at 0, and set "
+            "detection.max_fps to detect less often"
+        )
     if isinstance(source, ImagesSource):
-        return "images, which are read as fast as they are processed; leave it at 0"
-    if isinstance(source, VideoSource):
-        return "a video file, unless its frames have no times; leave it at 0"
-    return ""
+        raise ConfigError("source.fps: images have no rate; leave it at 0")
 
 
 def _is_isolated(source: Source, wanted: str) -> bool:

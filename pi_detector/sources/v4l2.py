@@ -20,6 +20,7 @@ from pi_detector.errors import (
 from pi_detector.sources import videodev
 from pi_detector.sources.capture import LiveCapture
 from pi_detector.sources.framing import FrameMaker
+from pi_detector.util.rate_limit import Pace
 
 if TYPE_CHECKING:
     import cv2
@@ -50,6 +51,7 @@ class V4l2Source:
         self._settings = settings
         self.name = f"v4l2:{self._path}"
         self._frames = FrameMaker(self.name)
+        self._pace = Pace()
         self._capture: LiveCapture | None = None
         set_read_deadline(settings)
 
@@ -90,7 +92,13 @@ class V4l2Source:
         """
         if self._capture is None:
             raise SourceLostError(f"{self.name} is not open; open it first")
-        return self._frames.from_bgr(*self._capture.read())
+        image, moment, skipped = self._capture.read(self._pace)
+        return self._frames.from_bgr(image, moment, skipped=skipped)
+
+    def limit_rate(self, rate_fps: float | None) -> bool:
+        """Read at most so many frames per second, see ``Paced``."""
+        self._pace.rate_fps = rate_fps
+        return True
 
     def close(self) -> None:
         """Release the camera."""
