@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from pi_detector.errors import (
     BadImageError,
     PiDetectorError,
@@ -115,7 +117,18 @@ class FileSource:
         """
         self.skipped = 0
         self._paths = paths
-        self._settings = settings
+        # Files are upright; what the settings say of a camera's mounting is not for them.
+        self._settings = msgspec.structs.replace(
+            settings,
+            rotate=0,
+            hflip=False,
+            vflip=False,
+            crop=None,
+            controls={},
+            pixel_format="",
+            sensor_mode=(),
+            tuning_file="",
+        )
         self._parts: Iterator[Source] = iter(())
         self._part: Source | None = None
         self._rate_fps: float | None = None
@@ -187,8 +200,6 @@ class FileSource:
 
     def _make_parts(self) -> Iterator[Source]:
         """Open sources in the order of the files: one for a row of pictures, one for a video."""
-        import msgspec
-
         from pi_detector.sources.base import limit_rate
         from pi_detector.sources.images import ImagesSource
         from pi_detector.sources.registry import make_source

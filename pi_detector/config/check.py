@@ -16,7 +16,7 @@ import msgspec
 from msgspec import inspect
 
 from pi_detector.config.outputs import MqttSettings, RecordingSettings, WebSettings
-from pi_detector.config.settings import CONFIDENTIAL, Point, Settings
+from pi_detector.config.settings import CONFIDENTIAL, Point, Settings, SourceSettings
 from pi_detector.util.text import has_controls, one_line
 from pi_detector.util.uri import network_uri_problem, redact
 
@@ -44,8 +44,7 @@ def problems(tree: object) -> Iterator[Problem]:
 
 def conflicts(settings: Settings) -> Iterator[Problem]:
     """Yield the conflicts between settings that are valid one by one."""
-    if problem := network_uri_problem(settings.source.uri):
-        yield ("source", "uri"), problem
+    yield from _source_conflicts(settings.source)
     events = settings.events
     if events.min_hits > events.window:
         yield (
@@ -84,6 +83,23 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
     yield from _recording_conflicts(settings.recording)
     yield from _mqtt_conflicts(settings.mqtt)
     yield from _web_conflicts(settings.web)
+
+
+def _source_conflicts(source: SourceSettings) -> Iterator[Problem]:
+    if problem := network_uri_problem(source.uri):
+        yield ("source", "uri"), problem
+    if (crop := source.crop) and not (crop[0] < crop[2] and crop[1] < crop[3]):
+        yield (
+            ("source", "crop"),
+            "source.crop: nothing is left; set [left, top, right, bottom] with left < right and "
+            "top < bottom",
+        )
+    if (mode := source.sensor_mode) and len(mode) not in {2, 3}:
+        yield (
+            ("source", "sensor_mode"),
+            "source.sensor_mode: expected [width, height] or [width, height, bits]; "
+            "'pi-detector cameras' lists the modes",
+        )
 
 
 def _recording_conflicts(recording: RecordingSettings) -> Iterator[Problem]:

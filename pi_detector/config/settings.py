@@ -29,6 +29,10 @@ Polygon = Annotated[tuple[Point, ...], msgspec.Meta(extra={"problem": polygon_pr
 Polyline = Annotated[tuple[Point, ...], msgspec.Meta(extra={"problem": polyline_problem})]
 
 
+ControlValue = bool | int | float | str | tuple[int | float, ...]
+Sides = tuple[Share, Share, Share, Share]
+
+
 class SourceSettings(Section, frozen=True):
     """The source of frames: a camera, a stream, a video or images.
 
@@ -41,6 +45,20 @@ class SourceSettings(Section, frozen=True):
         fps: Frame rate to request from a camera, in frames per second; 0 = the camera's default.
             For a video without timestamps (raw H.264) this is the rate. Streams and images have
             no such setting: `detection.max_fps` limits the rate of any source.
+        rotate: Degrees by which frames are rotated, clockwise, before anything else; zones and
+            boxes are in the rotated frame.
+        hflip: Mirror frames left to right, after the rotation.
+        vflip: Mirror frames top to bottom, after the rotation.
+        crop: Part of the rotated frame to keep, as [left, top, right, bottom]; unset = all of it.
+        controls: Controls of a Pi camera or V4L2 camera by the camera's own names, such as
+            `{ AfMode = "Manual", LensPosition = 0.5 }` or `{ auto_exposure = 1 }`, in the order in
+            which they are set; `pi-detector cameras` lists them.
+        pixel_format: Pixel format to request from a V4L2 camera, such as `YUYV`, `GREY` or `Y16`;
+            empty = `MJPG`, or what the camera has instead.
+        sensor_mode: Mode of a Pi camera's sensor, as [width, height] or [width, height, bits];
+            empty = chosen by libcamera.
+        tuning_file: Tuning file of a Pi camera, such as `imx219_noir.json`, or its path; empty =
+            the sensor's own.
         read_timeout_s: Seconds without a frame before the source counts as stalled.
         loop: Restart a video file or an image folder at its end.
         isolation: Read the source in a separate process, so that a decoder that crashes or hangs on
@@ -57,6 +75,14 @@ class SourceSettings(Section, frozen=True):
     width: Annotated[int, msgspec.Meta(ge=32, le=8192)] = 640
     height: Annotated[int, msgspec.Meta(ge=32, le=8192)] = 480
     fps: Annotated[float, msgspec.Meta(ge=0, le=240)] = 0.0
+    rotate: Literal[0, 90, 180, 270] = 0
+    hflip: bool = False
+    vflip: bool = False
+    crop: Sides | None = None
+    controls: dict[str, ControlValue] = {}
+    pixel_format: Annotated[str, msgspec.Meta(pattern="^([A-Za-z0-9 ]{1,4})?$")] = ""
+    sensor_mode: tuple[int, ...] = ()
+    tuning_file: str = ""
     read_timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 5.0
     loop: bool = False
     isolation: Literal["auto", "on", "off"] = "auto"

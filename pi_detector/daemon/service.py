@@ -253,7 +253,12 @@ class Service:
         if now.stage != before.stage or detector is not self._detector:
             stage = make_stage(new, detector)
         gate = make_gate(new)
-        self._outputs.apply(new, bundle, self._pipeline.replace_sinks)
+        new = self._adjusted(new, wanted)
+        try:
+            self._outputs.apply(new, bundle, self._pipeline.replace_sinks)
+        except Exception:
+            self._adjusted(new, old)
+            raise
         self._pipeline.report_detection()
         self._monitor.apply(new.telemetry)
         self._pipeline.limit_rate(new.detection.max_fps)
@@ -272,11 +277,19 @@ class Service:
         is_new_model, self._bundle, self._detector = bundle != self._bundle, bundle, detector
         if is_new_model:
             self._tell_model(bundle)
-        self._tell_reloaded(at_restart(old, wanted))
+        self._tell_reloaded(at_restart(new, wanted))
         if drawn := drawn_in_force(self._environ):
             log.info("%s", drawn)
         if lack := lacking(wanted.recording):
             log.warning("recordings: %s", lack)
+
+    def _adjusted(self, new: Settings, wanted: Settings) -> Settings:
+        """Set the camera's controls, where they change. Returns the settings that hold then."""
+        controls = wanted.source.controls
+        if controls == new.source.controls or not self._pipeline.adjust(controls):
+            return new
+        source = msgspec.structs.replace(new.source, controls=controls)
+        return msgspec.structs.replace(new, source=source)
 
     def _tell_reloaded(self, waiting: list[str]) -> None:
         words = f"at the next restart: {', '.join(waiting)}" if waiting else ""

@@ -9,7 +9,7 @@ from pi_detector.detector.detector import Prepared
 from pi_detector.errors import SourceStuckError
 from pi_detector.pipeline.counters import Counters
 from pi_detector.pipeline.inference import InferenceStep
-from pi_detector.sources.base import Interruptible, Source, limit_rate
+from pi_detector.sources.base import Adjustable, Controls, Interruptible, Source, limit_rate
 from pi_detector.sources.supervised import SupervisedSource
 from pi_detector.util.bounded_queue import BoundedQueue
 from pi_detector.util.rate_limit import Pace
@@ -85,6 +85,10 @@ class Capture:
         """
         obeys = limit_rate(self._source, rate_fps)
         self._pace.rate_fps = rate_fps if self._source.live and not obeys else None
+
+    def adjust(self, controls: Controls) -> bool:
+        """Set controls of the camera, see ``Adjustable``. From any thread. Raises ConfigError."""
+        return isinstance(self._source, Adjustable) and self._source.adjust(controls)
 
     def interrupt(self) -> None:
         """End what the source does, where it can be ended. From any thread."""

@@ -34,7 +34,7 @@ from pi_detector.pipeline.inference import Inference, InferenceStep
 from pi_detector.pipeline.publishing import Publishing
 from pi_detector.pipeline.supervision import Supervision
 from pi_detector.sinks.base import Sink
-from pi_detector.sources.base import Source
+from pi_detector.sources.base import Controls, Source
 from pi_detector.util.bounded_queue import BoundedQueue
 from pi_detector.util.rate_limit import RateLimit
 from pi_detector.util.worker import Worker
@@ -162,6 +162,10 @@ class Pipeline:
     def limit_rate(self, max_fps: float | None) -> None:
         """Read at most so many frames per second from now on; None reads all."""
         self._capture.limit_rate(max_fps)
+
+    def adjust(self, controls: Controls) -> bool:
+        """Set controls of the camera; False where only a restart does. Raises ConfigError."""
+        return self._capture.adjust(controls)
 
     def replace_gate(self, gate: MotionGate | None) -> None:
         """Judge motion by another gate, or not at all, from the next frame on."""

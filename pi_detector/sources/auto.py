@@ -10,7 +10,7 @@ import msgspec
 from pi_detector.config.settings import SourceSettings
 from pi_detector.core.frame import Frame
 from pi_detector.errors import SourceLostError, SourceNotFoundError
-from pi_detector.sources.base import Source, limit_rate
+from pi_detector.sources.base import Adjustable, Controls, Source, limit_rate
 from pi_detector.sources.discover import CameraInfo, find_cameras
 from pi_detector.sources.v4l2 import set_read_deadline
 
@@ -71,6 +71,14 @@ class AutoSource:
         self._rate_fps = rate_fps
         if self._source is not None:
             limit_rate(self._source, rate_fps)
+        return True
+
+    def adjust(self, controls: Controls) -> bool:
+        """Set controls of the camera, see ``Adjustable``."""
+        source = self._source
+        if source is not None and not (isinstance(source, Adjustable) and source.adjust(controls)):
+            return False
+        self._settings = msgspec.structs.replace(self._settings, controls=dict(controls))
         return True
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from pi_detector.sources.demo import DemoSource
 from pi_detector.sources.images import ImagesSource
 from pi_detector.sources.picamera import PicameraSource
 from pi_detector.sources.stream import StreamSource
+from pi_detector.sources.turn import TurnedSource, needs_turning
 from pi_detector.sources.v4l2 import V4l2Source
 from pi_detector.sources.video import VideoSource
 from pi_detector.util.media import kind_of
@@ -45,17 +46,19 @@ def make_source(settings: SourceSettings, *, wait: bool = False) -> Source:
         # Searched for once: the process of an isolated source opens what was found here.
         settings = msgspec.structs.replace(settings, uri=_find())
     source = _make(settings)
-    _refuse_fps(source, settings)
+    _refuse(source, settings)
     if _is_isolated(source, settings.isolation):
         # Its process makes sources too, and needs none of that.
         from pi_detector.sources.isolated import IsolatedSource
 
         return IsolatedSource(source, settings)
-    return source
+    return TurnedSource(source, settings) if needs_turning(settings) else source
 
 
 def make_recording(settings: SourceSettings, starts_at: datetime) -> Source:
     """A video file with clocks of its own, not yet opened, in a process of its own where wanted.
+
+    It is not turned: recordings are upright already.
 
     Args:
         settings: ``uri`` is ``file:`` and the path.
@@ -87,7 +90,7 @@ def check_source(settings: SourceSettings) -> list[str]:
         source = _make(settings)
     except SourceNotFoundError as error:
         return [f"source.uri: {error}"]
-    _refuse_fps(source, settings)
+    _refuse(source, settings)
     if settings.fps and isinstance(source, VideoSource):
         return [
             "source.fps: has no effect on a video file, unless its frames have no times; "
@@ -96,8 +99,20 @@ def check_source(settings: SourceSettings) -> list[str]:
     return []
 
 
-def _refuse_fps(source: Source, settings: SourceSettings) -> None:
-    """Raises ConfigError where a rate is asked of a source that cannot have one."""
+def _refuse(source: Source, settings: SourceSettings) -> None:
+    """Raises ConfigError where a source is asked for what sources of its kind do not have."""
+    kinds = {
+        "controls": (PicameraSource, V4l2Source),
+        "pixel_format": (V4l2Source,),
+        "sensor_mode": (PicameraSource,),
+        "tuning_file": (PicameraSource,),
+    }
+    for name, having in kinds.items():
+        if getattr(settings, name) and not isinstance(source, having):
+            raise ConfigError(
+                f"source.{name}: {source.name} has no such setting; it is for "
+                f"{' and '.join(_EXAMPLES_OF[kind] for kind in having)}"
+            )
     if not settings.fps:
         return
     if isinstance(source, StreamSource):
@@ -189,6 +204,7 @@ _KINDS = {
     "images": _Kind(ImagesSource, "images:DIR"),
     "demo": _Kind(DemoSource, "demo:"),
 }
+_EXAMPLES_OF: dict[type[Source], str] = {PicameraSource: "picamera:N", V4l2Source: "v4l2:"}
 _EXAMPLES = {"auto": "auto"} | {scheme: kind.example for scheme, kind in _KINDS.items()}
 
 

@@ -19,7 +19,7 @@ from pi_detector.errors import (
     SourceStalledError,
     SourceStuckError,
 )
-from pi_detector.sources.base import Interruptible, Source, limit_rate
+from pi_detector.sources.base import Adjustable, Controls, Interruptible, Source, limit_rate
 from pi_detector.util.backoff import Backoff
 
 log = logging.getLogger(__name__)
@@ -125,6 +125,10 @@ class SupervisedSource:
         obeys = limit_rate(self._source, rate_fps)
         self._interval_s = 1 / rate_fps if obeys and rate_fps else 0.0
         return obeys
+
+    def adjust(self, controls: Controls) -> bool:
+        """Set controls of the camera, see ``Adjustable``. From any thread."""
+        return isinstance(self._source, Adjustable) and self._source.adjust(controls)
 
     def close(self) -> None:
         """Close the source.

@@ -46,7 +46,7 @@ def test_the_example_with_its_comments_removed_is_the_defaults(tmp_path: Path) -
     unset = re.findall(r"(?m)^#(\w+) =$", text)
     fields = [field for section in SECTIONS.values() for field in msgspec.structs.fields(section)]
     assert opened + len(unset) == len(fields)
-    assert unset == ["min_score", "max_fps", "min_score", "min_score", "cooldown_s"]
+    assert unset == ["crop", "min_score", "max_fps", "min_score", "min_score", "cooldown_s"]
     (person, filters), (driveway, zones), (gate, lines) = EXAMPLES.values()
     assert loaded(text, tmp_path) == Settings(
         filters={person: msgspec.convert(filters, FilterSettings)},
