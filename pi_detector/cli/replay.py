@@ -127,10 +127,10 @@ def replayed(
     source: Source, detector: Detector, stage: EventStage, settings: Settings
 ) -> Iterator[Publication]:
     """What is published of a source, frame by frame, and of its end."""
-    from pi_detector.pipeline.build import make_gate
+    from pi_detector.pipeline.build import make_gate, make_privacy
     from pi_detector.pipeline.inference import InferenceStep
 
-    step = InferenceStep(detector, make_gate(settings))
+    step = InferenceStep(detector, make_gate(settings), privacy=make_privacy(settings))
     source.open(detector.input_size)
     now_ns, now_at = 0, _START
     try:

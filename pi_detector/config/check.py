@@ -16,6 +16,7 @@ import msgspec
 from msgspec import inspect
 
 from pi_detector.config.outputs import MqttSettings, RecordingSettings, WebSettings
+from pi_detector.config.schedule import schedule_problems
 from pi_detector.config.settings import CONFIDENTIAL, Point, Settings, SourceSettings
 from pi_detector.util.text import has_controls, one_line
 from pi_detector.util.uri import network_uri_problem, redact
@@ -30,7 +31,7 @@ _LONGEST = 40  # characters of a value that a message quotes
 _UNFIT_TOPIC = re.compile(r"[+#\x00-\x1f\x7f-\x9f\ud800-\udfff]|^\$|^/|//|/$")
 _LONGEST_TOPIC = 200
 _SHORTEST_TOKEN = 12
-_NAMED_BY_THE_USER = {("zones",), ("lines",), ("motion", "masks")}
+_NAMED_BY_THE_USER = {("zones",), ("lines",), ("privacy",), ("schedule",), ("motion", "masks")}
 _LONGEST_NAME = 100
 
 
@@ -61,6 +62,9 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
                 f"events.zones: zone {json.dumps(name)} does not exist; {fix}",
             )
     outlines = {("zones", name): ("polygon", zone.polygon) for name, zone in settings.zones.items()}
+    outlines |= {
+        ("privacy", name): ("polygon", mask.polygon) for name, mask in settings.privacy.items()
+    }
     outlines |= {("lines", name): ("points", line.points) for name, line in settings.lines.items()}
     for path, (key, points) in outlines.items():
         if not points:
@@ -81,6 +85,7 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
             "governor.latency_ms",
         )
     yield from _recording_conflicts(settings.recording)
+    yield from _schedule_conflicts(settings)
     yield from _mqtt_conflicts(settings.mqtt)
     yield from _web_conflicts(settings.web)
 
@@ -100,6 +105,19 @@ def _source_conflicts(source: SourceSettings) -> Iterator[Problem]:
             "source.sensor_mode: expected [width, height] or [width, height, bits]; "
             "'pi-detector cameras' lists the modes",
         )
+
+
+def _schedule_conflicts(settings: Settings) -> Iterator[Problem]:
+    yield from schedule_problems(settings.schedule, settings.location)
+    for section in ("detection", "recording"):
+        for name in getattr(settings, section).schedules:
+            if name not in settings.schedule:
+                near = difflib.get_close_matches(name, settings.schedule, n=1)
+                fix = f"did you mean {json.dumps(near[0])}?" if near else f"add [schedule.{name}]"
+                yield (
+                    (section, "schedules"),
+                    f"{section}.schedules: schedule {json.dumps(name)} does not exist; {fix}",
+                )
 
 
 def _recording_conflicts(recording: RecordingSettings) -> Iterator[Problem]:

@@ -20,6 +20,7 @@ from pi_detector.config.outputs import (
     TelemetrySettings,
     WebSettings,
 )
+from pi_detector.config.schedule import LocationSettings, ScheduleSettings
 from pi_detector.config.section import Reload, Seconds, Section, Share
 
 Point = tuple[Share, Share]
@@ -122,6 +123,7 @@ class DetectionSettings(Section, frozen=True):
         max_fps: Highest rate of detection, in frames per second; unset = every frame. Frames beyond
             it are neither decoded nor converted where the source allows, and appear nowhere: not on
             the page, in clips or in records. Of a video, frames per second of the video.
+        schedules: Names of the schedules in whose hours detection is on; empty = always.
     """
 
     RELOAD: ClassVar[Reload] = "live"
@@ -132,6 +134,7 @@ class DetectionSettings(Section, frozen=True):
     iou_threshold: Share = 0.5
     max_detections: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
     max_fps: Annotated[float, msgspec.Meta(ge=0.01, le=240)] | None = None
+    schedules: tuple[str, ...] = ()
 
 
 class MotionSettings(Section, frozen=True):
@@ -271,6 +274,18 @@ class ZoneSettings(Section, frozen=True):
     cooldown_s: Seconds | None = None
 
 
+class PrivacySettings(Section, frozen=True):
+    """An area that is black in every frame: for detection, page, recordings and images alike.
+
+    Attributes:
+        polygon: Corners of the area, in order around it; x and y in 0..1 of the frame.
+    """
+
+    RELOAD: ClassVar[Reload] = "live"
+
+    polygon: Polygon = ()
+
+
 class LineSettings(Section, frozen=True):
     """A line that objects cross, judged by the middle of their box's lower edge.
 
@@ -316,6 +331,9 @@ class Settings(Section, frozen=True):
     filters: dict[str, FilterSettings] = {}
     zones: dict[str, ZoneSettings] = {}
     lines: dict[str, LineSettings] = {}
+    privacy: dict[str, PrivacySettings] = {}
+    schedule: dict[str, ScheduleSettings] = {}
+    location: LocationSettings = LocationSettings()
     output: OutputSettings = OutputSettings()
     mqtt: MqttSettings = MqttSettings()
     recovery: RecoverySettings = RecoverySettings()

@@ -16,12 +16,13 @@ from pi_detector.config.settings import Settings
 from pi_detector.core.outage import Outage, words_of
 from pi_detector.core.records import PerformanceRecord, State, StatusRecord, status_record
 from pi_detector.daemon.health import Health
+from pi_detector.daemon.hours import Hours
 from pi_detector.daemon.systemd import Notifier
 from pi_detector.detector.bundle import Bundle, load_model
 from pi_detector.detector.runtime import thread_count
 from pi_detector.errors import PiDetectorError
 from pi_detector.governor.control import ControlLoop, check_smaller_model, model_at
-from pi_detector.pipeline.build import Setup, make_detector, make_gate, make_stage
+from pi_detector.pipeline.build import Setup, make_detector, make_gate, make_privacy, make_stage
 from pi_detector.pipeline.counters import Counters
 from pi_detector.pipeline.pipeline import Pipeline
 from pi_detector.pipeline.sink_set import Machine, SinkSet
@@ -101,7 +102,15 @@ class Service:
             root,
             governor=self._regulator.readings,
         )
-        machine = Machine(self._publish, self._obey, self._healthy, self._run_state, check_drawn)
+        self._hours = Hours(settings, self._publish)
+        machine = Machine(
+            self._publish,
+            self._obey,
+            self._healthy,
+            self._run_state,
+            self._hours.is_on,
+            check_drawn,
+        )
         self._outputs = SinkSet(settings, environ, machine, self._monitor.meter)
         self._pipeline = Pipeline(
             source,
@@ -111,6 +120,7 @@ class Service:
             stage=make_stage(settings, self._detector),
             gate=make_gate(settings),
             rate_limit=rate_limit,
+            privacy=make_privacy(settings),
             max_fps=settings.detection.max_fps,
             reports_source=True,
         )
@@ -143,6 +153,7 @@ class Service:
             extra={"DETECTOR_EVENT": "started"},
         )
         self._tell_model(self._bundle)
+        self._pipeline.keep_hours(self._hours.step())
         self._pipeline.report_detection()
         caretaker = Worker("service", self._take_care)
         self._monitor.start()
@@ -217,6 +228,7 @@ class Service:
                     self._reload_wanted.clear()
                     self._reload()
                 self._govern()
+                self._pipeline.keep_hours(self._hours.step())
                 if not self._ended.is_set():
                     self._liveness.tell(self._pipeline)
 
@@ -261,6 +273,8 @@ class Service:
             raise
         self._pipeline.report_detection()
         self._monitor.apply(new.telemetry)
+        self._hours.apply(new)
+        self._pipeline.replace_privacy(make_privacy(new))
         self._pipeline.limit_rate(new.detection.max_fps)
         self._pipeline.replace_detector(detector)
         if stage is not None:

@@ -11,6 +11,7 @@ from pi_detector.detector.bundle import Bundle
 from pi_detector.detector.detector import Detector
 from pi_detector.events.motion import MotionGate
 from pi_detector.events.stage import EventStage
+from pi_detector.pipeline.privacy import PrivacyMasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +22,16 @@ class Setup:
         detector: of ``make_detector``; the governor starts at full speed with other settings.
         stage: of ``make_stage``.
         gate: of ``make_gate``.
+        privacy: of ``make_privacy``.
+        hours: of the schedules.
         log: the log's level, which is set.
     """
 
     detector: tuple[Section, ...]
     stage: tuple[Section | Mapping[str, Section], ...]
     gate: Section
+    privacy: Mapping[str, Section]
+    hours: tuple[Section | Mapping[str, Section], ...]
     log: Section
 
     @classmethod
@@ -37,6 +42,8 @@ class Setup:
             detector=(settings.model, settings.detection, tracking, settings.governor),
             stage=(tracking, settings.events, settings.filters, settings.zones, settings.lines),
             gate=settings.motion,
+            privacy=settings.privacy,
+            hours=(settings.schedule, settings.location),
             log=settings.log,
         )
 
@@ -66,6 +73,11 @@ def make_detector(settings: Settings, bundle: Bundle, *, tracked: bool = True) -
 def make_stage(settings: Settings, detector: Detector) -> EventStage:
     """The event stage that the settings ask for."""
     return EventStage(settings, detector.labels, detector.min_scores)
+
+
+def make_privacy(settings: Settings) -> PrivacyMasks | None:
+    """The privacy masks, where the settings have some."""
+    return PrivacyMasks(settings.privacy) if settings.privacy else None
 
 
 def make_gate(settings: Settings) -> MotionGate | None:

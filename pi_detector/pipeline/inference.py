@@ -18,6 +18,7 @@ from pi_detector.core.records import Result, Timings
 from pi_detector.detector.detector import Detector, Prepared
 from pi_detector.detector.runtime import OutputCopies
 from pi_detector.events.motion import MotionGate
+from pi_detector.pipeline.privacy import PrivacyMasks
 from pi_detector.util.rate_limit import Cost, RateLimit
 
 
@@ -45,11 +46,13 @@ class InferenceStep:
         detector: runs the model.
         gate: finds the frames that are worth inference; None takes all.
         rate_limit: limits the rate of inference; None does not.
+        privacy: blackens parts of every frame; None blackens nothing.
 
     Attributes:
         detector: of the frames that are prepared from now on; may be set from any thread. A frame
             is inferred and decoded by the detector that prepared it.
         gate: of the frames that are inferred from now on; may be set from any thread.
+        privacy: of the frames that are prepared from now on; may be set from any thread.
 
     Example:
         >>> from pi_detector import Detector, open_source
@@ -65,14 +68,17 @@ class InferenceStep:
         detector: Detector,
         gate: MotionGate | None = None,
         rate_limit: RateLimit | None = None,
+        privacy: PrivacyMasks | None = None,
     ) -> None:
         self.detector = detector
         self.gate = gate
+        self.privacy = privacy
         self._rate_limit = rate_limit
 
     def prepare(self, frame: Frame) -> Prepared:
-        """Scale a frame to the model's size."""
-        return self.detector.prepare(frame)
+        """Blacken what is private, and scale the frame to the model's size."""
+        privacy = self.privacy
+        return self.detector.prepare(frame if privacy is None else privacy.cover(frame))
 
     def infer(self, prepared: Prepared, *, busy: bool = False, paused: bool = False) -> Inference:
         """Run the model on a frame that is due, and not still.

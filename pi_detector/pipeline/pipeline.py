@@ -31,6 +31,7 @@ from pi_detector.pipeline.counters import Counters
 from pi_detector.pipeline.decoding import Decoding
 from pi_detector.pipeline.detection import DetectionLoop
 from pi_detector.pipeline.inference import Inference, InferenceStep
+from pi_detector.pipeline.privacy import PrivacyMasks
 from pi_detector.pipeline.publishing import Publishing
 from pi_detector.pipeline.supervision import Supervision
 from pi_detector.sinks.base import Sink
@@ -57,6 +58,7 @@ class Pipeline:
         stage: makes events of detections; None publishes detections alone.
         gate: finds the frames that are worth inference; None takes all.
         rate_limit: limits the rate of inference; None does not.
+        privacy: blackens parts of every frame; None blackens nothing.
         max_fps: limits the rate at which frames are read; None does not.
         reports_source: publish status records also of a source that is not supervised; one that is
             supervised always reports its state.
@@ -77,6 +79,7 @@ class Pipeline:
         stage: EventStage | None = None,
         gate: MotionGate | None = None,
         rate_limit: RateLimit | None = None,
+        privacy: PrivacyMasks | None = None,
         max_fps: float | None = None,
         reports_source: bool = False,
     ) -> None:
@@ -90,7 +93,7 @@ class Pipeline:
             source, reports_source = supervision.of_source(source, self.publish), False
         self._reports_source = reports_source
 
-        self._step = InferenceStep(detector, gate, rate_limit)
+        self._step = InferenceStep(detector, gate, rate_limit, privacy)
         self._frames = BoundedQueue[Prepared](1, lossless=not source.live)
         # Decoding takes a fraction of an invoke, so that the detector never waits here for long.
         self._inferences = BoundedQueue[Inference | StatusRecord](1, lossless=True)
@@ -151,6 +154,14 @@ class Pipeline:
         """Detect again after a ``pause``. May be called from any thread."""
         self._detection.pause(False)
 
+    def keep_hours(self, off: str | None) -> None:
+        """Detect nothing outside the hours of a schedule, whether paused or not. From any thread.
+
+        Args:
+            off: why detection is off, in words; None within the hours.
+        """
+        self._detection.keep_hours(off)
+
     def report_detection(self) -> None:
         """Have a status record say whether detection is paused. May be called from any thread."""
         self._detection.report()
@@ -166,6 +177,10 @@ class Pipeline:
     def adjust(self, controls: Controls) -> bool:
         """Set controls of the camera; False where only a restart does. Raises ConfigError."""
         return self._capture.adjust(controls)
+
+    def replace_privacy(self, privacy: PrivacyMasks | None) -> None:
+        """Blacken other parts of the frames, from the next captured one on."""
+        self._step.privacy = privacy
 
     def replace_gate(self, gate: MotionGate | None) -> None:
         """Judge motion by another gate, or not at all, from the next frame on."""
