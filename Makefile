@@ -31,10 +31,10 @@ run: $(VENV)/.run  ## detect on the first camera found, else on a demo: a status
 
 SUDO = $(if $(filter-out 0,$(shell id -u)),sudo)
 
-install:  ## install as a service of this machine, or upgrade it; asks for sudo
+install:  ## install as a service of this device, or upgrade it; asks for sudo
 	$(SUDO) systemd/install.sh
 
-# SUITE=bookworm or trixie, ARCH=arm64 or amd64; this machine's by default.
+# SUITE=bookworm or trixie, ARCH=arm64 or amd64; this device's by default.
 deb: $(VENV)/.made  ## a Debian package in dist/, with all that it needs
 	PYTHON=$(CURDIR)/$(VENV)/bin/python systemd/deb.sh "$(SUITE)" "$(ARCH)"
 
@@ -140,6 +140,7 @@ fuzz: $(VENV)/.fuzz  ## damaged settings, manifests, pictures, videos, models; F
 
 test-system: $(VENV)/.dev  ## Debian arm64, cameras of real drivers, a real systemd; installs tools with apt
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=bookworm tests/system/arm64/run.sh $(PICTURE)
+	SUITE=bookworm tests/system/arm64/kernel.sh
 	PYTHON=$(CURDIR)/$(VENV)/bin/python SUITE=trixie tests/system/arm64/run.sh $(PICTURE)
 	$(MAKE) test-rtsp test-mqtt test-homeassistant test-metrics test-web test-v4l2 test-uvc test-picamera2 test-vm
 	$(MAKE) test-service SUITE=bookworm

@@ -28,35 +28,31 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
+from benchmarks.comparison import (
+    BARE,
+    CLASSIC,
+    COLUMNS,
+    OURS,
+    REFERENCE,
+    SMALL,
+    Comparison,
+    Entry,
+    ratio,
+)
 from benchmarks.pipeline_cost import Subject
 from pi_detector.bench.machine import machine_of, observe, warnings_after, warnings_before
-from pi_detector.bench.results import Figure, Machine, figure_of
+from pi_detector.bench.results import Figure, figure_of
 from pi_detector.config.load import load_settings
 from pi_detector.config.settings import ModelSettings
 from pi_detector.core.clock import utc_now
 from pi_detector.detector.bundle import load_model
 from pi_detector.telemetry import sensors
 
-OURS, SMALL, BARE, CLASSIC, REFERENCE = (
-    "pi-detector",
-    "pi-detector, street-small",
-    "invoke() alone",
-    "classic loop",
-    "classic, COCO SSD",
-)
-COLUMNS = {
-    "cpu_ms": "CPU ms",
-    "fps": "frames/s",
-    "latency_ms": "latency ms",
-    "peak_rss_mb": "peak RSS MB",
-    "start_s": "start s",
-}
 TIMEOUT_S = 600
 ROUND_S = 2.0
 PACED_FRAMES = 30
@@ -108,31 +104,6 @@ class Contender:
         figures["latency_ms"] = self.run(clip, paced, threads, fps)["latency_ms"]
         for name, value in figures.items():
             self.rounds[name].append(value)
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """A contender's figures; none where it was not measured."""
-
-    name: str
-    figures: dict[str, Figure]
-
-
-class Comparison(msgspec.Struct, frozen=True):
-    """What was measured, with all rounds."""
-
-    time: datetime
-    machine: Machine
-    warnings: list[str]
-    clip: str
-    threads: int
-    rounds: int
-    frames: int
-    camera_fps: float
-    entries: list[Entry]
-
-    def figure(self, contender: str, name: str) -> Figure | None:
-        """A figure of a contender, if it was measured."""
-        return next(e.figures.get(name) for e in self.entries if e.name == contender)
 
 
 def contenders(args: argparse.Namespace) -> list[Contender]:
@@ -194,12 +165,6 @@ def measure(args: argparse.Namespace) -> Comparison:
             for c in everyone
         ],
     )
-
-
-def ratio(over: Figure, under: Figure) -> Figure:
-    """Ratio of the medians, with the quartiles of the ratios of each round."""
-    each = figure_of([a / b for a, b in zip(over.rounds, under.rounds, strict=True)])
-    return Figure(over.median / under.median, each.q1, each.q3, each.rounds)
 
 
 def table(comparison: Comparison) -> str:

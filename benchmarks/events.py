@@ -25,7 +25,8 @@ from pi_detector.cli.replay import replayed
 from pi_detector.config.load import load_settings
 from pi_detector.config.settings import Settings
 from pi_detector.core.frame import Frame
-from pi_detector.core.records import EventRecord, Result
+from pi_detector.core.records import EventRecord
+from pi_detector.core.result import Result
 from pi_detector.detector.bundle import load_model
 from pi_detector.detector.detector import Detector
 from pi_detector.events.motion import MotionGate

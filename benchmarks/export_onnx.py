@@ -27,7 +27,8 @@ from deploy.training.network import NetworkSpec, SSDLite
 from deploy.training.warmstart import load_weights, read_weights
 from pi_detector.config.settings import ModelSettings
 from pi_detector.detector.bundle import load_model
-from pi_detector.detector.runtime import open_interpreter, tensor_info
+from pi_detector.detector.runtime import open_interpreter
+from pi_detector.detector.tensors import tensor_info
 
 CALIBRATION_FRAMES = 48
 OPSET = 18

@@ -29,7 +29,8 @@ from typing import Literal
 import msgspec
 
 from benchmarks import compare
-from benchmarks.compare import BARE, CLASSIC, OURS, REFERENCE, SMALL, ratio, shown
+from benchmarks.compare import shown
+from benchmarks.comparison import BARE, CLASSIC, OURS, REFERENCE, SMALL, ratio
 from benchmarks.pipeline_cost import Subject
 from pi_detector.bench.frames import load_frames
 from pi_detector.bench.results import Case, Figure, figure_of

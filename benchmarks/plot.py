@@ -12,7 +12,7 @@ import matplotlib as mpl
 import msgspec
 from matplotlib.figure import Figure
 
-from benchmarks.compare import COLUMNS, OURS, SMALL, Comparison
+from benchmarks.comparison import COLUMNS, OURS, SMALL, Comparison
 
 OURS_COLOUR, OTHER_COLOUR = "#c2185b", "#78909c"
 

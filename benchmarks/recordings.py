@@ -25,7 +25,8 @@ from pi_detector.config.settings import SourceSettings
 from pi_detector.core.clock import utc_now
 from pi_detector.core.frame import Frame
 from pi_detector.core.geometry import Detections
-from pi_detector.core.records import EventRecord, FrameSize, Result, Timings
+from pi_detector.core.records import EventRecord, FrameSize
+from pi_detector.core.result import Result, Timings
 from pi_detector.sinks.recordings.encoder import load_av
 from pi_detector.sinks.recordings.sink import RecordingSink
 from pi_detector.sources.registry import make_source

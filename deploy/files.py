@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
+
+from pi_detector.util import whole_files
 
 
 def write_aside(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -14,15 +15,8 @@ def write_aside(path: Path, write: Callable[[BinaryIO], object]) -> None:
     Raises:
         OSError: it cannot be written (disk full, ...); names ``path``.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.partial")
     try:
-        with aside.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        whole_files.write_aside(path, write)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        aside.unlink(missing_ok=True)

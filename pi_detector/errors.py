@@ -1,7 +1,7 @@
 """Every error that pi-detector raises for a reason outside its own code.
 
-Each names the thing, the place and the fix in its message, and carries the exit code that ends a
-command (sysexits.h). Each refines a builtin as well, so that callers may catch what they expect.
+Each message names the thing, the problem and the fix; each class carries the exit code of a command
+that it ends (sysexits.h). Each also refines a builtin, so that callers may catch what they expect.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class PiDetectorError(Exception):
 
 
 class UsageError(PiDetectorError, ValueError):
-    """A command line that does not make sense."""
+    """A command line with contradictory or missing arguments."""
 
     exit_code = os.EX_USAGE
 
@@ -57,20 +57,26 @@ class DependencyMissingError(PiDetectorError, ImportError):
     exit_code = os.EX_UNAVAILABLE
 
 
+class PluginError(PiDetectorError, ImportError):
+    """A plugin that cannot be imported, or does not behave as its kind must."""
+
+    exit_code = os.EX_UNAVAILABLE
+
+
 class UnknownSchemeError(PiDetectorError, ValueError):
-    """A source URI of a kind that does not exist."""
+    """A source URI with an unknown scheme."""
 
     exit_code = os.EX_CONFIG
 
 
 class SourceNotFoundError(PiDetectorError, FileNotFoundError):
-    """A camera, file or folder that is not there."""
+    """A camera, file or folder that does not exist."""
 
     exit_code = os.EX_NOINPUT
 
 
 class SourceBusyError(PiDetectorError, BlockingIOError):
-    """A camera that another program holds."""
+    """A camera that another program uses."""
 
     exit_code = os.EX_TEMPFAIL
 
@@ -100,7 +106,7 @@ class SourceLostError(PiDetectorError, ConnectionError):
 
 
 class SourceStuckError(PiDetectorError, TimeoutError):
-    """A source whose driver hangs, and lets go of it only when the process ends."""
+    """A source whose driver hangs and releases it only when the process ends."""
 
     exit_code = os.EX_UNAVAILABLE
 
@@ -118,7 +124,7 @@ class RecordingNotFoundError(PiDetectorError, FileNotFoundError):
 
 
 class RecordingInUseError(PiDetectorError, BlockingIOError):
-    """A recorded event that still goes on, or a folder that another process records to."""
+    """A recorded event that is ongoing, or a folder that another process records to."""
 
     exit_code = os.EX_TEMPFAIL
 
@@ -130,7 +136,7 @@ class BadBenchmarkError(PiDetectorError, ValueError):
 
 
 class UnfitMachineError(PiDetectorError, RuntimeError):
-    """A machine that is too hot, or throttled, to be measured."""
+    """A device that is too hot or throttled to be measured."""
 
     exit_code = os.EX_TEMPFAIL
 
@@ -142,7 +148,7 @@ class SettingsUnwritableError(PiDetectorError, PermissionError):
 
 
 class LogNotFoundError(PiDetectorError, FileNotFoundError):
-    """Logs of records that do not exist, or hold nothing to report about."""
+    """Record logs that do not exist, or contain nothing to report."""
 
     exit_code = os.EX_NOINPUT
 
@@ -154,6 +160,6 @@ class SinkError(PiDetectorError, OSError):
 
 
 class ReaderGoneError(PiDetectorError, BrokenPipeError):
-    """The program that read standard output is gone: an end of the run like others."""
+    """The program that read standard output has exited, which ends the run normally."""
 
     exit_code = os.EX_OK

@@ -1,4 +1,4 @@
-"""What a program uses of pi-detector: ``from pi_detector import Detector, open_source``."""
+"""The classes and functions for programs: ``from pi_detector import Detector, open_source``."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def load_model(model: str | PathLike[str] = "", labels: str | PathLike[str] = ""
     """Load a model without running it.
 
     Args:
-        model: name of an installed bundle, a bundle's folder, or a bare `.tflite`; empty takes the
+        model: name of an installed bundle, a bundle folder, or a bare `.tflite` file; empty = the
             default model.
-        labels: labels file of a bare `.tflite`.
+        labels: labels file of a bare `.tflite` file.
 
     Raises:
         ModelNotFoundError, BadModelError, BadLabelsError: it is missing, damaged, or does not fit.
@@ -35,11 +35,12 @@ def load_model(model: str | PathLike[str] = "", labels: str | PathLike[str] = ""
 
 
 class OpenSource:
-    """A source of frames that is open: iterate over it, in a ``with`` block.
+    """An open source of frames: iterate over it in a ``with`` block.
 
     Attributes:
         name: short name, stable across reopening.
-        live: frames arrive in real time; else every frame of a file or folder comes.
+        live: True if frames arrive in real time; False for a file or folder, of which every frame
+            is read.
     """
 
     def __init__(self, settings: SourceSettings) -> None:
@@ -65,7 +66,7 @@ class OpenSource:
 
 
 def open_source(uri: str = "auto", **settings: object) -> OpenSource:
-    """A camera, stream, video file or image folder, as a context manager.
+    """Open a camera, stream, video file or image folder, as a context manager.
 
     Args:
         uri: as the setting ``source.uri``.
@@ -73,7 +74,7 @@ def open_source(uri: str = "auto", **settings: object) -> OpenSource:
 
     Raises:
         ConfigError: a setting is unknown or has a bad value.
-        SourceNotFoundError, UnknownSchemeError: the URI names nothing that there is.
+        SourceNotFoundError, UnknownSchemeError: the URI names nothing that exists.
 
     Example:
         >>> with open_source("demo:") as source:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Build the Debian package, with all wheels that it needs to be installed without a network, into
-# dist/. usage: deb.sh [SUITE] [ARCH]: bookworm or trixie, arm64 or amd64; default this machine's
+# dist/. usage: deb.sh [SUITE] [ARCH]: bookworm or trixie, arm64 or amd64; default this device's
 #
 # Any architecture is built on any: nothing is compiled, and the wheels are the index's.
 set -euo pipefail
@@ -29,7 +29,7 @@ for tool in dpkg-buildpackage:dpkg-dev dh:debhelper; do
 	command -v "${tool%%:*}" >/dev/null || { say "no ${tool%%:*}: sudo apt install ${tool##*:}"; exit 69; }
 done
 
-# Markers of the requirements would be those of this machine; the locked ones have none.
+# Markers of the requirements would be those of this device; the locked ones have none.
 get_wheels() {
 	local platforms=() glibc
 	for glibc in 2_17 2_24 2_26 2_27 2_28 2_31 2_34 2_35 2_36; do

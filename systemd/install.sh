@@ -35,7 +35,7 @@ check_machine() {
 	[ $# -eq 0 ] || refuse "takes no arguments; usage: sudo systemd/install.sh" 64
 	[ "$(uname -s)" = Linux ] || refuse "the service needs Linux; 'make run' tries it out anywhere"
 	[ "$(id -u)" -eq 0 ] || refuse "needs root: sudo $0" 77
-	[ -d /run/systemd/system ] || refuse "systemd does not run this machine; 'make run' needs none"
+	[ -d /run/systemd/system ] || refuse "systemd does not run this device; 'make run' needs none"
 	case $(/usr/bin/python3 -c 'import struct; print(struct.calcsize("P"))' 2>/dev/null) in
 		8) ;;
 		4) refuse "this system is 32-bit, for which there is no LiteRT: use 64-bit Raspberry Pi OS" ;;

@@ -14,19 +14,25 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     build.add_argument("--data", type=Path, required=True, metavar="DIR",
                        help="folder with train.json, train/, val.json, val/, and far.json, far/ "
                        "if there are photos of other places")  # fmt: skip
-    build.add_argument("--annotations", type=Path, metavar="FILE", help="instead of DIR/train.json")
-    build.add_argument("--checkpoint", type=Path, required=True, help="of the float network")
-    build.add_argument("--recipe", default="int8", help="name or file (default: %(default)s)")
+    build.add_argument(
+        "--annotations", type=Path, metavar="FILE", help="annotations, instead of DIR/train.json"
+    )
+    build.add_argument(
+        "--checkpoint", type=Path, required=True, help="checkpoint of the float network"
+    )
+    build.add_argument(
+        "--recipe", default="int8", help="recipe name or file (default: %(default)s)"
+    )
     build.add_argument("--qat", type=Path, metavar="DIR",
-                       help="what `qat` wrote; the better of the two files ships")  # fmt: skip
+                       help="output of `qat`; the better of the two files ships")  # fmt: skip
     build.add_argument("--golden", type=Path, metavar="DIR",
-                       help="pictures that become part of the bundle, to check it by")  # fmt: skip
+                       help="images to include in the bundle, for checking it")  # fmt: skip
     build.add_argument("--work", type=Path, default=Path("runs/build"), metavar="DIR")
     build.add_argument("--calibration-photos", type=int, metavar="N",
-                       help="instead of the recipe's number")  # fmt: skip
-    build.add_argument("--name", required=True, help="of the bundle")
-    build.add_argument("--version", required=True, help="1.0.0 and up")
-    build.add_argument("--description", required=True, help="what it finds")
+                       help="calibration photos, instead of the recipe's number")  # fmt: skip
+    build.add_argument("--name", required=True, help="name of the bundle")
+    build.add_argument("--version", required=True, help="version of the bundle, from 1.0.0")
+    build.add_argument("--description", required=True, help="one line on what the bundle detects")
     build.add_argument("--out", type=Path, required=True, help="the bundle's folder")
 
     text = "check a bundle: its checksum, its number types, its golden pictures"

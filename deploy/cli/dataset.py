@@ -32,7 +32,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         metavar="DIR/train.json",
         help="annotation file to write; the photos go to DIR/train/",
     )
-    take.add_argument("--format", choices=FORMATS, help="default: by what SRC holds")
+    take.add_argument("--format", choices=FORMATS, help="format of SRC (default: detected)")
     take.add_argument("--split", help="the part of a source that has several: train, val, ...")
     take.add_argument(
         "--photos",
@@ -44,7 +44,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "--names",
         type=Path,
         metavar="FILE",
-        help="names of numbered classes: one a line (YOLO from 0, TFRecord from 1), "
+        help="names of numbered classes: one per line (YOLO from 0, TFRecord from 1), "
         "data.yaml or label_map.pbtxt",
     )
     take.add_argument(
@@ -61,13 +61,13 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         metavar="OLD=NEW",
         help="new name of a class; may be repeated",
     )
-    take.add_argument("--only", type=_list, metavar="A,B", help="leave out all other classes")
+    take.add_argument("--only", type=_list, metavar="A,B", help="drop all other classes")
     take.add_argument(
         "--labelled",
         type=_list,
         metavar="A,B",
         help="classes annotated exhaustively in every photo (default: all of the "
-        "source); of the others, absence teaches nothing",
+        "source); the absence of others teaches nothing",
     )
     take.add_argument("--source", default="", help="where the photos come from: balances sampling")
 

@@ -20,7 +20,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     quantize.add_argument("--model", type=Path, required=True, metavar="TFLITE",
                           help="float32 file, as `build` exports it")  # fmt: skip
     quantize.add_argument("--recipe", required=True, metavar="NAME|FILE",
-                          help="name of a recipe, or a .toml file")  # fmt: skip
+                          help="recipe name or .toml file")  # fmt: skip
     _add_photos(quantize, required=False)
     quantize.add_argument("--photos", type=_count, metavar="N",
                           help="calibration photos instead of the recipe's number")  # fmt: skip
@@ -46,16 +46,16 @@ def _add_photos(command: argparse.ArgumentParser, *, required: bool) -> None:
     group.add_argument("--data", type=Path, metavar="DIR",
                        help="folder with train.json and train/")  # fmt: skip
     group.add_argument("--frames", type=Path, metavar="DIR",
-                       help="folder of pictures that a device collected")  # fmt: skip
+                       help="folder of images collected by a device")  # fmt: skip
 
 
 def _count(text: str) -> int:
     try:
         value = int(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from error
     if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: at least 1")
+        raise argparse.ArgumentTypeError(f"{text}: must be at least 1")
     return value
 
 
@@ -84,7 +84,9 @@ def _quantize(arguments: argparse.Namespace) -> None:
         recipe = recipe.with_photos(arguments.photos)
     photos = _photos(arguments)
     if recipe.calibrated and photos is None:
-        raise QuantizationError(f"recipe {recipe.name!r} calibrates: give --data or --frames")
+        raise QuantizationError(
+            f"recipe {recipe.name!r}: calibration photos are missing; add --data or --frames"
+        )
     size = input_size(read_network(arguments.model))
     inputs = calibration_inputs(photos, size, recipe.calibration) if recipe.calibrated else ()
     quantize(arguments.model, recipe, inputs, arguments.out)

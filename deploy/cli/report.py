@@ -45,27 +45,29 @@ def _register_report(add: AddCommand) -> None:
     command.add_argument("--out", type=Path, required=True, metavar="DIR",
                          help="folder of report.html, report.md and report.json")  # fmt: skip
     command.add_argument("--annotations", type=Path, metavar="FILE",
-                         help="instead of DIR/train.json")  # fmt: skip
+                         help="annotations, instead of DIR/train.json")  # fmt: skip
     command.add_argument("--classes", type=_names, default=(), metavar="NAME,...",
                          help="classes of the network, in order "
                          "(default: all annotated)")  # fmt: skip
     command.add_argument("--recipes", nargs="+", default=(), metavar="RECIPE",
                          help="names, or TOML files (default: all)")  # fmt: skip
     command.add_argument("--reference", action="append", default=[], metavar="MODEL[:LABELS]",
-                         help="another detector to show beside; may be repeated")  # fmt: skip
+                         help="another detector to compare with; may be repeated")  # fmt: skip
     command.add_argument("--extra", action="append", default=[], type=_named_file,
                          metavar="NAME=TFLITE", help="another file of our network; the name of a "
                          "recipe that trains gives its trained file; may be repeated")  # fmt: skip
     command.add_argument("--photos", type=int, default=0, metavar="N",
-                         help="of the validation set, for a quick look (default: all)")  # fmt: skip
-    command.add_argument("--rounds", type=int, default=15, metavar="N", help="of timing")
+                         help="photos to validate on, for a quick look (default: all)")  # fmt: skip
+    command.add_argument("--rounds", type=int, default=15, metavar="N", help="rounds of timing")
     command.add_argument("--tflite-python", default="", metavar="PYTHON",
                          help="a Python that has tflite-runtime, to time with it too")  # fmt: skip
     command.add_argument("--arm64", type=Path, default=Path("build/arm64-bookworm"), metavar="DIR",
-                         help="what tests/system/arm64/run.sh made, to count instructions with "
+                         help="output of tests/system/arm64/run.sh, to count instructions with "
                          "QEMU (default: %(default)s)")  # fmt: skip
     command.add_argument("--examples", type=int, default=6, metavar="N", help="photos to show")
-    command.add_argument("--no-photos", action="store_true", help="name the photos, show none")
+    command.add_argument(
+        "--no-photos", action="store_true", help="name the photos without showing them"
+    )
 
 
 def _named_file(text: str) -> tuple[str, Path]:

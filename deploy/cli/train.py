@@ -34,7 +34,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     train = commands.add_parser("train", help=text, description=text)
     train.set_defaults(run=_train)
     _add_data(train)
-    train.add_argument("--annotations", type=Path, metavar="FILE", help="instead of DIR/train.json")
+    train.add_argument(
+        "--annotations", type=Path, metavar="FILE", help="annotations, instead of DIR/train.json"
+    )
     train.add_argument("--warm-start", type=Path, metavar="MODEL",
                        help="bundle, checkpoint, COCO's SSDLite-MobileNetV2 (.npz), or "
                        "quantized ImageNet MobileNetV2: what fits is taken")  # fmt: skip
@@ -43,11 +45,11 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     train.add_argument("--teacher", type=Path, metavar="MODEL",
                        help="have a model (as of --warm-start) teach every anchor")  # fmt: skip
     train.add_argument("--teacher-weight", type=float, default=1.0, metavar="W",
-                       help="of what the teacher says (default: %(default)s)")  # fmt: skip
+                       help="weight of the teacher's outputs (default: %(default)s)")  # fmt: skip
     train.add_argument("--pull", type=float, default=0.0, metavar="W",
-                       help="draw the weights to the teacher's (default: %(default)s)")  # fmt: skip
+                       help="pull towards teacher weights (default: %(default)s)")  # fmt: skip
     train.add_argument("--only", type=_names, default=(), metavar="LAYER,...",
-                       help="train these layers alone, by the begin of their names")  # fmt: skip
+                       help="train only layers whose names begin so")  # fmt: skip
     train.add_argument("--frozen-blocks", type=int, default=0, metavar="N",
                        help="blocks of the backbone that keep their weights")  # fmt: skip
     train.add_argument("--phases", type=_phases, default="224x6,300x8", metavar="SIZExEPOCHS,...",
@@ -61,31 +63,37 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     other.set_defaults(run=_derive)
     other.add_argument("checkpoint", type=Path)
     other.add_argument("--classes", type=_names, default=(), metavar="NAME,...",
-                       help="to keep, in order (default: all)")  # fmt: skip
+                       help="classes to keep, in order (default: all)")  # fmt: skip
     other.add_argument("--input-size", type=int, default=0, metavar="PX")
     other.add_argument("--mean-with", type=Path, metavar="FILE",
                        help="another checkpoint, or what the training started from")  # fmt: skip
-    other.add_argument("--share", type=float, default=0.5, help="of the other one in the mean")
+    other.add_argument(
+        "--share", type=float, default=0.5, help="share of the other checkpoint in the mean"
+    )
     other.add_argument("--out", type=Path, required=True, help="checkpoint to write")
 
     text = "fine-tune a checkpoint for INT8 and quantize it; started again, it resumes"
     qat = commands.add_parser("qat", help=text, description=text)
     qat.set_defaults(run=_qat)
     _add_data(qat)
-    qat.add_argument("--annotations", type=Path, metavar="FILE", help="instead of DIR/train.json")
-    qat.add_argument("--checkpoint", type=Path, required=True, help="of a float network")
-    qat.add_argument("--recipe", default="qat", help="name or file, with a table `qat`")
+    qat.add_argument(
+        "--annotations", type=Path, metavar="FILE", help="annotations, instead of DIR/train.json"
+    )
+    qat.add_argument("--checkpoint", type=Path, required=True, help="checkpoint of a float network")
+    qat.add_argument("--recipe", default="qat", help="recipe name or file, with a table `qat`")
     _add_machine(qat)
 
 
 def _add_machine(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--batch", type=int, default=16, help="photos a step, over all processes")
+    command.add_argument(
+        "--batch", type=int, default=16, help="photos per step, over all processes"
+    )
     command.add_argument("--accumulate", type=int, default=1, metavar="N",
-                         help="micro-batches a step and process, to save memory")  # fmt: skip
+                         help="micro-batches per step and process, to save memory")  # fmt: skip
     command.add_argument("--workers", type=int, default=1, help="processes that load photos")
     command.add_argument("--seed", type=int, default=1)
     command.add_argument("--bfloat16", action="store_true",
-                         help="autocast, on hardware that has it")  # fmt: skip
+                         help="type for autocast, on hardware that supports it")  # fmt: skip
     command.add_argument("--out", type=Path, required=True, help="folder of checkpoints and losses")
 
 

@@ -85,7 +85,7 @@ def _manifest(model: Path, info: BundleInfo) -> dict:
             "name": info.name,
             "version": info.version,
             "description": info.description,
-            "architecture": "ssdlite-mobilenet-v2",
+            "architecture": "ssd",
             "licence": "Apache-2.0",
             "file": "model.tflite",
             "sha256": hashlib.sha256(model.read_bytes()).hexdigest(),

@@ -26,12 +26,12 @@ from deploy.data.dataset import Photo, read_photo, sampling_weights
 from deploy.quantization.export import INPUT, LOGITS, Graph
 from deploy.quantization.layers import layers, source, tensor_name
 from deploy.quantization.recipes import Calibration, Recipe
+from pi_detector.util.media import IMAGE_SUFFIXES
 
 LOWEST_LOGIT = -7.0
 """A sigmoid of 0.0009: nobody asks for less, so the eight bits are spent above it."""
 LOGIT_HEADROOM = 0.5
 """Above the highest calibrated logit: scores that are cut off there would tie."""
-PHOTO_ENDINGS = (".jpg", ".jpeg", ".png")
 THREADS = 2
 
 Ranges = dict[str, qtyping.QSV]
@@ -88,7 +88,7 @@ def list_frames(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise QuantizationError(f"{folder}: no such folder of pictures")
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_ENDINGS)
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def calibrate(

@@ -24,7 +24,7 @@ from deploy.quantization.export import INPUT, LOGITS
 from deploy.quantization.layers import Layer
 from deploy.quantization.probe import LoneLayers, Probe
 from deploy.quantization.quantize import read_network
-from pi_detector.detector.runtime import TensorInfo
+from pi_detector.detector.tensors import TensorInfo
 
 SUGGESTIONS = 3
 """Layers that the printed recipe line leaves in float."""

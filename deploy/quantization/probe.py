@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from deploy.quantization.calibrate import THREADS
 from deploy.quantization.export import INPUT, Graph
 from deploy.quantization.layers import is_conversion, layers, source
-from pi_detector.detector.runtime import TensorInfo, tensor_info
+from pi_detector.detector.tensors import TensorInfo, tensor_info
 
 Values = Mapping[str, NDArray[np.float32]]
 

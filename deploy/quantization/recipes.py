@@ -6,13 +6,14 @@ A recipe is a TOML file, whose name is the recipe's; the ones of this project li
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
+
+from pi_detector.util.suggest import did_you_mean
 
 RECIPES = Path(__file__).with_name("recipes")
 
@@ -146,8 +147,7 @@ def find_recipe(text: str) -> Recipe:
     path = RECIPES / f"{text}.toml"
     names = sorted(p.stem for p in RECIPES.glob("*.toml"))
     if text not in names:
-        near = difflib.get_close_matches(text, names, n=1)
-        fix = f"did you mean {near[0]!r}?" if near else "there are " + ", ".join(names)
+        fix = did_you_mean(text, names, "there are {}")
         raise RecipeError(f"no recipe {text!r} in {RECIPES}; {fix}")
     return load_recipe(path)
 

@@ -1,1 +1,1 @@
-"""What detection costs on this machine, stage by stage and end to end: ``pi-detector bench``."""
+"""Measures the cost of detection on this device, by stage and end to end: ``pi-detector bench``."""

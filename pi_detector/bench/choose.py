@@ -23,7 +23,7 @@ class Choice:
         figure: what was compared.
         best: the case with the best median of that; where it is not the choice, the difference is
             noise, and the choice takes fewer threads.
-        fast_enough: the choice reaches the frames a second that were asked for.
+        fast_enough: the choice reaches the requested frames per second.
     """
 
     case: Case
@@ -33,15 +33,15 @@ class Choice:
 
 
 def choose(cases: Sequence[Case], objective: Objective, min_fps: float = 0.0) -> Choice:
-    """The case to run with.
+    """Choose the case to run with.
 
-    ``throughput`` wants the most frames a second; ``latency`` the shortest invoke, which is the
-    part of the latency that a runtime and threads change; ``efficiency`` the least processor time
-    a frame, of the cases that reach ``min_fps``, or the fastest where none does.
+    ``throughput`` wants the most frames per second; ``latency`` the shortest invoke, which is the
+    part of the latency that runtime and threads change; ``efficiency`` the least processor time per
+    frame among the cases that reach ``min_fps``, or the fastest case if none does.
 
-    Cases that are as good as the best, but for noise (quartiles of the rounds overlap, or medians
-    are less than 3 % apart), are told apart by their threads: the fewest win, which leaves cores to
-    others and heats less; then by their order.
+    Among cases that equal the best within noise (quartiles of the rounds overlap, or medians are
+    less than 3 % apart), the fewest threads win, which leaves cores to others and heats less; then
+    their order decides.
 
     Args:
         cases: at least one, preferred runtime first.

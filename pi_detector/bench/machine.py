@@ -1,4 +1,4 @@
-"""The machine of a benchmark: what it is, and whether it is fit to be measured."""
+"""The device of a benchmark: its description, and whether it is fit for measuring."""
 
 from __future__ import annotations
 
@@ -52,17 +52,17 @@ def warnings_before(moment: Moment, governor: str | None, cores: int) -> list[st
     found = []
     if governor is not None and governor != "performance":
         found.append(
-            f"the CPU governor is {governor}, so that the clock changes while measuring: echo "
+            f"the CPU governor is {governor}, so the clock changes while measuring: echo "
             "performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
         )
     if moment.celsius is not None and moment.celsius >= _WARM_CELSIUS:
-        found.append(f"the processor is at {moment.celsius:.0f} °C already: let it cool down")
+        found.append(f"the processor is already at {moment.celsius:.0f} °C: let it cool down")
     if moment.throttling:
         found.append(f"{', '.join(moment.throttling)}: check power supply and cooling")
     if moment.load is not None and moment.load > _BUSY_SHARE * cores:
         found.append(
-            f"other programs use the machine (load {moment.load:.1f}): end them, or read ratios "
-            "of cases of this run alone"
+            f"other programs use the device (load {moment.load:.1f}): end them, or only compare "
+            "cases within this run"
         )
     return found
 

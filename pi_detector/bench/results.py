@@ -1,4 +1,4 @@
-"""The result of a benchmark: a file that a later one is compared with."""
+"""The result of a benchmark: a file to compare later results with."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MORE_IS_BETTER = frozenset({"pipeline_fps"})
 FEWEST_ROUNDS = 5
 """Of both, for a verdict."""
 SMALLEST_CHANGE = 0.02
-"""Of the medians, that is told from noise."""
+"""Smallest difference of the medians that counts as more than noise."""
 
 Verdict = Literal["better", "worse", "within the noise", "too few rounds"]
 
@@ -86,7 +86,7 @@ class Comparison(msgspec.Struct, frozen=True):
         case: in words.
         figure: its name.
         ratio: of the medians, new to old.
-        verdict: more frames a second are better, more of anything else is worse.
+        verdict: more frames per second are better, more of anything else is worse.
     """
 
     case: str

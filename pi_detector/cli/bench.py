@@ -1,4 +1,4 @@
-"""``pi-detector bench``: what detection costs on this machine."""
+"""``pi-detector bench``: measure the cost of detection on this device."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _DESCRIPTION = """\
-Measure detection on this machine: each stage on one thread, the whole pipeline, starts of the
-daemon. Frames come from memory, so that neither a camera nor decoding is measured. All
-combinations of --model, --runtime, --threads and --size are measured in turn, round by round;
-a figure is the median of its rounds, with their quartiles.
+Measure detection on this device: each stage on one thread, the whole pipeline, and starts of the
+daemon. Frames come from memory: neither a camera nor decoding is measured. All combinations of
+--model, --runtime, --threads and --size are measured in turn, round by round; a figure is the
+median over the rounds, with the quartiles.
 
 figures:
   preprocess_ms          scaling a frame to the model's input
-  invoke_ms              the model
-  decode_ms              outputs to boxes
-  encode_ms              boxes to JSON
-  invoke_cpu_ms          processor time of an invoke, all its threads
-  pipeline_fps           frames a second of the pipeline
-  pipeline_latency_ms    from taking a frame to the end of its detection, in the pipeline
-  pipeline_cpu_ms        processor time a frame in the pipeline
-  outside_invoke_cpu_ms  the part of it that is not the model's
-  start_s                from starting the daemon to its first record
-  peak_rss_mb            its largest resident memory, on demo: at the size of the frames"""
+  invoke_ms              running the model
+  decode_ms              decoding the model's outputs into boxes
+  encode_ms              encoding the boxes as JSON
+  invoke_cpu_ms          processor time per model run, over all threads
+  pipeline_fps           frames per second of the pipeline
+  pipeline_latency_ms    from capture to the end of detection, in the pipeline
+  pipeline_cpu_ms        processor time per frame in the pipeline
+  outside_invoke_cpu_ms  the part of it outside the model
+  start_s                from the start of the daemon to its first record
+  peak_rss_mb            largest resident memory of the daemon, on demo: frames of that size"""
 
 _EXAMPLES = """
 pi-detector bench
@@ -52,37 +52,55 @@ pi-detector bench --json after.json --compare before.json
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command."""
     parser = add_command(
-        subparsers, "bench", "measure speed and memory on this machine", _DESCRIPTION, _EXAMPLES
+        subparsers, "bench", "measure speed and memory use on this device", _DESCRIPTION, _EXAMPLES
     )
     parser.add_argument(
         "--model", metavar="MODEL", action="append", help=f"{MODEL_HELP}; may be repeated"
     )
     parser.add_argument("--labels", metavar="FILE", help="labels of a bare .tflite file")
     parser.add_argument(
-        "--runtime", action="append", choices=("litert", "tflite"), help="may be repeated"
+        "--runtime", action="append", choices=("litert", "tflite"), help="runtime; may be repeated"
     )
     parser.add_argument(
-        "--threads", metavar="N", action="append", type=positive_int, help="may be repeated"
+        "--threads",
+        metavar="N",
+        action="append",
+        type=positive_int,
+        help="interpreter threads; may be repeated",
     )
     parser.add_argument(
         "--size",
         metavar="WxH",
         action="append",
         type=_size,
-        help="of the frames, in pixels; may be repeated (default: the source's, or 640x480)",
+        help="frame size in pixels; may be repeated (default: the source's, or 640x480)",
     )
     parser.add_argument(
-        "--source", metavar="PATH", default="", help="video, picture or folder (default: demo:)"
-    )
-    parser.add_argument("--rounds", metavar="N", type=positive_int, default=15, help="default: 15")
-    parser.add_argument(
-        "--frames", metavar="N", type=positive_int, default=30, help="a round (default: 30)"
+        "--source", metavar="PATH", default="", help="video, image or folder (default: demo:)"
     )
     parser.add_argument(
-        "--starts", metavar="N", type=_count, default=5, help="starts of the daemon (default: 5)"
+        "--rounds",
+        metavar="N",
+        type=positive_int,
+        default=15,
+        help="number of rounds (default: 15)",
     )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write all rounds there")
-    parser.add_argument("--compare", metavar="FILE", type=Path, help="an earlier --json FILE")
+    parser.add_argument(
+        "--frames",
+        metavar="N",
+        type=positive_int,
+        default=30,
+        help="frames per round (default: 30)",
+    )
+    parser.add_argument(
+        "--starts", metavar="N", type=_count, default=5, help="number of daemon starts (default: 5)"
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", type=Path, help="write the results of all rounds to FILE"
+    )
+    parser.add_argument(
+        "--compare", metavar="FILE", type=Path, help="compare with an earlier --json FILE"
+    )
     parser.set_defaults(command=run)
 
 
@@ -90,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print a table, and compare.
 
     Raises:
-        PiDetectorError: a model, the source, a runtime or a file is at fault.
+        PiDetectorError: a model, the source, a runtime or a file is unusable.
     """
     settings = settings_of(args)
     old = None if args.compare is None else _read(args.compare)
@@ -126,7 +144,7 @@ def _measure(args: argparse.Namespace, settings: Settings) -> Report:
 
 
 def _subjects(args: argparse.Namespace, settings: Settings) -> list[Subject]:
-    """All combinations that were asked for, and what else the settings say."""
+    """All combinations on the command line, with the settings for the rest."""
     import itertools
 
     import msgspec
@@ -172,7 +190,7 @@ def _measure_starts(subjects: list[Subject], starts: int) -> None:
 
 def _print_figures(report: Report) -> None:
     for case in report.cases:
-        print(f"{case.name}, rounds {report.rounds}, frames a round {report.frames_a_round}")
+        print(f"{case.name}, rounds {report.rounds}, frames per round {report.frames_a_round}")
         for name, figure in case.figures.items():
             print(f"  {name:<22} {figure.median:>9g}  quartiles {figure.q1:g} to {figure.q3:g}")
 
@@ -181,11 +199,13 @@ def _print_comparison(new: Report, old: Report) -> None:
     from pi_detector.bench.results import compare, differences
 
     for words in differences(new.machine, old.machine):
-        logger.warning("another machine or system: %s", words)
+        logger.warning("the earlier results are from another device or system: %s", words)
     found = compare(new, old)
     if not found:
         names = "; ".join(case.name for case in old.cases)
-        raise UsageError(f"--compare: no case in common; the earlier ones are: {names}")
+        raise UsageError(
+            f"--compare: no case in common with the earlier results, which have: {names}"
+        )
     case = ""
     for row in found:
         if row.case != case:
@@ -204,7 +224,7 @@ def _read(path: Path) -> Report:
 
 
 def _check_writable(path: Path) -> None:
-    """Before minutes of measuring."""
+    """Fail before minutes of measuring, not after."""
     try:
         path.open("ab").close()
     except OSError as error:
@@ -221,7 +241,7 @@ def _write(report: Report, path: Path) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> SinkError:
-    return SinkError(f"{path}: {error.strerror}; name a file that you may write")
+    return SinkError(f"{path}: {error.strerror}; name a file that you can write")
 
 
 def _count(text: str) -> int:
@@ -234,8 +254,8 @@ def _count(text: str) -> int:
 def _size(text: str) -> Size:
     width, by, height = text.lower().partition("x")
     if not by or not (width.isdecimal() and height.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, as 640x480")
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, such as 640x480")
     size = int(width), int(height)
     if not all(32 <= side <= 8192 for side in size):
-        raise argparse.ArgumentTypeError(f"{text}: each side is in 32..8192")
+        raise argparse.ArgumentTypeError(f"{text}: width and height must be in 32..8192")
     return size

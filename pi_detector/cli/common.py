@@ -1,4 +1,4 @@
-"""What the commands share: the parser, the settings of a command line, log messages."""
+"""Shared parts of the commands: parser, settings of a command line, log messages."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ MODEL_HELP = "name of an installed bundle, a bundle folder or a .tflite file"
 
 
 class SafeText(io.TextIOWrapper):
-    """Standard output for text: names of files, zones and labels do nothing to a terminal."""
+    """Standard output for text: escapes control characters in names of files, zones and labels."""
 
     def write(self, text: str, /) -> int:
-        """Write text, with what speaks to a terminal as escapes."""
+        """Write text, with terminal control characters escaped."""
         return super().write(several_lines(text))
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose mistakes are one line on standard error and exit with ``EX_USAGE``."""
+    """A parser that reports an error on one line of standard error and exits with ``EX_USAGE``."""
 
     def error(self, message: str) -> NoReturn:
-        """End the program: ``message``, and where to read more."""
+        """Exit with ``message`` and a pointer to the help."""
         self.exit(os.EX_USAGE, f"{PROGRAM}: error: {_fit(message)}; see '{self.prog} --help'\n")
 
 
@@ -52,9 +52,9 @@ def add_global_options(parser: argparse.ArgumentParser, *, again: bool = False) 
     """Add the options that are allowed before and after the name of a command.
 
     Args:
-        parser: gets the options.
-        again: the parser is a command's; an option that is absent there then leaves the value
-            that stood before the command alone.
+        parser: the parser that receives the options.
+        again: the parser is a command's; an absent option then keeps the value given before the
+            command.
     """
     group = parser.add_argument_group("settings")
     absent = argparse.SUPPRESS if again else None
@@ -67,14 +67,14 @@ def add_global_options(parser: argparse.ArgumentParser, *, again: bool = False) 
         dest="set_after" if again else "set_before",
         action="append",
         default=[],
-        help="override a setting, as in --set source.fps=10; may be repeated",
+        help="override a setting, such as --set source.fps=10; may be repeated",
     )
     group.add_argument(
         "-v",
         "--verbose",
         action="store_true",
         default=argparse.SUPPRESS if again else False,
-        help="log at level debug, and tracebacks of errors",
+        help="log debug messages, and tracebacks of errors",
     )
 
 
@@ -84,11 +84,11 @@ def add_command(
     """Add a command with the global options.
 
     Args:
-        subparsers: of the parser that the command belongs to.
-        name: of the command.
+        subparsers: subparsers of the parent parser.
+        name: name of the command.
         summary: one line for the list of commands.
-        description: what it does; ``summary`` where empty.
-        examples: command lines, one a line, for the end of its help.
+        description: what the command does; ``summary`` if empty.
+        examples: command lines, one per line, for the end of its help.
     """
     lines = [f"  {line.strip()}" for line in examples.strip().splitlines()]
     parser: argparse.ArgumentParser = subparsers.add_parser(
@@ -108,12 +108,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="MODEL", help=f"{MODEL_HELP} (default: street)")
     parser.add_argument("--labels", metavar="FILE", help="labels of a bare .tflite file")
     parser.add_argument(
-        "--min-score", metavar="S", type=float, help="lowest score of a detection, 0 to 1"
+        "--min-score", metavar="S", type=float, help="lowest score of a detection, from 0 to 1"
     )
 
 
 def positive_int(text: str) -> int:
-    """The type of a count on the command line: 1 or more."""
+    """Argument type of a count: 1 or more."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
@@ -121,11 +121,11 @@ def positive_int(text: str) -> int:
 
 
 def settings_of(args: argparse.Namespace, options: Mapping[str, object] | None = None) -> Settings:
-    """The settings of a command line, and log messages set up at the level that they name.
+    """Return the settings of a command line, and set up logging at their level.
 
     Args:
         args: the parsed command line.
-        options: dotted setting to value; None stands for an option that was not given.
+        options: values by dotted setting; None marks an option that was not given.
 
     Raises:
         ConfigError: an unknown setting, or a bad value.
@@ -136,8 +136,8 @@ def settings_of(args: argparse.Namespace, options: Mapping[str, object] | None =
     set_up_logging(settings.log.level)
     if _shows_secret(args, options or {}):
         logger.warning(
-            "all users of this machine see command lines: put source.uri into a settings file, and "
-            "its password into ${secret:NAME}"
+            "source.uri: all users of this device can see the password on the command line; move "
+            "the URI to a settings file and its password to ${secret:NAME}"
         )
     if drawn := drawn_in_force(os.environ):
         logger.info("%s", drawn)
@@ -157,10 +157,9 @@ def read_settings(
     options: Mapping[str, object] | None = None,
     drawn: str | None = None,
 ) -> Settings:
-    """The settings of a command line: file, what was drawn, environment, ``--set``, then options.
+    """Return the settings of a command line: file, drawn outlines, environment, ``--set``, options.
 
-    Args and errors are those of ``settings_of``; ``drawn`` stands in the place of the file of what
-    was drawn.
+    Args and errors are those of ``settings_of``; ``drawn`` replaces the file of drawn outlines.
     """
     from pi_detector.config.load import load_settings
 
@@ -174,7 +173,7 @@ def read_settings(
 
 
 def model_overrides(args: argparse.Namespace) -> dict[str, object]:
-    """The settings behind the options of ``add_model_options``."""
+    """Return the settings that the options of ``add_model_options`` set."""
     return {
         "model.path": args.model,
         "model.labels": args.labels,
@@ -183,16 +182,21 @@ def model_overrides(args: argparse.Namespace) -> dict[str, object]:
 
 
 def keep_files_private() -> None:
-    """Have new files of this process be for its user and group, as those of the service are.
+    """Make new files of this process private to its user and group, like those of the service.
 
-    They show who came and went. What is for others says so itself, such as the file of metrics.
+    They show who came and went. Files meant for others, such as the metrics file, set their own
+    mode.
     """
     os.umask(os.umask(_PRIVATE_UMASK) | _PRIVATE_UMASK)
 
 
 @contextlib.contextmanager
 def open_output(name: str | None) -> Iterator[TextIO]:
-    """The file of ``--output``, or standard output. Raises SinkError."""
+    """Open the file of ``--output``, or standard output.
+
+    Raises:
+        SinkError: it cannot be written.
+    """
     if name is None:
         if sys.stdout is None:
             raise SinkError("standard output is closed; name a file with --output")
@@ -204,26 +208,27 @@ def open_output(name: str | None) -> Iterator[TextIO]:
                 Path(name).open("w", encoding="utf-8", errors="backslashreplace")
             )
         except OSError as error:
-            raise SinkError(f"{name}: {error.strerror}; name a file that you may write") from error
+            raise SinkError(f"{name}: {error.strerror}; name a file that you can write") from error
         yield file
 
 
 def print_error(message: str, *, lines: bool = False) -> None:
-    """Say what went wrong.
+    """Print an error message.
 
     Args:
-        message: in words.
-        lines: it has a problem per line, as that of settings; else a line break is part of a name.
+        message: the message.
+        lines: the message has one problem per line, as for settings; else a line break is part of a
+            name.
     """
     for line in message.split("\n") if lines else [message]:
         logger.error("%s", line)
 
 
 class _Formatter(logging.Formatter):
-    """The place where log messages are made fit to be read: escaped, and without secrets of URIs.
+    """Formats log messages: escapes control characters and removes secrets from URIs.
 
     Args:
-        prefix: begin with the program's name and the level, for where nothing else tells them.
+        prefix: begin with the program's name and the level, where nothing else shows them.
     """
 
     def __init__(self, *, prefix: bool) -> None:
@@ -231,10 +236,10 @@ class _Formatter(logging.Formatter):
         self._prefix = prefix
 
     def format(self, record: logging.LogRecord) -> str:
-        """The message on one line; a traceback follows it, on indented lines."""
+        """Return the message on one line, followed by a traceback on indented lines."""
         line = _fit(record.getMessage())
         if self._prefix:
-            # What a library calls an error is told as ours where it is one.
+            # An error of a library that matters is reported again as one of ours.
             kind = record.levelname.lower() if _is_ours(record) else record.name
             line = f"{PROGRAM}: {kind}: {line}"
         trace = record.exc_text or (
@@ -244,7 +249,7 @@ class _Formatter(logging.Formatter):
 
 
 class _LinesHandler(logging.StreamHandler[TextIO]):
-    """Writes messages to standard error, above the status line where a terminal shows one."""
+    """Writes messages to standard error, above the status line if a terminal shows one."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a message; one that cannot be written is dropped, as by any handler."""
@@ -264,15 +269,15 @@ def _is_ours(record: logging.LogRecord) -> bool:
 
 
 def _is_of_interest(record: logging.LogRecord) -> bool:
-    """Libraries are heard from warnings on, and below when everything is."""
+    """Whether to log a message: from libraries only warnings and errors, unless at level debug."""
     root_level = logging.getLogger().level
     return _is_ours(record) or record.levelno >= logging.WARNING or root_level <= logging.DEBUG
 
 
 def set_up_logging(level: str) -> None:
-    """Send log messages of ``level`` and above to standard error, and nowhere else.
+    """Send log messages of ``level`` and above to standard error only.
 
-    Where that is systemd's journal they go there with their fields: ``DETECTOR_EVENT=`` and more.
+    If that is systemd's journal, messages carry fields: ``DETECTOR_EVENT=`` and more.
     """
     logging.basicConfig(level=level.upper(), handlers=[_handler()], force=True)
 
@@ -291,14 +296,14 @@ def _lines_or_journal() -> logging.Handler:
     try:
         from systemd.journal import JournalHandler
     except ImportError:
-        return lines  # they arrive in the journal all the same, but without fields
+        return lines  # messages still reach the journal, but without fields
     journal: logging.Handler = JournalHandler(SYSLOG_IDENTIFIER=PROGRAM)
     journal.setFormatter(_Formatter(prefix=False))
     return journal
 
 
 def logs_to_journal() -> bool:
-    """Whether standard error is what ``JOURNAL_STREAM`` names. Source: systemd.exec(5)."""
+    """Whether standard error is the stream of ``JOURNAL_STREAM``. Source: systemd.exec(5)."""
     if sys.stderr is None:
         return False
     try:

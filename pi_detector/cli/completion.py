@@ -1,4 +1,4 @@
-"""``pi-detector completion``: completion of the command line for a shell."""
+"""``pi-detector completion``: print a shell completion script."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = add_command(
         subparsers,
         "completion",
-        "print the completion script of a shell",
-        "Print the script that makes a shell complete pi-detector's command line.",
+        "print a shell completion script",
+        "Print a script with which a shell completes pi-detector's command lines.",
         _EXAMPLES,
     )
-    parser.add_argument("shell", choices=_SHELLS, help="shell that will read the script")
+    parser.add_argument("shell", choices=_SHELLS, help="shell to print the script for")
     parser.set_defaults(command=run)
 
 
@@ -40,13 +40,9 @@ def run(args: argparse.Namespace) -> int:
         import shtab
     except ImportError as error:
         raise DependencyMissingError(
-            "completion needs the package shtab, which is not installed; to install it: "
-            f"{how_to_install()}"
+            f"completion: the package shtab is not installed; install it with: {how_to_install()}"
         ) from error
-    # main imports this module: by now it is loaded.
-    from pi_detector.cli.main import make_parser
-
-    parser = make_parser()
+    parser: argparse.ArgumentParser = args.parser
     files = dict.fromkeys(("FILE", "PATH", "VIDEO", "MODEL", "URI"), shtab.FILE)
     _complete_paths(parser, {**files, "DIR": shtab.DIRECTORY})
     print(shtab.complete(parser, args.shell))
@@ -54,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _complete_paths(parser: argparse.ArgumentParser, by_metavar: dict[str, Any]) -> None:
-    """Give each option or argument that names a path, or may, the completion of its metavar."""
+    """Set the completion of each option or argument that may be a path, by its metavar."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for command in action.choices.values():

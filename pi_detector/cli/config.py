@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 
 from pi_detector.cli.common import PROGRAM, Subparsers, add_command, settings_of
-from pi_detector.errors import SinkError, UsageError
+from pi_detector.errors import PluginError, SinkError, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +25,8 @@ def add_parser(subparsers: Subparsers) -> None:
         subparsers,
         "config",
         "write, check or show settings",
-        "Settings come from a TOML file, what was drawn on the page, the environment, the command "
-        "line.",
+        "Settings come from a TOML file, outlines drawn on the page, environment variables and the "
+        "command line; later ones override earlier ones.",
         """
         pi-detector config init
         pi-detector config check /etc/pi-detector/config.toml
@@ -35,7 +35,7 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
 
-    init = add_command(actions, "init", "write a settings file in which every setting is explained")
+    init = add_command(actions, "init", "write a settings file that explains every setting")
     init.add_argument(
         "path",
         metavar="FILE",
@@ -43,7 +43,7 @@ def add_parser(subparsers: Subparsers) -> None:
         default=_DEFAULT_PATH,
         help=f"file to write, - for standard output (default: {_DEFAULT_PATH})",
     )
-    init.add_argument("--force", action="store_true", help="overwrite a file that exists")
+    init.add_argument("--force", action="store_true", help="overwrite an existing file")
     init.set_defaults(command=write_example)
 
     check = add_command(actions, "check", "check a settings file")
@@ -52,7 +52,7 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     check.set_defaults(command=check_settings)
 
-    show = add_command(actions, "show", "print the settings in force, as TOML")
+    show = add_command(actions, "show", "print the current settings, as TOML")
     show.set_defaults(command=show_settings)
 
 
@@ -60,7 +60,7 @@ def write_example(args: argparse.Namespace) -> int:
     """Write the commented example.
 
     Raises:
-        UsageError: the file exists, and ``--force`` was not given.
+        UsageError: the file exists, and ``--force`` is missing.
         SinkError: it cannot be written.
     """
     from pi_detector.config.text import commented_example
@@ -73,17 +73,17 @@ def write_example(args: argparse.Namespace) -> int:
         with os.fdopen(_open_private(path, replace=args.force), "w", encoding="utf-8") as file:
             file.write(commented_example())
     except FileExistsError as error:
-        raise UsageError(f"{path}: exists; add --force to overwrite it") from error
+        raise UsageError(f"{path}: the file exists; add --force to overwrite it") from error
     except OSError as error:
-        raise SinkError(f"{path}: {error.strerror}; name a file that you may write") from error
+        raise SinkError(f"{path}: {error.strerror}; name a file that you can write") from error
     print(f"{path} written")
     return os.EX_OK
 
 
 def _open_private(path: Path, *, replace: bool) -> int:
-    """Open a file that, where it is new, is for its owner: passwords are written into it later.
+    """Open a file; a new one is readable by its owner only, because passwords may be added to it.
 
-    In the folder of the service, the service's group may read it too.
+    In the service's folder, the service's group may read it too.
     """
     from pi_detector.config.load import SYSTEM_CONFIG
 
@@ -97,23 +97,27 @@ def _open_private(path: Path, *, replace: bool) -> int:
 
 
 def check_settings(args: argparse.Namespace) -> int:
-    """Load the settings and say that they are valid, and what this machine lacks for them.
+    """Load the settings, report that they are valid, and list what this device lacks for them.
 
     Raises:
-        ConfigError, UnknownSchemeError: they are not.
+        ConfigError, UnknownSchemeError: they are invalid.
+        PluginError: a plugin that they ask for cannot be used.
     """
     from pi_detector.config.drawn import drawn_in_force
     from pi_detector.config.load import find_config
+    from pi_detector.config.plugin_tables import unusable
     from pi_detector.sinks.recordings.encoder import lacking
 
     args.config = args.path or args.config or find_config(os.environ)
     settings = settings_of(args)
+    for name, reason in unusable(settings.plugins).items():
+        raise PluginError(f"plugins.{name}: {reason}")
 
     from pi_detector.sources.registry import check_source
 
     for warning in check_source(settings.source):
         log.warning("%s", warning)
-    print(f"{args.config}: valid" if args.config else "no settings file: defaults are in force")
+    print(f"{args.config}: valid" if args.config else "no settings file: the defaults apply")
     if drawn := drawn_in_force(os.environ):
         print(drawn)
     if lack := lacking(settings.recording):
@@ -122,10 +126,10 @@ def check_settings(args: argparse.Namespace) -> int:
 
 
 def show_settings(args: argparse.Namespace) -> int:
-    """Print the settings that a run with this command line would have.
+    """Print the settings that a run with this command line would use.
 
     Raises:
-        ConfigError: they are not valid.
+        ConfigError: they are invalid.
     """
     from pi_detector.config.drawn import drawn_in_force
     from pi_detector.config.text import settings_toml

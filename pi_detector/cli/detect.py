@@ -1,4 +1,4 @@
-"""``pi-detector detect``: pictures and videos, offline and without loss."""
+"""``pi-detector detect``: detect in images and videos, offline and without dropping frames."""
 
 from __future__ import annotations
 
@@ -32,22 +32,23 @@ COCO_MIN_SCORE = 0.01
 _EXIT_STOPPED = 130
 
 _DESCRIPTION = f"""\
-Detect objects in every picture and every frame of every video of PATH: files, and folders
-with their subfolders.
+Detect objects in images and in every frame of videos. A PATH is a file, or a folder that is
+searched with its subfolders.
 
 formats:
-  jsonl  a record a frame, the same as 'pi-detector run' writes
+  jsonl  one record per frame, as 'pi-detector run' writes them
   coco   one JSON list of COCO results: image_id, file_name, category_id, bbox (x, y, width,
-         height in pixels), score. Average precision needs the weak detections as well, so
-         without --min-score the threshold is {COCO_MIN_SCORE}; at most 100 objects a picture
-  table  for human eyes: label, score, x1 y1 x2 y2 in pixels
+         height in pixels), score. Average precision needs weak detections too, so
+         without --min-score the threshold is {COCO_MIN_SCORE}; at most 100 objects per image
+  table  for people: label, score, x1 y1 x2 y2 in pixels
 
-A file that cannot be decoded is named on standard error and skipped; the exit code is
-then 65."""
+A file that cannot be decoded is reported on standard error and skipped; the exit code is then
+65."""
 
 _EXAMPLES = """
 pi-detector detect holiday.jpg --format table
 pi-detector detect pictures/ clip.mkv --min-score 0.6 --annotate seen/
+pi-detector detect crossing.jpg --tiles 3x3 --format table
 pi-detector detect val/ --format coco --annotations val.json --output results.json
 """
 
@@ -55,36 +56,48 @@ pi-detector detect val/ --format coco --annotations val.json --output results.js
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command."""
     parser = add_command(
-        subparsers, "detect", "detect on pictures and videos", _DESCRIPTION, _EXAMPLES
+        subparsers, "detect", "detect in images and videos", _DESCRIPTION, _EXAMPLES
     )
-    parser.add_argument("paths", metavar="PATH", nargs="+", help="picture, video or folder")
+    parser.add_argument("paths", metavar="PATH", nargs="+", help="image, video or folder")
     parser.add_argument(
-        "--format", choices=("jsonl", "coco", "table"), default="jsonl", help="default: jsonl"
+        "--format",
+        choices=("jsonl", "coco", "table"),
+        default="jsonl",
+        help="output format (default: jsonl)",
     )
     add_model_options(parser)
     parser.add_argument(
-        "--max-detections", metavar="N", type=positive_int, help="at most N objects a frame"
+        "--max-detections",
+        metavar="N",
+        type=positive_int,
+        help="report at most N objects per frame",
     )
-    parser.add_argument("--annotate", metavar="DIR", help="folder for pictures with boxes drawn")
-    parser.add_argument("--output", metavar="FILE", help="write there, not to standard output")
+    parser.add_argument(
+        "--tiles",
+        choices=("auto", "2x2", "3x3"),
+        help="also look at tiles of each frame, for small objects: 4, 9, or as many as its size "
+        "asks for; each costs as much as the whole frame",
+    )
+    parser.add_argument("--annotate", metavar="DIR", help="write images with boxes to DIR")
+    parser.add_argument("--output", metavar="FILE", help="write to FILE, not to standard output")
     parser.add_argument(
         "--annotations",
         metavar="FILE",
-        help="COCO annotations that say the image_id of each file_name; without, pictures are "
+        help="COCO annotations with the image_id of each file_name; without them images are "
         "numbered from 1 in sorted order (format coco only)",
     )
     parser.set_defaults(command=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Detect on all files.
+    """Detect in all files.
 
     Raises:
-        PiDetectorError: the settings, the model, a file or the output is at fault.
-        BrokenPipeError: the reader of standard output is gone.
+        PiDetectorError: the settings, the model, a file or the output is unusable.
+        BrokenPipeError: the reader of standard output closed it.
     """
     if args.annotations and args.format != "coco":
-        raise UsageError("--annotations is for --format coco; leave it out")
+        raise UsageError("--annotations: only works with --format coco; add that or remove it")
     stop = Signals().stop
     settings = _settings(args)
     paths, unreadable = find_inputs(args.paths)
@@ -92,6 +105,7 @@ def run(args: argparse.Namespace) -> int:
 
     from pi_detector.detector.bundle import load_model
     from pi_detector.pipeline.build import make_detector
+    from pi_detector.pipeline.looks import Tiling
     from pi_detector.pipeline.pipeline import Pipeline
 
     source = FileSource(paths, settings.source)
@@ -102,9 +116,11 @@ def run(args: argparse.Namespace) -> int:
             from pi_detector.sinks.snapshots import AnnotatedImageSink
 
             sinks.append(AnnotatedImageSink(Path(args.annotate)))
-        counters = Pipeline(source, detector, sinks, max_fps=settings.detection.max_fps).run(stop)
+        looking = Tiling(args.tiles) if args.tiles else None
+        max_fps = settings.detection.max_fps
+        counters = Pipeline(source, detector, sinks, looking=looking, max_fps=max_fps).run(stop)
     if stop.is_set():
-        logger.warning("stopped after %d frames; the results are not complete", counters.processed)
+        logger.warning("stopped after %d frames; the results are incomplete", counters.processed)
         return _EXIT_STOPPED
     if skipped := source.skipped + unreadable:
         count = len(paths) + unreadable
@@ -130,14 +146,14 @@ def _settings(args: argparse.Namespace) -> Settings:
 def _image_ids(
     args: argparse.Namespace, paths: Sequence[Path]
 ) -> Callable[[str], tuple[int, str]] | None:
-    """The image ids of format coco, known for every path before the work begins."""
+    """The image IDs of format coco, looked up for every path before the work begins."""
     if args.format != "coco":
         return None
     from pi_detector.cli.formats import from_annotations, numbered
 
     video = next(filter(is_video, paths), None)
     if video is not None:
-        raise UsageError(f"{video}: COCO results are of pictures; use --format jsonl for a video")
+        raise UsageError(f"{video}: format coco is for images only; use --format jsonl for videos")
     if not args.annotations:
         return numbered(sorted(paths))
     image_of = from_annotations(Path(args.annotations))

@@ -1,8 +1,9 @@
-"""``pi-detector doctor``: what works on this machine, what does not, and the fix."""
+"""``pi-detector doctor``: check what works on this device, and how to fix what does not."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,15 +16,17 @@ from pi_detector.cli.common import (
     model_overrides,
     settings_of,
 )
-from pi_detector.errors import ConfigError
+from pi_detector.errors import ConfigError, SinkError
+from pi_detector.util.paths import with_service
 
 if TYPE_CHECKING:
     from pi_detector.cli.findings import Finding
 
 _DESCRIPTION = """\
-Check this machine: packages, runtime, settings, secrets, model, cameras, recordings, page,
-power, temperature, clock, disk. Each line is 'ok', 'warn' or 'fail', what was checked, what was
-found and what to do. The exit code is 0 without a 'fail', else 69."""
+Check this device: packages, runtime, settings, secrets, plugins, model, cameras, source, folders,
+recordings, page, broker, messages, service, power, temperature, clock and disk. It reads a frame
+from the source and connects to the broker. Each line shows 'ok', 'warn' or 'fail', the check, the
+finding and the fix. The exit code is 69 if any line is 'fail', else 0."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -31,7 +34,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = add_command(
         subparsers,
         "doctor",
-        "check this machine and say what to fix",
+        "check this device and suggest fixes",
         _DESCRIPTION,
         """
         pi-detector doctor
@@ -44,7 +47,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check everything; a check that fails does not keep the others from being made."""
+    """Run all checks; a failing check does not stop the others."""
     from pi_detector.cli.findings import Level
 
     findings = []
@@ -59,13 +62,20 @@ def run(args: argparse.Namespace) -> int:
 
 
 def examine(args: argparse.Namespace) -> Iterator[Finding]:
-    """All checks, cheap ones first."""
+    """Yield the findings of all checks, the cheap ones first."""
     from pi_detector.cli import (
+        doctor_folders,
         doctor_host,
+        doctor_mqtt,
+        doctor_notify,
+        doctor_packages,
         doctor_page,
+        doctor_plugins,
         doctor_private,
         doctor_recordings,
+        doctor_service,
         doctor_software,
+        doctor_source,
     )
     from pi_detector.cli.findings import Finding, Level
 
@@ -74,11 +84,13 @@ def examine(args: argparse.Namespace) -> Iterator[Finding]:
     for finding in doctor_software.versions():
         unusable |= finding.level is Level.FAIL
         yield finding
-    if unusable:  # the rest imports these packages
+    yield from doctor_packages.package_findings()
+    if unusable:  # the remaining checks import these packages
         return
 
     from pi_detector.config.load import find_config
     from pi_detector.config.settings import Settings
+    from pi_detector.pipeline.build import growing_folder
     from pi_detector.sources.discover import find_cameras
     from pi_detector.telemetry.sensors import pi_model
 
@@ -91,16 +103,26 @@ def examine(args: argparse.Namespace) -> Iterator[Finding]:
         settings = Settings()
         for line in str(error).splitlines():
             yield Finding(Level.FAIL, "settings", line)
+    yield from doctor_plugins.plugin_findings(settings)
     yield from doctor_software.runtimes()
     yield doctor_software.model(settings)
     yield doctor_software.picamera2(pi_model())
-    yield from doctor_software.cameras(find_cameras())
+    cameras = find_cameras()
+    yield from doctor_software.cameras(cameras)
+    yield from doctor_source.source_findings(settings, os.environ, cameras=bool(cameras))
+    yield from doctor_folders.output_findings(settings, os.environ)
+    with contextlib.suppress(SinkError):  # a path that makes no sense is a finding of its own
+        folder = growing_folder(settings, with_service(os.environ))
+        yield doctor_host.disk_space(folder)
     yield from doctor_recordings.recordings(settings.recording)
     yield from doctor_page.page_findings(settings, os.environ)
+    yield from doctor_mqtt.mqtt_findings(settings, os.environ)
+    yield from doctor_notify.notify_findings(settings)
+    yield from doctor_service.service_findings()
 
 
 def as_json(findings: list[Finding], *, healthy: bool) -> str:
-    """The findings as a JSON object: ``healthy`` and the list ``checks``."""
+    """Return the findings as a JSON object: ``healthy`` and the list ``checks``."""
     import json
     from dataclasses import asdict
 

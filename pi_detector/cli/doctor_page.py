@@ -1,4 +1,4 @@
-"""Checks of the page: who can reach it, and whether its token can be guessed."""
+"""Checks of the web page: its exposure to the network, and the strength of its token."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _FEW = 8  # different characters
 
 
 def page_findings(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Check the settings of the page.
+    """Check the settings of the web page.
 
     Args:
-        settings: secrets may stand for themselves.
+        settings: the settings; references to secrets need not be resolved.
         environ: environment variables.
     """
     if not settings.web.enabled:
@@ -34,23 +34,23 @@ def page_findings(settings: Settings, environ: Mapping[str, str]) -> Iterator[Fi
 
 
 def reach(web: WebSettings) -> Finding:
-    """From where the page is seen, and who can read along."""
+    """Check who can reach the page, and who can intercept it."""
     what, proxies = "page", [ipaddress.ip_network(proxy) for proxy in web.trusted_proxies]
     if is_loopback(web.host):
-        behind = "behind a proxy" if proxies else "for this machine alone"
-        return ok(what, f"at {web.host} port {web.port}, {behind}")
-    finding = f"the network reaches {web.host} port {web.port} without encryption"
+        behind = "behind a proxy" if proxies else "for this device only"
+        return ok(what, f"on {web.host} port {web.port}, {behind}")
+    finding = f"{web.host} port {web.port} is open to the network without encryption"
     if proxies and all(proxy.is_loopback for proxy in proxies):
-        return warn(what, f"{finding}, past the proxy", 'set web.host = "127.0.0.1"')
+        return warn(what, f"{finding}, bypassing the proxy", 'set web.host = "127.0.0.1"')
     if proxies:
-        return warn(what, finding, f"let a firewall admit only the proxies to port {web.port}")
+        return warn(what, finding, f"restrict port {web.port} to the proxies by a firewall")
     fix = "use SSH, or a reverse proxy with TLS and web.trusted_proxies (docs/web.md)"
     return warn(what, finding, fix)
 
 
 def token(web: WebSettings, environ: Mapping[str, str]) -> Finding:
-    """Whether the token is long enough not to be guessed."""
-    what, fix = "page token", "make one with 'openssl rand -hex 16'"
+    """Check whether the token is too long to be guessed."""
+    what, fix = "page token", "generate one with 'openssl rand -hex 16'"
     try:
         secret = with_secrets(msgspec.structs.replace(Settings(), web=web), environ).web.token
     except NoPermissionError:
@@ -58,5 +58,5 @@ def token(web: WebSettings, environ: Mapping[str, str]) -> Finding:
     except ConfigError as error:
         return Finding(Level.FAIL, what, str(error))
     if len(secret) < _SHORT or len(set(secret)) < _FEW:
-        return warn(what, f"shorter than {_SHORT} characters, or of few different ones", fix)
+        return warn(what, f"shorter than {_SHORT} characters, or with few different ones", fix)
     return ok(what, "long enough")

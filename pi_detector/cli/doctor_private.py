@@ -1,4 +1,4 @@
-"""Checks of what is for nobody else: secrets, and the files that a run keeps."""
+"""Checks of private data: secrets, and files that a run keeps."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from pi_detector.errors import NoPermissionError, PiDetectorError
 if TYPE_CHECKING:
     from pi_detector.config.settings import Settings
 
-_MOST_FILES = 1000  # of a folder; one that is open to all is hardly the last
+_MOST_FILES = 1000  # per folder; a file open to all is found among the first ones
 
 
 def private_findings(
     settings: Settings, file: Path | None, environ: Mapping[str, str]
 ) -> Iterator[Finding]:
-    """Whether secrets are there, and whether others can read them or what a run wrote.
+    """Check that secrets exist, and that others cannot read them or the files of a run.
 
     Args:
-        settings: that a run would have, with references to secrets.
-        file: that they come from; None where there is none.
+        settings: the settings of a run, with references to secrets.
+        file: the settings file; None if there is none.
         environ: environment variables.
     """
     if file is not None:
@@ -35,21 +35,25 @@ def private_findings(
 
 
 def settings_file(file: Path) -> Finding:
-    """Whether a settings file that all users can read holds a password."""
+    """Check that a settings file readable by all users contains no password."""
     from pi_detector.config.load import load_settings
 
     held = held_secrets(load_settings(file, {}, []))
     if held and readable_by_all(file):
         return warn(
             "settings file",
-            f"all users of this machine can read {file}, which holds {', '.join(held)}",
-            f"chmod o= {file}, or write ${{secret:NAME}} and keep the secret in a file of its own",
+            f"all users of this device can read {file}, which contains {', '.join(held)}",
+            f"chmod o= {file}, or use ${{secret:NAME}} and keep the secret in a separate file",
         )
-    return ok("settings file", "holds no secret" if not held else "for its owner and group only")
+    return ok(
+        "settings file",
+        "contains no secret" if not held else "readable by its owner and group only",
+    )
 
 
 def held_secrets(settings: Settings) -> list[str]:
-    """Names of the settings that hold a secret themselves, rather than its name."""
+    """Return the names of settings that contain a secret themselves, rather than its name."""
+    from pi_detector.config.notify import shown_url
     from pi_detector.config.secrets import without_references
     from pi_detector.config.settings import CONFIDENTIAL
     from pi_detector.util.uri import holds_secret
@@ -59,20 +63,25 @@ def held_secrets(settings: Settings) -> list[str]:
         for section, name in sorted(CONFIDENTIAL - {("mqtt", "username")})
         if without_references(getattr(getattr(settings, section), name))
     ]
+    for name, rule in settings.notify.items():
+        if any(shown_url(url) != url for url in rule.urls):
+            found.append(f"notify.{name}.urls")
+        if without_references(rule.secret):
+            found.append(f"notify.{name}.secret")
     if holds_secret(without_references(settings.source.uri)):
         found.append("source.uri")
     return found
 
 
 def secrets(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Whether each ``${secret:NAME}`` that a run needs is there, and nobody else can read it."""
+    """Check that each ``${secret:NAME}`` that a run needs exists and is private."""
     from pi_detector.config.secrets import references, secret_folders, with_secrets
 
     for section in sorted(references(settings)):
         what = f"secrets of {section}"
         try:
             with_secrets(settings, environ, section=section)
-        except NoPermissionError as error:  # the service is handed them
+        except NoPermissionError as error:  # systemd passes them to the service
             yield Finding(Level.WARN, what, str(error))
         except PiDetectorError as error:
             yield Finding(Level.FAIL, what, str(error))
@@ -81,14 +90,13 @@ def secrets(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
     for folder in secret_folders(environ):
         if (shown := _open_file(folder)) is not None:
             yield fail(
-                "secrets", f"all users of this machine can read {shown}", f"chmod -R go= {folder}"
+                "secrets", f"all users of this device can read {shown}", f"chmod -R go= {folder}"
             )
 
 
 def open_folders(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Whether all users can read what was drawn, what waits for the broker, and recordings."""
-    from pi_detector.sinks.recordings.layout import recordings_folder
-    from pi_detector.sinks.registry import state_folder
+    """Check that drawn outlines, queued messages and recordings are private."""
+    from pi_detector.util.paths import recordings_folder, state_folder
 
     folders = {state_folder("", environ), recordings_folder(settings.recording.path, environ)}
     if settings.mqtt.queue:
@@ -96,12 +104,12 @@ def open_folders(settings: Settings, environ: Mapping[str, str]) -> Iterator[Fin
     for folder in sorted(folders):
         if (shown := _open_file(folder)) is not None:
             yield warn(
-                "state", f"all users of this machine can read {shown}", f"chmod -R o= {folder}"
+                "state", f"all users of this device can read {shown}", f"chmod -R o= {folder}"
             )
 
 
 def readable_by_all(path: Path) -> bool:
-    """Whether any user of this machine can read a file, by its mode and those of its folders."""
+    """Whether any user can read a file, by its mode and the modes of its folders."""
     try:
         resolved = path.resolve()
         return bool(resolved.stat().st_mode & stat.S_IROTH) and all(
@@ -112,7 +120,7 @@ def readable_by_all(path: Path) -> bool:
 
 
 def _open_file(folder: Path) -> Path | None:
-    """A file in a folder that all users can read; None where there is none, or this user no way."""
+    """A file in a folder that all users can read; None if there is none or access is denied."""
     try:
         with os.scandir(folder) as entries:
             files = [

@@ -1,13 +1,13 @@
-"""Checks of the recordings: what makes clips, the folder, its disk, its index, its limits."""
+"""Checks of the recordings: encoder, folder, disk, index and limits."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from pi_detector.cli.doctor_folders import nearest, writable
 from pi_detector.cli.events import folder_of
 from pi_detector.cli.findings import Finding, Level, fail, ok, warn
 from pi_detector.config.outputs import RecordingSettings
@@ -17,7 +17,7 @@ _WHAT = "recordings"
 
 
 def recordings(settings: RecordingSettings) -> Iterator[Finding]:
-    """Whether events can be recorded as the settings ask; nothing where they do not ask for it."""
+    """Check that events can be recorded as the settings ask; nothing if recording is off."""
     if not settings.enabled:
         return
     if settings.clips:
@@ -27,7 +27,7 @@ def recordings(settings: RecordingSettings) -> Iterator[Finding]:
     except PiDetectorError as error:
         yield Finding(Level.FAIL, _WHAT, str(error))
         return
-    yield _permission(folder)
+    yield writable(_WHAT, folder)
     yield from _disk(folder, settings)
 
 
@@ -40,71 +40,55 @@ def _clips(settings: RecordingSettings) -> Finding:
     return ok("clips", f"PyAV {load_av().__version__}")
 
 
-def _permission(folder: Path) -> Finding:
-    there = _nearest(folder)
-    if os.access(there, os.W_OK | os.X_OK):
-        return ok(_WHAT, f"{folder} can be written")
-    return warn(
-        _WHAT,
-        f"{folder}: this user may not write there, which does not matter where the service does",
-        "sudo -u pi-detector pi-detector doctor",
-    )
-
-
 def _disk(folder: Path, settings: RecordingSettings) -> Iterator[Finding]:
-    """Whether the limits can be met on this disk, and with what is protected."""
-    disk = shutil.disk_usage(_nearest(folder))
+    """Check that this disk can meet the limits, given the protected recordings."""
+    disk = shutil.disk_usage(nearest(folder))
     least_free = settings.min_free_mb * 1_000_000
     if disk.total - least_free < settings.largest_event_bytes:
         yield fail(
             _WHAT,
-            f"the disk of {folder} has {_gb(disk.total)}; with recording.min_free_mb = "
-            f"{settings.min_free_mb} left free it cannot hold one event",
+            f"the disk of {folder} has {_gb(disk.total)}: too small for one event with "
+            f"recording.min_free_mb = {settings.min_free_mb} left free",
             "lower recording.min_free_mb, or set recording.path to a larger disk",
         )
         return
     if settings.max_gb * 1e9 > disk.total - least_free:
         yield warn(
             _WHAT,
-            f"recording.max_gb = {settings.max_gb:g} is more than the disk of {folder} holds, "
-            f"{_gb(disk.total)}",
-            "lower it; until then recording.min_free_mb is what limits",
+            f"recording.max_gb = {settings.max_gb:g} exceeds the disk of {folder} "
+            f"({_gb(disk.total)})",
+            "lower it; until then recording.min_free_mb limits the recordings",
         )
     held = deletable = 0
     try:
         held, deletable = _sizes(folder)
     except RecordingNotFoundError:
-        pass  # nothing was recorded yet
+        pass  # nothing has been recorded yet
     except PiDetectorError as error:
         yield Finding(Level.WARN, _WHAT, str(error))
     if settings.max_gb and held > settings.max_gb * 1e9:
         yield fail(
             _WHAT,
-            f"kept and ongoing events take {_gb(held)}, more than recording.max_gb = "
-            f"{settings.max_gb:g}: nothing further is recorded",
-            "raise it, or end the protection of some with 'pi-detector events keep --off'",
+            f"protected and ongoing events take {_gb(held)}, more than recording.max_gb = "
+            f"{settings.max_gb:g}: nothing more is recorded",
+            "raise it, or unprotect some events with 'pi-detector events keep --off'",
         )
     if disk.free + deletable < least_free:
         yield fail(
             _WHAT,
-            f"{_gb(disk.free)} are free on the disk of {folder}, less than recording.min_free_mb = "
-            f"{settings.min_free_mb}, and deleting recordings does not make it enough",
-            "make room on the disk, or lower recording.min_free_mb",
+            f"{_gb(disk.free)} free on the disk of {folder}, less than recording.min_free_mb = "
+            f"{settings.min_free_mb} even without any recordings",
+            "free space on the disk, or lower recording.min_free_mb",
         )
 
 
 def _sizes(folder: Path) -> tuple[int, int]:
-    """Bytes of the recordings that are not to be deleted, and of the others."""
+    """Bytes of the recordings that must not be deleted, and of the others."""
     from pi_detector.sinks.recordings.index import Index
 
     with closing(Index(folder)) as index:
         held = index.held_bytes()
         return held, index.total_bytes() - held
-
-
-def _nearest(folder: Path) -> Path:
-    """The folder, or the one nearest above it that exists."""
-    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
 def _gb(size: int) -> str:

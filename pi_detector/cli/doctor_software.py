@@ -1,4 +1,4 @@
-"""Checks of what is installed: Python, packages, runtime, settings, model, cameras."""
+"""Checks of the software: Python, packages, runtime, settings, model and cameras."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pi_detector.config.settings import Settings
     from pi_detector.sources.discover import CameraInfo
 
-# Module to the package that has it.
+# Package of each module.
 _PACKAGES = {
     "numpy": "numpy",
     "cv2": "opencv-python-headless",
@@ -28,7 +28,7 @@ _PACKAGES = {
 
 
 def versions() -> Iterator[Finding]:
-    """Python, pi-detector, and the packages that it cannot do without."""
+    """Report Python, pi-detector, and the required packages."""
     yield ok("Python", platform.python_version())
     yield ok("pi-detector", __version__)
     for module, package in _PACKAGES.items():
@@ -42,12 +42,13 @@ def versions() -> Iterator[Finding]:
 
 
 def _video() -> Iterator[Finding]:
-    """What decodes videos, and what it gets wrong."""
-    from pi_detector.sources.decoder import has_pyav, opencv_faults
+    """Report what decodes videos, and its known faults."""
+    from pi_detector.sources.decoder import opencv_faults
+    from pi_detector.sources.video_decoders import has_pyav
 
     try:
         faults = opencv_faults()
-    except ImportError:  # is a finding already
+    except ImportError:  # reported as a finding already
         return
     pyav = has_pyav()
     yield ok("video files", f"decoded by {'PyAV' if pyav else 'OpenCV'}")
@@ -58,7 +59,7 @@ def _video() -> Iterator[Finding]:
 
 
 def runtimes() -> Iterator[Finding]:
-    """The interpreters of models: those that work, and those that are installed and do not."""
+    """Check the model runtimes: which work, and which are installed but broken."""
     from pi_detector.detector.runtime import available_runtimes, choose_runtime, load_runtime
 
     found = available_runtimes()
@@ -70,14 +71,14 @@ def runtimes() -> Iterator[Finding]:
     for name, version in found.items():
         try:
             load_runtime(name)
-        except RuntimeMissingError as error:  # a failure only for settings that choose it
+        except RuntimeMissingError as error:  # fails only with settings that choose it
             yield Finding(Level.WARN, "runtime", str(error))
         else:
             yield ok("runtime", f"{name} {version}")
 
 
 def model(settings: Settings) -> Finding:
-    """Whether the model is whole, loads, and runs on a grey frame."""
+    """Check that the model is intact, loads, and runs on a grey frame."""
     import numpy as np
 
     from pi_detector.core.frame import Frame
@@ -97,23 +98,23 @@ def model(settings: Settings) -> Finding:
     return ok(
         "model",
         f"{detector.name}, {width}x{height}, {len(detector.labels)} classes, one frame "
-        f"{invoke_ms:.1f} ms ({detector.runtime}, {detector.threads} threads)",
+        f"takes {invoke_ms:.1f} ms ({detector.runtime}, {detector.threads} threads)",
     )
 
 
 def cameras(found: list[CameraInfo]) -> Iterator[Finding]:
-    """The cameras that there are, and whether this user may open them."""
+    """List the cameras, and check whether this user may open them."""
     if not found:
         yield warn(
             "cameras",
             "none found",
-            "connect one; until then use --source demo:, a file or a stream",
+            "connect one, or use --source demo:, a file or a stream",
         )
     for camera in found:
         what = f"camera {camera.uri}"
         if camera.permitted:
-            name = f"; its permanent name is {camera.permanent_uri}" if camera.permanent_uri else ""
-            moved = ", as long as it stays at this connector" if camera.has_twin and name else ""
+            name = f"; permanent name: {camera.permanent_uri}" if camera.permanent_uri else ""
+            moved = ", while it stays at this connector" if camera.has_twin and name else ""
             yield ok(what, f"{camera.description}{name}{moved}")
         else:
             fix = "sudo usermod -aG video $USER, then log in again"
@@ -121,11 +122,11 @@ def cameras(found: list[CameraInfo]) -> Iterator[Finding]:
 
 
 def picamera2(pi_model: str | None) -> Finding:
-    """Whether cameras on the camera connector can be used.
+    """Check whether cameras at the camera connector can be used.
 
     Args:
-        pi_model: the name of the Raspberry Pi, or None elsewhere, where nothing is amiss
-            without picamera2.
+        pi_model: the model of the Raspberry Pi, or None on other devices, which do not need
+            picamera2.
     """
     try:
         import_compiled("picamera2")
@@ -146,9 +147,9 @@ def _version_of(package: str) -> str:
 
 
 def settings_file(path: str | Path | None) -> Finding:
-    """The settings that were loaded without an error.
+    """Report the settings, which loaded without an error.
 
     Args:
-        path: of the file, or None where there is none.
+        path: the settings file, or None if there is none.
     """
-    return ok("settings", f"{path} valid" if path else "no file, defaults are in force")
+    return ok("settings", f"{path} valid" if path else "no file, the defaults apply")

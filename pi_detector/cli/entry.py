@@ -1,7 +1,7 @@
-"""Where the process begins: SIGHUP waits until there is something that can be reloaded.
+"""The entry point: blocks SIGHUP until the process can reload.
 
-Imports take a second, and ten on a small Pi. A reload in that time would end the process, as
-SIGHUP does by default, and systemd would take that for a clean end.
+Imports take a second, or ten on a small Pi. A reload during that time would end the process, as
+SIGHUP does by default, and systemd would take that for a clean exit.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import signal
 
 
 def main() -> int:
-    """Run the command line of the process. Returns the exit code."""
+    """Run the command line of the process, and return the exit code."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     from pi_detector.cli.main import main as run_command
 

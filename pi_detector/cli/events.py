@@ -1,4 +1,4 @@
-"""``pi-detector events``: what was recorded: list, show, export, delete, keep."""
+"""``pi-detector events``: list, show, export, delete and keep recorded events."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ from pi_detector.errors import (
     RecordingNotFoundError,
     UsageError,
 )
+from pi_detector.util.paths import SERVICE_STATE
 from pi_detector.util.text import one_line
 
 if TYPE_CHECKING:
     from pi_detector.sinks.recordings.filters import Filter
     from pi_detector.sinks.recordings.index import Index, Row
 
-_SERVICE_FOLDER = Path("/var/lib/pi-detector/recordings")
+_SERVICE_FOLDER = SERVICE_STATE / "recordings"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 TIME_HELP = "2026-11-24, 2026-11-24T18:30, today, yesterday, or an age: 90m, 12h, 7d"
 
@@ -42,7 +43,7 @@ def add_parser(subparsers: Subparsers) -> None:
         subparsers,
         "events",
         "list, show, export, delete or keep recorded events",
-        "What 'pi-detector run' recorded, with recording.enabled set.",
+        "Manage the events that 'pi-detector run' records with recording.enabled = true.",
         """
         pi-detector events list --since today --label person
         pi-detector events list --since 7d --zone door --json
@@ -53,30 +54,32 @@ def add_parser(subparsers: Subparsers) -> None:
         """,
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    _action(actions, "list", "list events, the latest first", list_events, ids=False).add_argument(
-        "--limit", metavar="N", type=positive_int, help="at most N events"
+    _action(actions, "list", "list events, latest first", list_events, ids=False).add_argument(
+        "--limit", metavar="N", type=positive_int, help="list at most N events"
     )
-    show = add_command(actions, "show", "print what is known of an event, and its files")
+    show = add_command(actions, "show", "print the details and files of an event")
     show.add_argument("ids", metavar="ID", nargs="+", help=_ID_HELP)
     _add_output(show)
     show.set_defaults(command=show_events)
     export = _action(actions, "export", "copy events with their files", export_events)
     export.add_argument(
-        "--to", metavar="PATH", required=True, help="a .zip or .tar file, or a folder, to be made"
+        "--to", metavar="PATH", required=True, help="new .zip or .tar file, or new folder"
     )
     delete = _action(actions, "delete", "delete events and their files", delete_events)
-    delete.add_argument("--yes", action="store_true", help="without ID: delete all that match")
     delete.add_argument(
-        "--force", action="store_true", help="also those that are kept, or not finished"
+        "--yes", action="store_true", help="without an ID: delete all matching events"
     )
-    keep = add_command(actions, "keep", "protect events from being deleted by themselves")
+    delete.add_argument(
+        "--force", action="store_true", help="also delete protected and unfinished events"
+    )
+    keep = add_command(actions, "keep", "protect events from automatic deletion")
     keep.add_argument("ids", metavar="ID", nargs="+", help=_ID_HELP)
-    keep.add_argument("--off", action="store_true", help="protect them no longer")
+    keep.add_argument("--off", action="store_true", help="end the protection")
     _add_folder(keep)
     keep.set_defaults(command=keep_events)
 
 
-_ID_HELP = "an event's id, or its start"
+_ID_HELP = "event ID, or the beginning of one"
 
 
 def _action(
@@ -87,7 +90,7 @@ def _action(
     *,
     ids: bool = True,
 ) -> argparse.ArgumentParser:
-    """An action on the events that a filter lets through."""
+    """An action on the events that match a filter."""
     parser = add_command(actions, name, summary)
     if ids:
         parser.add_argument("ids", metavar="ID", nargs="*", help=_ID_HELP)
@@ -95,33 +98,45 @@ def _action(
     else:
         parser.set_defaults(ids=[])
         _add_output(parser)
-    wanted = parser.add_argument_group("which events")
+    wanted = parser.add_argument_group("filters")
     wanted.add_argument(
-        "--since", metavar="TIME", type=moment, help=f"that went on then or later: {TIME_HELP}"
+        "--since", metavar="TIME", type=moment, help=f"events ongoing at TIME or later: {TIME_HELP}"
     )
-    wanted.add_argument("--until", metavar="TIME", type=moment, help="that began then or earlier")
-    wanted.add_argument("--label", metavar="LABEL", action="append", default=[])
     wanted.add_argument(
-        "--zone", metavar="ZONE", action="append", default=[], help="that were ever in this zone"
+        "--until", metavar="TIME", type=moment, help="events that began at TIME or earlier"
     )
-    wanted.add_argument("--kept", action="store_true", help="that are protected")
+    wanted.add_argument(
+        "--label",
+        metavar="LABEL",
+        action="append",
+        default=[],
+        help="events of this label; may be repeated",
+    )
+    wanted.add_argument(
+        "--zone",
+        metavar="ZONE",
+        action="append",
+        default=[],
+        help="events that entered this zone; may be repeated",
+    )
+    wanted.add_argument("--kept", action="store_true", help="protected events only")
     parser.set_defaults(command=command)
     return parser
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line")
     _add_folder(parser)
 
 
 def _add_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--folder", metavar="DIR", help="folder of the recordings (default: that of the settings)"
+        "--folder", metavar="DIR", help="folder of the recordings (default: from the settings)"
     )
 
 
 def moment(text: str) -> datetime:
-    """The type of a time on the command line; without an offset it is local time."""
+    """Argument type of a time; without an offset it is local time."""
     now = utc_now()
     age = re.fullmatch(r"(\d{1,6})([smhdw])", text)
     try:
@@ -132,11 +147,11 @@ def moment(text: str) -> datetime:
             return midnight - timedelta(days=int(text == "yesterday"))
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time; give {TIME_HELP}") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time; use {TIME_HELP}") from error
 
 
 def list_events(args: argparse.Namespace) -> int:
-    """Print a line an event.
+    """Print one line per event.
 
     Raises:
         NoPermissionError: this user may not read the recordings.
@@ -157,10 +172,10 @@ def list_events(args: argparse.Namespace) -> int:
 
 
 def show_events(args: argparse.Namespace) -> int:
-    """Print all that is known of events.
+    """Print the details of events.
 
     Raises:
-        PiDetectorError: there is no such event, or it cannot be read.
+        PiDetectorError: an event does not exist or cannot be read.
     """
     from pi_detector.cli.events_text import facts, json_line
 
@@ -178,7 +193,7 @@ def export_events(args: argparse.Namespace) -> int:
     """Copy events, their files and a list of them to a folder or an archive.
 
     Raises:
-        PiDetectorError: there is no such event, or the copy cannot be made.
+        PiDetectorError: an event does not exist, or the copy fails.
     """
     from pi_detector.cli.events_export import export
 
@@ -191,19 +206,21 @@ def export_events(args: argparse.Namespace) -> int:
 
 
 def delete_events(args: argparse.Namespace) -> int:
-    """Delete events and the files that no other event has.
+    """Delete events, and the files that no other event uses.
 
     Raises:
-        UsageError: neither an id nor a filter was given, or ``--yes`` was not.
-        RecordingInUseError: an event goes on, or is kept, and ``--force`` was not given.
-        PiDetectorError: there is no such event, or it cannot be deleted.
+        UsageError: neither an ID nor a filter was given, or ``--yes`` is missing.
+        RecordingInUseError: an event is ongoing or protected, and ``--force`` is missing.
+        PiDetectorError: an event does not exist or cannot be deleted.
     """
     from pi_detector.sinks.recordings.catalogue import delete_event
 
     folder = recordings_of(args)
     chosen = args.ids or args.since or args.until or args.label or args.zone or args.kept
     if not chosen:
-        raise UsageError("events delete: say which: an ID, --since, --until, --label or --zone")
+        raise UsageError(
+            "events delete: no events named; add an ID, --since, --until, --label or --zone"
+        )
     with _index(folder, write=True) as index:
         found = _selected(index, args)
         if not args.force:
@@ -217,10 +234,10 @@ def delete_events(args: argparse.Namespace) -> int:
 
 
 def keep_events(args: argparse.Namespace) -> int:
-    """Protect events, or no longer.
+    """Protect events, or end their protection.
 
     Raises:
-        PiDetectorError: there is no such event, or it cannot be changed.
+        PiDetectorError: an event does not exist or cannot be changed.
     """
     from pi_detector.sinks.recordings.catalogue import keep_event
 
@@ -234,29 +251,29 @@ def keep_events(args: argparse.Namespace) -> int:
 
 
 def recordings_of(args: argparse.Namespace) -> Path:
-    """The folder of the recordings that a command line means.
+    """Return the folder of the recordings that a command line selects.
 
     Raises:
-        ConfigError: the settings are not valid.
+        ConfigError: the settings are invalid.
     """
     settings = settings_of(args)
     return folder_of(args.folder or settings.recording.path)
 
 
 def folder_of(path: str) -> Path:
-    """The folder of the recordings that ``recording.path`` means to a command by hand.
+    """Return the folder of the recordings that ``recording.path`` means for a manual command.
 
     Raises:
         SinkError: it names a home folder that does not exist.
     """
-    from pi_detector.sinks.recordings.layout import recordings_folder
+    from pi_detector.util.paths import recordings_folder
 
     folder = recordings_folder(path, os.environ)
     if path or os.environ.get("STATE_DIRECTORY"):
         return folder
     try:
         os.lstat(_SERVICE_FOLDER)
-    except PermissionError:  # the service may have recordings there; own ones need no rights
+    except PermissionError:  # the service may have recordings there; the user's own need no rights
         return folder if folder.exists() else _SERVICE_FOLDER
     except OSError:
         return folder
@@ -284,11 +301,12 @@ def _check_permission(folder: Path) -> None:
         (folder / INDEX_NAME).open("rb").close()
     except PermissionError as error:
         raise NoPermissionError(
-            f"{folder}: this user may not read the recordings there; for those of the service: "
-            "sudo usermod -aG pi-detector $USER, then log in again, or run the command with sudo"
+            f"{folder}: this user may not read these recordings; run the command with sudo, or "
+            "join "
+            "the service's group (sudo usermod -aG pi-detector $USER) and log in again"
         ) from error
     except OSError:
-        return  # opening the index says what is wrong
+        return  # opening the index reports the problem
 
 
 def _filter(args: argparse.Namespace) -> Filter:
@@ -306,7 +324,7 @@ def _filter(args: argparse.Namespace) -> Filter:
 
 
 def _selected(index: Index, args: argparse.Namespace) -> list[Row]:
-    """The events that are meant; each id must name one, and only one."""
+    """The selected events; each ID must match exactly one."""
     from pi_detector.sinks.recordings.filters import Filter
 
     for key in args.ids:
@@ -316,15 +334,17 @@ def _selected(index: Index, args: argparse.Namespace) -> list[Row]:
             raise RecordingNotFoundError(f"{key}: no such event; see 'pi-detector events list'")
         if len(same) > 1 and len(exact) != 1:
             paths = ", ".join(row.entry.path for row in same[:3])
-            raise UsageError(f"{key}: {len(same)} events start like this: {paths} ...; name one")
+            raise UsageError(
+                f"{key}: {len(same)} events begin with this ID: {paths} ...; give more of it"
+            )
     return list(index.select(_filter(args)))
 
 
 def _deletable(found: list[Row], *, named: bool) -> list[Row]:
-    """Those that may be deleted; of those that were named, all must."""
+    """The events that may be deleted; if they were named, all of them must be."""
     spared = [row for row in found if row.keep or not row.entry.complete]
     if named and spared:
         named_id = one_line(spared[0].entry.event.id)
-        why = "is kept" if spared[0].keep else "still goes on"
-        raise RecordingInUseError(f"{named_id}: {why}; add --force to delete it all the same")
+        why = "the event is protected" if spared[0].keep else "the event is ongoing"
+        raise RecordingInUseError(f"{named_id}: {why}; add --force to delete it anyway")
     return [row for row in found if row not in spared]

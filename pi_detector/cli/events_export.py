@@ -1,4 +1,4 @@
-"""Copies of recorded events: their files, and a list of them as CSV and JSON."""
+"""Export recorded events: their files, and a list as CSV and JSON."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ import msgspec
 
 from pi_detector.cli.events_text import plain, state
 from pi_detector.errors import SinkError, UsageError
-from pi_detector.sinks.files import unfinished_path
 from pi_detector.sinks.recordings import confined
 from pi_detector.sinks.recordings.index import Row
+from pi_detector.util.whole_files import unfinished_path
 
 log = logging.getLogger(__name__)
 
@@ -34,36 +34,37 @@ _ZIP_FIRST, _ZIP_LAST = (1980, 1, 1, 0, 0, 0), (2107, 12, 31, 23, 59, 58)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 _Add = Callable[[str, BinaryIO], None]
-"""Adds a file of this name, with what the other one holds."""
+"""Adds a file of this name with the content of an open file."""
 
 
 def export(folder: Path, rows: Sequence[Row], target: Path) -> int:
     """Copy events to a folder, or to a ``.zip`` or ``.tar`` file.
 
-    The files lie as in the folder of the recordings; ``events.csv`` and ``events.json`` list the
-    events. An archive appears when it is whole. Of files that are deleted meanwhile, only the
-    list tells.
+    The files keep their paths in the folder of the recordings; ``events.csv`` and ``events.json``
+    list the events. An archive appears once it is complete. Files deleted in the meantime are only
+    listed.
 
     Args:
-        folder: of the recordings.
+        folder: folder of the recordings.
         rows: the events.
-        target: what to make; its suffix decides.
+        target: the file or folder to create; its suffix selects the format.
 
     Returns:
-        How many files were copied.
+        Number of files copied.
 
     Raises:
         UsageError: ``target`` exists.
         SinkError: it cannot be written.
     """
     if os.path.lexists(target):
-        raise UsageError(f"{target}: exists; name a file or folder that does not")
+        raise UsageError(f"{target}: already exists; name a new file or folder")
     writers = {".zip": _to_zip, ".tar": _to_tar}
     try:
         return writers.get(target.suffix.lower(), _to_folder)(folder, rows, target)
     except OSError as error:
         raise SinkError(
-            f"{target}: cannot write: {error.strerror or error}; make room, or name another place"
+            f"{target}: cannot write: {error.strerror or error}; free some space, or use another "
+            "path"
         ) from error
 
 
@@ -85,7 +86,7 @@ def _to_zip(folder: Path, rows: Sequence[Row], target: Path) -> int:
 
             def add(name: str, content: BinaryIO) -> None:
                 written = time.localtime(_modified_s(content))[:6]
-                # A camera without a clock may date a file as ZIP cannot.
+                # A device without a clock may have files with dates that ZIP cannot represent.
                 info = zipfile.ZipInfo(name, min(max(written, _ZIP_FIRST), _ZIP_LAST))
                 info.external_attr = 0o644 << 16
                 info.file_size = _length(content)
@@ -119,24 +120,24 @@ def _length(content: BinaryIO) -> int:
 
 
 def _modified_s(content: BinaryIO) -> float:
-    """When a file was written, in seconds since the epoch; now, for what is in memory."""
+    """The modification time of a file, in seconds since the epoch; now, for data in memory."""
     if isinstance(content, io.BytesIO):
         return time.time()
     return os.fstat(content.fileno()).st_mtime
 
 
 def _whole(target: Path, fill: Callable[[BinaryIO], int]) -> int:
-    """Make an archive that appears when it is whole, in the place of nothing."""
+    """Write an archive that appears once it is complete, and never replaces a file."""
     aside = unfinished_path(target)
-    aside.unlink(missing_ok=True)  # of an export that was killed
+    aside.unlink(missing_ok=True)  # left over from an export that was killed
     try:
         with aside.open("xb") as file:
             copied = fill(file)
         if os.path.lexists(target):
-            raise UsageError(f"{target}: was made meanwhile, and is not overwritten")
+            raise UsageError(f"{target}: was created in the meantime; use another path")
         aside.rename(target)
     except BaseException:
-        with suppress(OSError):  # the error that led here is the one to tell
+        with suppress(OSError):  # the error that led here is the one to report
             aside.unlink(missing_ok=True)
         raise
     return copied
@@ -152,7 +153,9 @@ def _add_all(folder: Path, rows: Sequence[Row], add: _Add) -> int:
         except OSError as error:
             if error.errno != errno.ELOOP:
                 raise
-            log.warning("%s: left out: it is no regular file, or a link leads to it", folder / path)
+            log.warning(
+                "%s: left out because it is not a regular file, or is behind a link", folder / path
+            )
             continue
         with content:
             add(path, content)
@@ -183,7 +186,7 @@ def _csv(rows: Sequence[Row]) -> str:
 
 
 def _harmless(cell: object) -> object:
-    """A text that a spreadsheet does not take for a formula."""
+    """A text that a spreadsheet does not interpret as a formula."""
     if isinstance(cell, str) and cell.startswith(_FORMULA):
         return f"'{cell}"
     return cell

@@ -1,4 +1,4 @@
-"""Recorded events as text: a table, a list of facts, JSON."""
+"""Recorded events as text: a table, a list of details, JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _RIGHT = ("lasted", "score", "clips", "MB")
 
 
 def table(rows: Sequence[Row]) -> Iterator[str]:
-    """Lines of a table, its header first; times are local."""
+    """Yield the lines of a table, header first; times are local."""
     cells = [HEADER, *(tuple(map(one_line, _cells(row))) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:
@@ -28,7 +28,7 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def facts(folder: Path, row: Row) -> Iterator[str]:
-    """Lines with all that is known of an event."""
+    """Yield lines with the details of an event."""
     event = row.entry.event
     known = {
         "event": event.id,
@@ -48,17 +48,17 @@ def facts(folder: Path, row: Row) -> Iterator[str]:
     for media in row.entry.files:
         seconds = "" if media.duration_s is None else f"  {media.duration_s:.1f} s"
         if media.offset_s:
-            seconds += f", the event begins at {media.offset_s:.1f} s"
+            seconds += f", event begins at {media.offset_s:.1f} s"
         yield one_line(f"{media.kind:<9}  {folder / media.path}{seconds}")
 
 
 def json_line(folder: Path, row: Row) -> str:
-    """An event as JSON on one line."""
+    """Return an event as one line of JSON."""
     return msgspec.json.encode(plain(row, folder)).decode()
 
 
 def plain(row: Row, folder: Path) -> dict[str, Any]:
-    """An event as plain values; the paths of its files begin with ``folder``."""
+    """Return an event as plain values; the paths of its files begin with ``folder``."""
     files = [
         {**msgspec.to_builtins(media), "path": str(folder / media.path)}
         for media in row.entry.files
@@ -73,7 +73,7 @@ def plain(row: Row, folder: Path) -> dict[str, Any]:
 
 
 def state(row: Row) -> str:
-    """How the recording of an event stands, in a word; and whether it is kept."""
+    """Return the recording state of an event, and whether it is protected."""
     if not row.entry.complete:
         word = "recording"
     elif row.entry.interrupted:

@@ -1,4 +1,4 @@
-"""What a check of ``pi-detector doctor`` finds."""
+"""The findings of ``pi-detector doctor``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pi_detector.util.text import one_line
 
 
 class Level(enum.StrEnum):
-    """How bad a finding is."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARN = "warn"
@@ -21,10 +21,10 @@ class Finding:
     """The outcome of one check.
 
     Attributes:
-        level: ``fail`` where pi-detector cannot do its work, ``warn`` where it does it worse.
-        what: the thing that was checked.
-        finding: what was seen.
-        fix: what to do about it; empty where nothing needs doing.
+        level: ``fail`` if pi-detector cannot work, ``warn`` if it works with limitations.
+        what: the subject of the check.
+        finding: the result.
+        fix: how to fix it; empty if nothing needs fixing.
     """
 
     level: Level
@@ -38,15 +38,15 @@ class Finding:
 
 
 def ok(what: str, finding: str) -> Finding:
-    """All is well."""
+    """A check that passed."""
     return Finding(Level.OK, what, finding)
 
 
 def warn(what: str, finding: str, fix: str) -> Finding:
-    """Works, but worse than it could."""
+    """Something that works with limitations."""
     return Finding(Level.WARN, what, finding, fix)
 
 
 def fail(what: str, finding: str, fix: str) -> Finding:
-    """Does not work."""
+    """Something that does not work."""
     return Finding(Level.FAIL, what, finding, fix)

@@ -9,27 +9,28 @@ from pathlib import Path
 from typing import TextIO
 
 from pi_detector.cli.inputs import is_video
-from pi_detector.core.records import Publication, Result
+from pi_detector.core.records import Publication
+from pi_detector.core.result import Result
 from pi_detector.errors import BadImageError, BadLabelsError, SourceNotFoundError
 from pi_detector.util.text import one_line
 
 
 class CocoResults:
-    """One JSON list of COCO results, written as it grows: memory does not depend on its length.
+    """Writes one JSON list of COCO results incrementally, with constant memory.
 
-    Source: the results format of https://cocodataset.org/#format-results, with ``file_name``
-    beside ``image_id``. Boxes are x, y, width, height in pixels.
+    Source: the results format of https://cocodataset.org/#format-results, with ``file_name`` beside
+    ``image_id``. Boxes are x, y, width, height in pixels.
     """
 
     name = "coco"
     lossless = True
 
     def __init__(self, out: TextIO, image_of: Callable[[str], tuple[int, str]]) -> None:
-        """Make the sink.
+        """Create the sink.
 
         Args:
             out: open text file.
-            image_of: path of a picture to its image id and file name.
+            image_of: returns the image ID and file name for the path of an image.
         """
         self._out = out
         self._image_of = image_of
@@ -40,7 +41,7 @@ class CocoResults:
         self._out.write("[")
 
     def handle(self, item: Publication) -> bool:
-        """Write an element a detection."""
+        """Write one element per detection."""
         if not isinstance(item, Result):
             return False
         image_id, file_name = self._image_of(item.frame.path or item.frame.source)
@@ -65,9 +66,9 @@ class CocoResults:
 
 
 class Table:
-    """A block a frame for human eyes, and a summary at the end.
+    """Prints a block per frame for people, and a summary at the end.
 
-    Frames of a video in which nothing was found are left out; pictures never are.
+    Video frames without detections are left out; images never are.
     """
 
     name = "table"
@@ -102,7 +103,7 @@ class Table:
         mean_ms = self._invoke_ms / self._frames if self._frames else 0.0
         self._out.write(
             f"{_plural(self._frames, 'frame')}, {_plural(total, 'object')}"
-            f"{': ' + by_label if by_label else ''}; inference {mean_ms:.1f} ms a frame\n"
+            f"{': ' + by_label if by_label else ''}; inference {mean_ms:.1f} ms per frame\n"
         )
         self._out.flush()
 
@@ -125,40 +126,41 @@ def _plural(count: int, noun: str) -> str:
 
 
 def numbered(paths: list[Path]) -> Callable[[str], tuple[int, str]]:
-    """Image ids where no annotations say them: 1, 2, ... in the order of ``paths``.
+    """Number images 1, 2, ... in the order of ``paths``, without annotations.
 
     Returns:
-        A function from a path to its image id and its file name without folders.
+        A function from a path to its image ID and its file name without folders.
     """
     ids = {str(path): number for number, path in enumerate(paths, 1)}
     return lambda path: (ids[path], Path(path).name)
 
 
 def from_annotations(annotations: Path) -> Callable[[str], tuple[int, str]]:
-    """Image ids of a COCO annotations file.
+    """Read the image IDs of a COCO annotations file.
 
     Args:
-        annotations: JSON with a list ``images`` of ``id`` and ``file_name``; a ``file_name`` may
-            have folders, and then stands for the pictures whose path ends with it.
+        annotations: JSON with a list ``images`` of ``id`` and ``file_name``; a ``file_name`` with
+            folders matches images whose path ends with it.
 
     Returns:
-        A function from a path to its image id and the ``file_name`` of the annotations; it
-        raises BadImageError for a picture that the annotations do not have.
+        A function from a path to its image ID and the ``file_name`` of the annotations; it raises
+        BadImageError for an image that the annotations lack.
 
     Raises:
         SourceNotFoundError: the file cannot be read.
-        BadLabelsError: it holds no COCO annotations.
+        BadLabelsError: it contains no COCO annotations.
     """
     try:
         content = json.loads(annotations.read_bytes())
         ids = {str(image["file_name"]): int(image["id"]) for image in content["images"]}
     except OSError as error:
         raise SourceNotFoundError(
-            f"{annotations}: annotations unreadable: {error.strerror}; give a COCO JSON file"
+            f"{annotations}: cannot read the annotations: {error.strerror}; use a COCO JSON file"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise BadLabelsError(
-            f"{annotations}: no COCO annotations: needs a list 'images' of 'id' and 'file_name'"
+            f"{annotations}: not COCO annotations; use a file with a list 'images' of 'id' and "
+            "'file_name'"
         ) from error
     return lambda path: _look_up(ids, path, annotations)
 
@@ -169,4 +171,4 @@ def _look_up(ids: Mapping[str, int], path: str, annotations: Path) -> tuple[int,
         name = "/".join(parts[start:])
         if name in ids:
             return ids[name], name
-    raise BadImageError(f"{path}: not among the images of {annotations}; leave it out of PATH")
+    raise BadImageError(f"{path}: not in {annotations}; leave it out of PATH")

@@ -1,4 +1,4 @@
-"""The files behind the PATHs of ``pi-detector detect``, read as one source."""
+"""Read the files behind the PATHs of ``pi-detector detect`` as one source."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Of one file: the others are read all the same.
+# Errors of one file; the other files are still read.
 _FAULTS = (BadImageError, SourceNotFoundError, SourcePermissionError, SourceStalledError)
 
 
 class Inputs(NamedTuple):
-    """What the PATHs name.
+    """The files behind the PATHs.
 
     Attributes:
-        files: in the order of the paths, those of a folder sorted; none twice.
-        unreadable: entries of the folders that cannot be read; each was named in a warning.
+        files: in the order of the paths, sorted within a folder; no file twice.
+        unreadable: number of folder entries that cannot be read; each was logged as a warning.
     """
 
     files: list[Path]
@@ -45,15 +45,15 @@ class Inputs(NamedTuple):
 
 
 def find_inputs(paths: Sequence[str]) -> Inputs:
-    """The pictures and videos that ``paths`` name.
+    """Find the images and videos behind ``paths``.
 
     Args:
-        paths: files, taken as they are, and folders, searched with their subfolders: by suffix,
-            and by content where that says nothing.
+        paths: files, taken as they are, and folders, searched with their subfolders: by suffix, and
+            by content if the suffix is unknown.
 
     Raises:
         SourceNotFoundError: a path does not exist, or nothing was found.
-        SourcePermissionError: a folder, or all that is in it, may not be read.
+        SourcePermissionError: a folder, or everything in it, is not readable.
     """
     found: list[Path] = []
     faults: list[OSError] = []
@@ -68,7 +68,7 @@ def find_inputs(paths: Sequence[str]) -> Inputs:
                 found.append(path)
         except PermissionError as error:
             raise SourcePermissionError(
-                f"{redact(text)}: no permission to read it; change it with 'chmod a+rX'"
+                f"{redact(text)}: no permission to read it; grant it with 'chmod a+rX'"
             ) from error
         except OSError as error:
             raise SourceNotFoundError(
@@ -77,18 +77,18 @@ def find_inputs(paths: Sequence[str]) -> Inputs:
             ) from error
     if not found and faults and all(isinstance(error, PermissionError) for error in faults):
         raise SourcePermissionError(
-            f"{', '.join(map(redact, paths))}: no permission to read what is in there; change it "
+            f"{', '.join(map(redact, paths))}: no permission to read its content; grant it "
             "with 'chmod -R a+rX'"
         )
     if not found:
         raise SourceNotFoundError(
-            f"{', '.join(map(redact, paths))}: no pictures or videos in there"
+            f"{', '.join(map(redact, paths))}: no images or videos found; check the path"
         )
     return Inputs(list(dict.fromkeys(found)), len(faults))
 
 
 def is_video(name: str | Path) -> bool:
-    """Whether a file is a video; of one that cannot be read its decoder says why."""
+    """Whether a file is a video; the decoder reports a file that cannot be read."""
     try:
         return kind_of(Path(name)) == "video"
     except OSError:
@@ -96,24 +96,24 @@ def is_video(name: str | Path) -> bool:
 
 
 class FileSource:
-    """Pictures and videos one after the other; one that cannot be decoded is skipped.
+    """Reads images and videos one after the other, and skips those that cannot be decoded.
 
-    Videos are decoded in a process of their own, see ``source.isolation``; the rest of one that
-    crashes or hangs it is skipped as well.
+    Videos are decoded in a separate process, see ``source.isolation``; the rest of a video that
+    crashes or hangs it is skipped too.
 
     Attributes:
-        skipped: files skipped so far; each was named in a warning.
+        skipped: number of files skipped so far; each was logged as a warning.
     """
 
     name = "files"
     live = False
 
     def __init__(self, paths: Sequence[Path], settings: SourceSettings) -> None:
-        """Make the source.
+        """Create the source.
 
         Args:
-            paths: of ``find_inputs``.
-            settings: for the sources of the files.
+            paths: the files of ``find_inputs``.
+            settings: settings for the sources of the files.
         """
         self.skipped = 0
         self._paths = paths
@@ -138,12 +138,12 @@ class FileSource:
         self._error: PiDetectorError | None = None
 
     def open(self, model_size: tuple[int, int] | None = None) -> None:  # noqa: ARG002
-        """Begin at the first file. ``model_size`` is not used."""
+        """Begin with the first file. ``model_size`` is not used."""
         self.close()
         self._parts = self._make_parts()
 
     def read(self) -> Frame | None:
-        """The next picture, or frame of a video; None after the last.
+        """Return the next image or video frame; None after the last.
 
         Raises:
             BadImageError, SourceStalledError, SourceNotFoundError, SourcePermissionError: none of
@@ -170,7 +170,7 @@ class FileSource:
         return True
 
     def interrupt(self) -> None:
-        """End ``read`` at once, now and in future. May be called from any thread."""
+        """End ``read`` at once, now and in future. Safe to call from any thread."""
         from pi_detector.sources.base import Interruptible
 
         self._interrupted = True
@@ -179,7 +179,7 @@ class FileSource:
             part.interrupt()
 
     def close(self) -> None:
-        """Close the file that is being read."""
+        """Close the current file."""
         if self._part is not None:
             self._part.close()
         self._part = None
@@ -189,7 +189,7 @@ class FileSource:
             return part.read()
         except _FAULTS as error:
             self._error = error
-            if not self._pictures:  # these were named and counted by their source
+            if not self._pictures:  # their own source logged and counted these
                 self._pass_over(error)
             return None
 
@@ -199,7 +199,7 @@ class FileSource:
         self._error = error
 
     def _make_parts(self) -> Iterator[Source]:
-        """Open sources in the order of the files: one for a row of pictures, one for a video."""
+        """Open sources in the order of the files: one for a run of images, one for a video."""
         from pi_detector.sources.base import limit_rate
         from pi_detector.sources.images import ImagesSource
         from pi_detector.sources.registry import make_source
@@ -215,7 +215,7 @@ class FileSource:
             for path in paths:
                 video = make_source(msgspec.structs.replace(self._settings, uri=f"file:{path}"))
                 limit_rate(video, self._rate_fps)
-                self._part = video  # what ``interrupt`` ends
+                self._part = video  # ended by ``interrupt``
                 if self._interrupted:
                     return
                 try:

@@ -1,8 +1,8 @@
-"""What C libraries print to stderr, taken away from the terminal and the journal, into the log.
+"""Redirects what C libraries print to stderr from the terminal and the journal to the log.
 
-TFLite, FFmpeg and libjpeg write by the C library's ``stderr``, which is not the file descriptor: it
-can be led elsewhere while Python's own messages, tracebacks of crashes and the C library's last
-words stay where they are. OpenCV and libcamera write in C++, and are asked to be silent.
+TFLite, FFmpeg and libjpeg write to the C library's ``stderr``, which is not the file descriptor: it
+can be redirected while Python's own messages, tracebacks of crashes and the C library's last words
+stay where they are. OpenCV and libcamera write in C++, and are configured to be silent.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ log = logging.getLogger(__name__)
 
 _CHUNK = 64 * 1024
 _LINE_BUFFERED = 1
-# Warnings of OpenCV are of failures that an error of ours tells; libcamera's say what fails.
+# OpenCV warns of failures that our own errors report; libcamera's warnings name the cause.
 _QUIET = {"OPENCV_LOG_LEVEL": "ERROR", "LIBCAMERA_LOG_LEVELS": "*:WARN"}
 
 
 def capture_stderr_of_libraries() -> None:
-    """Have what libraries print become log messages. To be called once, before they are loaded."""
+    """Turn what libraries print into log messages. Call it once, before they are loaded."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     reader, writer = os.pipe2(os.O_CLOEXEC)
-    # A library must not wait because nobody reads; its lines may then be lost.
+    # A library must not block when nobody reads; its lines may then be lost.
     os.set_blocking(writer, False)
     libc = ctypes.CDLL(None)
     libc.fdopen.restype = ctypes.c_void_p
     stream = libc.fdopen(writer, b"w")
     try:
         stderr = ctypes.c_void_p.in_dll(libc, "stderr")
-    except ValueError:  # a C library that has it differently
+    except ValueError:  # a C library without this symbol
         stream = None
     if not stream:
         os.close(reader)

@@ -1,4 +1,4 @@
-"""The command ``pi-detector``: options that all commands share, and how a command ends."""
+"""The command ``pi-detector``: global options, and how a command ends."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from pi_detector.cli import (
     events,
     models,
     mqtt,
+    notify,
     replay,
     report,
     run,
@@ -50,6 +51,7 @@ _COMMANDS = (
     cameras,
     models,
     mqtt,
+    notify,
     config,
     bench,
     tune,
@@ -63,17 +65,17 @@ _EPILOG = """\
 examples:
   pi-detector run                                  the first camera, records on standard output
   pi-detector run --source rtsp://camera/stream    a network camera
-  pi-detector detect holiday.jpg --format table    one picture
-  pi-detector doctor                               what is missing on this machine
+  pi-detector detect holiday.jpg --format table    one image
+  pi-detector doctor                               what is missing on this device
 
-Records are JSON, one a line, on standard output; log messages go to standard error.
-Exit codes follow sysexits.h: 64 command line, 65 damaged input, 66 no such input, 69 something
-is not available, 77 no permission, 78 settings.
+Records go to standard output, one JSON object per line; log messages go to standard error.
+Exit codes follow sysexits.h: 64 command line, 65 damaged input, 66 no such input, 69 device or
+service not available, 77 no permission, 78 settings.
 """
 
 
 def make_parser() -> Parser:
-    """The parser of the whole command line."""
+    """Return the parser of the whole command line."""
     parser = Parser(
         prog=PROGRAM,
         description="Object detection for a Raspberry Pi: camera in, JSON out.",
@@ -82,6 +84,7 @@ def make_parser() -> Parser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    parser.set_defaults(parser=parser)  # for the command that completes it
     add_global_options(parser)
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in _COMMANDS:
@@ -93,16 +96,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line.
 
     Args:
-        argv: arguments after the program's name; None takes the process's.
+        argv: arguments after the program's name; None takes those of the process.
 
     Returns:
-        The exit code, of sysexits.h.
+        The exit code, from sysexits.h.
     """
     set_up_logging("info")
     capture_stderr_of_libraries()
-    if type(sys.stdout) is io.TextIOWrapper:  # not what a test put in its place
+    if type(sys.stdout) is io.TextIOWrapper:  # not a test's replacement
         buffering = sys.stdout.line_buffering
-        # JSON is UTF-8 in any locale; a file name that is not becomes an escape, also in JSON.
+        # JSON is UTF-8 in any locale; a file name that is not UTF-8 is escaped, also in JSON.
         sys.stdout = SafeText(
             sys.stdout.detach(), "utf-8", "backslashreplace", line_buffering=buffering
         )
@@ -131,19 +134,19 @@ def _parse_and_run(argv: Sequence[str] | None) -> int:
         return int(leaving.code or 0)
     if args.verbose:
         set_up_logging("debug")
-    if args.command is not run.run:  # which takes it when it can reload
+    if args.command is not run.run:  # run accepts it once it can reload
         accept_hangup()
     return int(args.command(args))
 
 
 def _fail_unexpectedly(error: Exception) -> int:
-    """A fault of pi-detector itself; the journal of a service gets the traceback at any level."""
+    """Report a bug in pi-detector; the journal of a service gets the traceback at any level."""
     from pi_detector.core.outage import words_of
 
     if logs_to_journal():
         logger.error("traceback of the error below", exc_info=True)
     return _fail(
-        f"{words_of(error)}; this is a fault of pi-detector: please report it with the traceback "
+        f"{words_of(error)}; this is a bug in pi-detector: please report it with the traceback "
         "that -v shows",
         os.EX_SOFTWARE,
     )

@@ -1,4 +1,4 @@
-"""How ``bench`` and ``tune`` measure: cases in turn, with warnings of what spoils it."""
+"""Measuring for ``bench`` and ``tune``: cases in turn, with warnings about disturbances."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What came of it.
+    """The results of measuring.
 
     Attributes:
         subjects: the cases, with their figures.
-        before: the machine, before the first round.
-        after: the machine, after the last one.
-        warnings: of what spoilt it; they are logged already.
+        before: state of the device before the first round.
+        after: state of the device after the last round.
+        warnings: disturbances, already logged.
     """
 
     subjects: list[Subject]
@@ -36,9 +36,9 @@ def measure(make_subjects: Callable[[], list[Subject]], rounds: int, frames: int
     """Measure all cases in turn, round by round.
 
     Args:
-        make_subjects: gives the cases.
-        rounds: that count.
-        frames: a round.
+        make_subjects: creates the cases.
+        rounds: number of rounds, without the warm-up.
+        frames: frames per round.
     """
     from pi_detector.bench import machine
     from pi_detector.bench.measure import run_rounds

@@ -1,4 +1,4 @@
-"""``pi-detector models``: which models there are, what is known of them, whether they are whole."""
+"""``pi-detector models``: list, show and verify models."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def add_parser(subparsers: Subparsers) -> None:
     listing = add_command(actions, "list", "list the installed bundles")
     listing.set_defaults(command=list_models)
 
-    show = add_command(actions, "show", "print what is known of a model")
+    show = add_command(actions, "show", "print the details of a model")
     show.add_argument("model", metavar="MODEL", nargs="?", help=f"{MODEL_HELP} (default: street)")
     _add_labels(show)
     show.set_defaults(command=show_model)
 
-    verify = add_command(actions, "verify", "check that models are whole and run")
+    verify = add_command(actions, "verify", "check that models are intact and run")
     verify.add_argument(
         "models", metavar="MODEL", nargs="*", help=f"{MODEL_HELP} (default: all installed bundles)"
     )
@@ -54,7 +54,7 @@ def _add_labels(parser: argparse.ArgumentParser) -> None:
 
 
 def list_models(args: argparse.Namespace) -> int:  # noqa: ARG001
-    """Print a line a bundle: name, version, labels, folder.
+    """Print one line per bundle: name, version, labels, folder.
 
     Raises:
         ModelNotFoundError: none is installed.
@@ -74,10 +74,10 @@ def list_models(args: argparse.Namespace) -> int:  # noqa: ARG001
 
 
 def show_model(args: argparse.Namespace) -> int:
-    """Print what is known of a model, a line a fact.
+    """Print the details of a model, one per line.
 
     Raises:
-        PiDetectorError: the model does not exist, or is damaged.
+        PiDetectorError: the model does not exist or is damaged.
     """
     bundle = _load(args.model or "", args.labels)
     facts = list(_facts(bundle))
@@ -91,7 +91,7 @@ def verify_models(args: argparse.Namespace) -> int:
     """Check each model: SHA-256, labels, and one inference.
 
     Returns:
-        0, or the exit code of the first model that is at fault.
+        0, or the exit code of the first model that fails.
 
     Raises:
         ModelNotFoundError: none was named and none is installed.
@@ -110,18 +110,18 @@ def _installed() -> dict[str, Path]:
     """The installed bundles by the name of their folder.
 
     Raises:
-        ModelNotFoundError: there is none.
+        ModelNotFoundError: none is installed.
     """
     from pi_detector.detector.bundle import find_bundles
 
     found = {path.name: path for path in find_bundles()}
     if not found:
-        raise ModelNotFoundError("no model bundle is installed; reinstall pi-detector")
+        raise ModelNotFoundError("models: no bundle is installed; reinstall pi-detector")
     return found
 
 
 def _load(name: str, labels: str) -> Bundle:
-    """The model of a name or path; the default one where ``name`` is empty."""
+    """Load a model by name or path; the default model if ``name`` is empty."""
     from pi_detector.config.settings import ModelSettings
     from pi_detector.detector.bundle import load_model
 
@@ -142,7 +142,7 @@ def _verified(bundle: Bundle) -> str:
     grey = np.full((height, width, 3), 128, np.uint8)
     frame = Frame(grey, 0, time.monotonic_ns(), utc_now(), "verify")
     detector.run(detector.prepare(frame))
-    vouched = "SHA-256 matches" if bundle.manifest else "no manifest, SHA-256 not known"
+    vouched = "SHA-256 matches" if bundle.manifest else "no manifest, SHA-256 unknown"
     return f"{bundle.path}: ok, {vouched}, runs on {detector.runtime}"
 
 

@@ -1,4 +1,4 @@
-"""``pi-detector mqtt``: what a broker keeps about this detector."""
+"""``pi-detector mqtt``: delete the retained messages of this detector."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = add_command(
         subparsers,
         "mqtt",
-        "what the broker keeps about this detector",
-        "The broker keeps states, pictures and what Home Assistant is told (setting mqtt.retain).",
+        "remove this detector from the broker",
+        "The broker retains states, images and Home Assistant discovery (setting mqtt.retain).",
         """
         pi-detector mqtt remove
         pi-detector mqtt remove --config /etc/pi-detector/front-door.toml
@@ -33,57 +33,61 @@ def add_parser(subparsers: Subparsers) -> None:
     remove = add_command(
         actions,
         "remove",
-        "delete what the broker keeps, and the device in Home Assistant",
-        "Delete all retained messages of this detector, before it is uninstalled or renamed. An "
-        "error where nothing could be deleted.",
+        "delete retained messages, and with them the device in Home Assistant",
+        "Delete all retained messages of this detector, before uninstalling or renaming it. Fails "
+        "if nothing was deleted.",
     )
     remove.add_argument(
-        "--force", action="store_true", help="although the detector seems to be connected"
+        "--force", action="store_true", help="even if the detector seems to be connected"
     )
     remove.set_defaults(command=remove_retained)
 
 
 def remove_retained(args: argparse.Namespace) -> int:
-    """Delete the retained messages and say which.
+    """Delete the retained messages and list them.
 
     Raises:
         ConfigError: no broker is set.
         NoPermissionError: this user may not read the broker's password.
-        SinkError: the broker is not there, or refuses, or there was nothing to delete.
+        SinkError: the broker is unreachable or refuses, or there was nothing to delete.
         UsageError: the detector is connected.
     """
     from pi_detector.config.secrets import with_secrets
     from pi_detector.sinks.mqtt import removal
-    from pi_detector.sinks.registry import place_of
+    from pi_detector.sinks.registry import subjects_of
 
     settings = settings_of(args)
     if not settings.mqtt.host:
-        raise ConfigError("mqtt.host: is empty; set the broker, as in --set mqtt.host=localhost")
+        raise ConfigError(
+            "mqtt.host: is empty; set the broker, for example with --set mqtt.host=localhost"
+        )
     settings = with_secrets(settings, os.environ, section="mqtt")
-    place = place_of(settings, _labels(settings))
-    done = removal.remove_retained(settings.mqtt, place, force=args.force)
+    subjects = subjects_of(settings, _labels(settings))
+    done = removal.remove_retained(settings.mqtt, subjects, force=args.force)
     for topic in done.found + done.blind:
         print(one_line(topic))
     if done.blind:
         log.warning(
-            "mqtt: this user may not read what the broker keeps: deleted are the topics that the "
-            "settings name, others stay"
+            "mqtt: this user may not read retained messages: only topics known from the settings "
+            "are deleted, others stay"
         )
     if done.refused:
         topic, reason = next(iter(done.refused.items()))
         raise SinkError(
             f"mqtt: {len(done.refused)} topics stay: the broker refuses to delete {topic}: "
-            f"{reason}; let this user write there"
+            f"{reason}; grant this user write access to it"
         )
     return os.EX_OK
 
 
 def _labels(settings: Settings) -> list[str]:
-    """The labels of the model; none where it is not there any more."""
+    """The labels of the model; empty if the model no longer exists."""
     from pi_detector.detector.bundle import load_model
 
     try:
         return [label.name for label in load_model(settings.model).labels]
     except PiDetectorError as error:
-        log.warning("%s; topics of labels are deleted only as far as the broker shows them", error)
+        log.warning(
+            "%s; of the topics of labels, only those that the broker lists are deleted", error
+        )
         return []

@@ -1,4 +1,4 @@
-"""``pi-detector replay``: the events of a recording, the same at every run."""
+"""``pi-detector replay``: the events of a recording, identical in every run."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _START = datetime(1970, 1, 1, tzinfo=UTC)
 
 _DESCRIPTION = """\
 Run a recording through motion gate, detector, tracker and zones, and write the records of its
-events. The clocks are the file's own, so that the same file and settings give the same events
-on a slow machine and on a fast one: for trying settings, and for reporting a fault.
+events. Time is taken from the file, so the same file and settings give the same events on slow
+and fast devices. Use it to try settings or to report a fault.
 
-An event's id carries 'replay', and clock_synchronized is false: a file knows no time of day.
-Its first frame is at --start."""
+Event IDs contain 'replay', and clock_synchronized is false because a file has no time of day;
+its first frame is at --start."""
 
 _EXAMPLES = """
 pi-detector replay porch.mp4
@@ -50,23 +50,25 @@ pi-detector replay porch.mp4 --detections --output porch.jsonl
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command."""
-    parser = add_command(subparsers, "replay", "the events of a recording", _DESCRIPTION, _EXAMPLES)
-    parser.add_argument("path", metavar="VIDEO", help="recording")
+    parser = add_command(
+        subparsers, "replay", "print the events of a recording", _DESCRIPTION, _EXAMPLES
+    )
+    parser.add_argument("path", metavar="VIDEO", help="recording to replay")
     add_model_options(parser)
     parser.add_argument(
         "--start",
         metavar="TIME",
         type=_time,
         default=_START,
-        help="wall time of the first frame, ISO 8601, UTC where it names no offset (default: "
+        help="time of the first frame (ISO 8601; UTC without an offset; default: "
         f"{_START:%Y-%m-%d})",
     )
     parser.add_argument(
         "--detections",
         action="store_true",
-        help="also a record for each frame; its timings differ from run to run",
+        help="also write a record per frame; the timings differ between runs",
     )
-    parser.add_argument("--output", metavar="FILE", help="write there, not to standard output")
+    parser.add_argument("--output", metavar="FILE", help="write to FILE, not to standard output")
     parser.set_defaults(command=run)
 
 
@@ -74,15 +76,15 @@ def run(args: argparse.Namespace) -> int:
     """Replay a file.
 
     Raises:
-        PiDetectorError: the settings, the model, the file or the output is at fault.
-        BrokenPipeError: the reader of standard output is gone.
+        PiDetectorError: the settings, the model, the file or the output is unusable.
+        BrokenPipeError: the reader of standard output closed it.
     """
     signals = Signals()
     settings = settings_of(args, model_overrides(args))
 
     import msgspec
 
-    from pi_detector.core.records import Result
+    from pi_detector.core.result import Result
     from pi_detector.detector.bundle import load_model
     from pi_detector.events.stage import EventStage
     from pi_detector.pipeline.build import make_detector
@@ -117,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
                     continue
             sink.handle(item)
     if signals.stop.is_set():
-        logger.warning("stopped after %d frames; events are missing", frames)
+        logger.warning("stopped after %d frames; the events are incomplete", frames)
         return _EXIT_STOPPED
     logger.info("%d frames, %d inferred, %d events", frames, inferred, stage.counts.started)
     return os.EX_OK
@@ -126,17 +128,20 @@ def run(args: argparse.Namespace) -> int:
 def replayed(
     source: Source, detector: Detector, stage: EventStage, settings: Settings
 ) -> Iterator[Publication]:
-    """What is published of a source, frame by frame, and of its end."""
-    from pi_detector.pipeline.build import make_gate, make_privacy
+    """Yield what is published for each frame of a source, and at its end."""
+    from pi_detector.pipeline.build import make_gate, make_looking, make_privacy
     from pi_detector.pipeline.inference import InferenceStep
+    from pi_detector.pipeline.looks import LookBudget
 
-    step = InferenceStep(detector, make_gate(settings), privacy=make_privacy(settings))
-    source.open(detector.input_size)
+    looking = make_looking(settings, LookBudget(live=False))
+    privacy = make_privacy(settings)
+    step = InferenceStep(detector, make_gate(settings), looking=looking, privacy=privacy)
+    source.open(detector.camera_size)
     now_ns, now_at = 0, _START
     try:
         while (frame := source.read()) is not None:
             now_ns, now_at = frame.captured_ns, frame.captured_at
-            result, events = stage.process(step.run(frame, busy=stage.busy))
+            result, events = stage.process(step.run(frame, busy=stage.busy, tracks=stage.tracked))
             yield result
             yield from events
     finally:
@@ -145,9 +150,11 @@ def replayed(
 
 
 def _time(text: str) -> datetime:
-    """The type of a time on the command line."""
+    """Argument type of a time."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time like 2026-11-24T07:30") from error
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a time such as 2026-11-24T07:30"
+        ) from error
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""``pi-detector report``: what the logs of devices in the field tell."""
+"""``pi-detector report``: analyse the logs of devices in the field."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ logger = logging.getLogger(__name__)
 _PACKAGES = ("duckdb", "jinja2", "matplotlib")
 
 _DESCRIPTION = """\
-Make a page, and a summary in the terminal, of the records that output.log of devices kept: speed
-against temperature and clock, throttling, lost frames, restarts, gaps, clocks. For a host: it
-needs the extra 'report' (pip install '.[report]' in a checkout), and room in the temporary folder.
+Write an HTML page, and a summary to the terminal, about the record logs of devices (setting
+output.log): speed against temperature and clock, throttling, lost frames, restarts, gaps, clocks.
+Meant for a host: needs the extra 'report' (pip install '.[report]' in a checkout) and space in the
+temporary folder.
 
-LOG is a file, a folder that is searched through, or a pattern; .jsonl, .jsonl.zst and .jsonl.gz.
-Each folder with log files is a device, named by its path."""
+LOG is a file, a folder to search, or a pattern of .jsonl, .jsonl.zst and .jsonl.gz files. Each
+folder with log files is a device, named by its path."""
 
 _EXAMPLES = """
 pi-detector report /var/log/pi-detector
@@ -45,17 +46,19 @@ Span = tuple[datetime, datetime]
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command."""
     parser = add_command(
-        subparsers, "report", "a page about the logs of devices", _DESCRIPTION, _EXAMPLES
+        subparsers, "report", "analyse the record logs of devices", _DESCRIPTION, _EXAMPLES
     )
     parser.add_argument("logs", metavar="LOG", nargs="+", help="file, folder or pattern")
-    parser.add_argument("--since", metavar="TIME", type=moment, help=f"not before: {TIME_HELP}")
-    parser.add_argument("--until", metavar="TIME", type=moment, help="before this time")
+    parser.add_argument(
+        "--since", metavar="TIME", type=moment, help=f"records from TIME on: {TIME_HELP}"
+    )
+    parser.add_argument("--until", metavar="TIME", type=moment, help="records before TIME")
     compared = parser.add_mutually_exclusive_group()
     compared.add_argument(
         "--against",
         metavar="TIME..TIME",
         type=_span,
-        help="compare with an earlier time, which must not overlap",
+        help="compare with an earlier span of time, which must not overlap",
     )
     compared.add_argument(
         "--compare", metavar=("A", "B"), nargs=2, help="compare device B with device A"
@@ -65,14 +68,16 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="FILE",
         type=Path,
         default=Path("report.html"),
-        help="the page (default: report.html)",
+        help="file of the page (default: report.html)",
     )
-    parser.add_argument("--json", metavar="FILE", help="all of it for a program; - prints it alone")
+    parser.add_argument(
+        "--json", metavar="FILE", help="write the report as JSON; - prints it, without a page"
+    )
     parser.set_defaults(command=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read the logs, write the page, print the summary.
+    """Read the logs, write the page, and print the summary.
 
     Raises:
         PiDetectorError: there are no records, a package is missing, or a file cannot be written.
@@ -120,8 +125,8 @@ def _need_packages() -> None:
             importlib.import_module(name)
         except ImportError as error:
             raise DependencyMissingError(
-                f"report needs {', '.join(_PACKAGES)}, and {name} is not installed; to install "
-                f"them: {how_to_install('report')}"
+                f"report: the package {name} is not installed (needs {', '.join(_PACKAGES)}); "
+                f"install them with: {how_to_install('report')}"
             ) from error
 
 
@@ -132,12 +137,12 @@ def _periods(since: datetime | None, until: datetime | None, against: Span | Non
     since_s = ours.since if since is None else since.timestamp()
     until_s = ours.until if until is None else until.timestamp()
     if since_s >= until_s:
-        raise UsageError("--since must be before --until")
+        raise UsageError("--since: not before --until; choose an earlier time")
     if against is None:
         return [Period(since_s, until_s)]
     first, second = Period(since_s, until_s), Period(*(end.timestamp() for end in against))
     if first.since < second.until and second.since < first.until:
-        raise UsageError("--against overlaps the time of the report; set --since or --until")
+        raise UsageError("--against: overlaps the time of the report; set --since or --until")
     return [first, second]
 
 
@@ -145,21 +150,23 @@ def _check_devices(compared: list[str] | None, devices: set[str]) -> None:
     for name in compared or ():
         if name not in devices:
             known = ", ".join(sorted(devices))
-            raise UsageError(f"--compare: no device {name}; there are: {known}")
+            raise UsageError(f"--compare: no device {name}; choose from: {known}")
 
 
 def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise SinkError(f"{path}: {error.strerror}; name a file that you may write") from error
+        raise SinkError(f"{path}: {error.strerror}; name a file that you can write") from error
 
 
 def _span(text: str) -> Span:
-    """The type of a span of time on the command line."""
+    """Argument type of a span of time."""
     begin, dots, end = text.partition("..")
     if not dots:
-        raise argparse.ArgumentTypeError(f"{text!r} is not two times, as 2026-11-01..2026-11-08")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not two times, such as 2026-11-01..2026-11-08"
+        )
     first, last = moment(begin), moment(end)
     if first >= last:
         raise argparse.ArgumentTypeError(f"{text!r} ends before it begins")

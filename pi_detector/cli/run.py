@@ -1,4 +1,4 @@
-"""``pi-detector run``: the daemon, in the foreground."""
+"""``pi-detector run``: run the daemon in the foreground."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ logger = logging.getLogger(__name__)
 _DESCRIPTION = """\
 Detect objects in the frames of a camera, stream or file until it ends or SIGINT or SIGTERM
 arrives. Records go to standard output as JSON, one per line: a detections record per frame, and
-others between them. A terminal shows one status line instead, which is refreshed in place
-(setting output.stdout). SIGHUP has the settings read again: thresholds, model, outputs and log
-level change without losing a frame. A camera or stream that fails is opened again until it works
-(setting recovery.mode)."""
+other records between them. A terminal shows a status line instead, refreshed in place (setting
+output.stdout). SIGHUP reloads the settings: thresholds, model, outputs and log level change
+without losing a frame. A camera or stream that fails is retried until it recovers (setting
+recovery.mode)."""
 
 _EXAMPLES = """
 pi-detector run
@@ -52,12 +52,12 @@ _SOURCES = (
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command."""
     parser = add_command(
-        subparsers, "run", "detect on a camera, stream or file", _DESCRIPTION, _EXAMPLES
+        subparsers, "run", "detect in a camera, stream or file", _DESCRIPTION, _EXAMPLES
     )
     parser.add_argument("--source", metavar="URI", help=_SOURCES)
     add_model_options(parser)
     parser.add_argument(
-        "--snapshots", metavar="DIR", help="folder for annotated pictures of what was found"
+        "--snapshots", metavar="DIR", help="write annotated images of detections to DIR"
     )
     parser.add_argument(
         "--frames", metavar="N", type=positive_int, help="end after N processed frames"
@@ -70,8 +70,8 @@ def run(args: argparse.Namespace) -> int:
     """Run until the source ends or a signal arrives.
 
     Raises:
-        PiDetectorError: the settings, the model, the source or a sink is at fault.
-        BrokenPipeError: the reader of standard output is gone.
+        PiDetectorError: the settings, the model, the source or a sink is unusable.
+        BrokenPipeError: the reader of standard output closed it.
     """
     signals = Signals(reloads=True)
     keep_files_private()
@@ -88,7 +88,10 @@ def run(args: argparse.Namespace) -> int:
     from pi_detector.sinks.terminal import is_terminal
 
     if settings.output.stdout == "auto" and is_terminal(sys.stdout):
-        logger.info("a status line replaces the records; --set output.stdout=jsonl shows them")
+        logger.info(
+            "standard output shows a status line instead of records; --set output.stdout=jsonl "
+            "shows them"
+        )
     service = Service(
         lambda: with_secrets(read_settings(args, options), os.environ),
         os.environ,
@@ -107,13 +110,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def leave(exit_code: int) -> NoReturn:
-    """End the process although threads hang: a normal exit would wait for locks that they hold."""
+    """End the process even if threads hang: a normal exit would wait for locks that they hold."""
     sys.stderr.flush()
     os._exit(exit_code)
 
 
 def summary(counters: Counters) -> str:
-    """One line about a run that ended: where each frame went, and how many a second."""
+    """One line about a finished run: the fate of each frame, and frames per second."""
     rate = f"{counters.processed / counters.seconds:.1f}" if counters.seconds > 0 else "0"
     lost = "".join(
         f", {count} not seen by {sink}" for sink, count in counters.sink_dropped.items() if count

@@ -21,7 +21,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "--format",
         choices=("jsonl", "vision_msgs"),
         default="jsonl",
-        help="of the lines: records, or messages of ROS 2 (default: %(default)s)",
+        help="line format: records, or ROS 2 messages (default: %(default)s)",
     )
     parser.set_defaults(command=run)
 
@@ -30,8 +30,9 @@ def run(args: argparse.Namespace) -> int:
     """Print the schema."""
     import json
 
-    from pi_detector.core import records, vision_msgs
+    from pi_detector.core import schema as records
+    from pi_detector.core import vision_msgs
 
-    schema = (records if args.format == "jsonl" else vision_msgs).json_schema()
-    print(json.dumps(schema, indent=2, ensure_ascii=False))
+    make = records.json_schema if args.format == "jsonl" else vision_msgs.json_schema
+    print(json.dumps(make(), indent=2, ensure_ascii=False))
     return os.EX_OK

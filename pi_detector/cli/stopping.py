@@ -1,4 +1,4 @@
-"""Signals: stop and reload, also when the main thread is stuck in C code."""
+"""Signals: stop and reload, even when the main thread is stuck in C code."""
 
 from __future__ import annotations
 
@@ -16,25 +16,24 @@ logger = logging.getLogger(__name__)
 
 STOP_DEADLINE_S = 8.0
 EXIT_SECOND_SIGINT = 130
-# Wrappers such as timeout(1) signal the process and its group: that is one wish, not two.
+# Wrappers such as timeout(1) signal the process and its group: that is one request, not two.
 SAME_WISH_S = 0.5
 
 
 class Signals:
-    """Makes SIGINT and SIGTERM ask for an end instead of ending the process, and SIGHUP for more.
+    """Handles SIGINT and SIGTERM as a request to stop, and SIGHUP as a request to reload.
 
-    A thread of its own reads the signals from a pipe that the C handler writes to: an event that
-    is set in a Python handler may deadlock with the main thread that waits for it, and a main
-    thread inside a camera's driver runs no Python handlers at all.
+    A separate thread reads the signals from a pipe that the C handler writes to: setting an event
+    in a Python handler may deadlock with the main thread that waits for it, and a main thread
+    inside a camera driver runs no Python handlers at all.
 
-    SIGHUP reloads where the command can do that, else it stops; so it always does when it comes
-    because the terminal of the process was closed. One that was ignored at the start, as by
-    nohup(1), stays ignored.
+    SIGHUP reloads if the command can do that, else it stops. It always stops if it comes because
+    the terminal of the process was closed. A SIGHUP that was ignored at the start, as by nohup(1),
+    stays ignored.
 
     Args:
-        reloads: SIGHUP reloads; one that comes before ``on_hangup`` was called waits for that.
-        deadline_s: after the first signal to stop, the process has this long to end; then it is
-            ended.
+        reloads: SIGHUP reloads; one that comes before ``on_hangup`` was called waits for it.
+        deadline_s: time for the process to end after the first signal to stop; then it is killed.
 
     Attributes:
         stop: set by the first signal to stop. A second SIGINT ends the process at once.
@@ -60,7 +59,7 @@ class Signals:
         accept_hangup()
 
     def on_hangup(self, action: Callable[[], None]) -> None:
-        """Have SIGHUP call ``action``, on the thread of the signals; at once if one came before."""
+        """Call ``action`` on SIGHUP, on the signal thread; at once if a SIGHUP has come before."""
         with self._hanging_up:
             self._hangup = action
             if self._early_hangup:
@@ -69,15 +68,17 @@ class Signals:
     def _hang_up(self) -> None:
         with self._hanging_up:
             if self._hangup is None:
-                logger.debug("SIGHUP: the settings are read again as soon as the first are applied")
+                logger.debug(
+                    "SIGHUP: the settings will be reloaded once the initial ones are applied"
+                )
                 self._early_hangup = True
             else:
                 self._hangup()
 
     def on_stop(self, action: Callable[[], None]) -> None:
-        """Have the first signal to stop call ``action``, on the thread of the signals."""
+        """Call ``action`` on the first signal to stop, on the signal thread."""
         self._on_stop = action
-        if self.stop.is_set():  # it came before
+        if self.stop.is_set():  # it has come already
             action()
 
     def _watch(self) -> None:
@@ -93,11 +94,11 @@ class Signals:
             number = self._next(left_s)
             if number == signal.SIGINT and time.monotonic() - asked > SAME_WISH_S:
                 os._exit(EXIT_SECOND_SIGINT)
-        logger.error("something did not stop within %.0f s; ending the process", self._deadline_s)
+        logger.error("stop not finished within %.0f s; ending the process", self._deadline_s)
         os._exit(os.EX_SOFTWARE)
 
     def _next(self, timeout_s: float | None) -> int | None:
-        """The next of the signals, or None after ``timeout_s``."""
+        """The next signal, or None after ``timeout_s``."""
         while ready([self._reader], timeout_s=timeout_s):
             number = os.read(self._reader, 1)[0]
             if number in {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}:
@@ -109,16 +110,16 @@ class Signals:
 
 
 def accept_hangup() -> None:
-    """Take SIGHUP as usual, also one that came while the process started: see ``entry``."""
+    """Unblock SIGHUP; one that came during the start is delivered now. See ``entry``."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
 def _nothing_to_stop() -> None:
-    """Nothing waits where an event does not reach it."""
+    """No action: nothing blocks beyond the reach of the event."""
 
 
 def _has_terminal() -> bool:
-    """Whether the process has a controlling terminal that is still there."""
+    """Whether the process has a controlling terminal that still exists."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
     except OSError:
@@ -127,4 +128,4 @@ def _has_terminal() -> bool:
 
 
 def _leave_to_the_pipe(number: int, frame: FrameType | None) -> None:
-    """A Python handler must exist for the C handler to write to the wakeup pipe."""
+    """Do nothing: a Python handler must exist for the C handler to write to the wakeup pipe."""

@@ -1,4 +1,4 @@
-"""``pi-detector tune``: runtime and threads for this machine, by measurement."""
+"""``pi-detector tune``: choose runtime, threads and looks for this device, by measurement."""
 
 from __future__ import annotations
 
@@ -19,28 +19,33 @@ if TYPE_CHECKING:
     from pi_detector.bench.measure import Subject
     from pi_detector.bench.results import Case
     from pi_detector.config.settings import Settings
+    from pi_detector.core.frame import ImageArray
     from pi_detector.detector.runtime import RuntimeName
 
 logger = logging.getLogger(__name__)
 
 _DESCRIPTION = """\
-Measure every usable runtime with one to four threads on this machine, and say which is best
+Measure every usable runtime with one to four threads on this device, and report the best choice
 for the model of the settings. With --write, set model.threads in the settings file, and
-model.runtime where several are installed; all else in it stays as it is.
+model.runtime if several are installed; the rest of the file is not changed. If the settings have
+detection.looks, also find how many looks per frame reach --fps, and set that.
 
-The cases are measured in turn, round by round, as by 'pi-detector bench'. Of those that are as
-good as the best, but for noise, the one with the fewest threads is taken.
+The cases are measured in turn, round by round, as by 'pi-detector bench'. Among the cases that
+equal the best within noise, the one with the fewest threads is chosen.
 
 best for:
-  throughput    the most frames a second
-  latency       the shortest time for a frame
-  efficiency    the least processor time a frame, at --fps or more: cool, and sparing a battery"""
+  throughput    the most frames per second
+  latency       the shortest time per frame
+  efficiency    the least processor time per frame, at --fps or more: saves heat and battery"""
 
 _EXAMPLES = """
 pi-detector tune
 sudo pi-detector tune --write
 pi-detector tune --for efficiency --fps 5
 """
+
+Values = dict[str, dict[str, str | int]]
+"""What to set: by section, by name."""
 
 _HOT_CELSIUS = 80.0
 _FIGURES = ("pipeline_fps", "invoke_ms", "pipeline_cpu_ms")
@@ -50,41 +55,50 @@ _MAX_THREADS = 4
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command."""
     parser = add_command(
-        subparsers, "tune", "choose runtime and threads for this machine", _DESCRIPTION, _EXAMPLES
+        subparsers, "tune", "choose runtime and threads for this device", _DESCRIPTION, _EXAMPLES
     )
     parser.add_argument(
         "--for",
         dest="objective",
         choices=("throughput", "latency", "efficiency"),
         default="throughput",
-        help="what is wanted (default: throughput)",
+        help="objective (default: throughput)",
     )
     parser.add_argument(
         "--fps",
         metavar="F",
         type=_positive,
         default=5.0,
-        help="frames a second that efficiency must reach (default: 5)",
+        help="frames per second that efficiency and looks must reach (default: 5)",
     )
     parser.add_argument(
-        "--write", action="store_true", help="set it in the settings file; else it is only told"
+        "--write",
+        action="store_true",
+        help="write the choice to the settings file; otherwise it is only printed",
     )
     parser.add_argument(
-        "--anyway", action="store_true", help="also on a machine that is throttled or hot"
+        "--anyway", action="store_true", help="measure even on a throttled or hot device"
     )
-    parser.add_argument("--rounds", metavar="N", type=positive_int, default=9, help="default: 9")
     parser.add_argument(
-        "--frames", metavar="N", type=positive_int, default=20, help="a round (default: 20)"
+        "--rounds", metavar="N", type=positive_int, default=9, help="number of rounds (default: 9)"
+    )
+    parser.add_argument(
+        "--frames",
+        metavar="N",
+        type=positive_int,
+        default=20,
+        help="frames per round (default: 20)",
     )
     parser.set_defaults(command=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, tell, and write.
+    """Measure, report, and write.
 
     Raises:
-        UnfitMachineError: the machine is throttled or hot.
-        PiDetectorError: settings or model are at fault, or the settings file cannot be changed.
+        UnfitMachineError: the device is throttled or hot.
+        PiDetectorError: the settings or the model are unusable, or the settings file cannot be
+            changed.
     """
     settings = settings_of(args)
     file = _file_to_change(args) if args.write else None
@@ -94,10 +108,12 @@ def run(args: argparse.Namespace) -> int:
     from pi_detector.bench.choose import choose
 
     choice = choose(cases, args.objective, args.fps)
-    values = _values(cases, choice)
+    values = {"model": _values(cases, choice)}
+    if settings.detection.looks != 0:
+        values["detection"] = {"looks": _looks(args, settings, choice)}
     _print(cases, choice, args, values)
     if file is None:
-        print("nothing was written; --write sets it in the settings file")
+        print("nothing was written; --write writes it to the settings file")
     else:
         _check_machine(anyway=args.anyway)
         _write(args, file, values)
@@ -105,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_machine(*, anyway: bool) -> None:
-    """Refuse where figures would be those of a throttled processor."""
+    """Refuse to measure on a throttled processor."""
     from pi_detector.bench import machine
 
     moment = machine.observe()
@@ -114,22 +130,59 @@ def _check_machine(*, anyway: bool) -> None:
         why = f"the processor is at {moment.celsius:.0f} °C"
     if why and not anyway:
         raise UnfitMachineError(
-            f"{why}: the choice would be one for a throttled processor; check power supply and "
+            f"{why}: the choice would be made for a throttled processor; check power supply and "
             "cooling, let it cool down, or add --anyway"
         )
 
 
 def _measure(args: argparse.Namespace, settings: Settings) -> list[Case]:
     runtimes = _usable_runtimes()
-    done = measure(lambda: _subjects(settings, runtimes), args.rounds, args.frames)
+    whole = _with(settings, "detection", looks=0)
+    done = measure(lambda: _subjects(whole, runtimes), args.rounds, args.frames)
     return [subject.case() for subject in done.subjects]
+
+
+def _looks(args: argparse.Namespace, settings: Settings, choice: Choice) -> int:
+    """The most looks per frame that reach the rate, as the whole pipeline runs with them."""
+    from pi_detector.bench.measure import Subject
+    from pi_detector.detector.bundle import load_model
+    from pi_detector.pipeline.looks import LookBudget
+
+    case = choice.case
+    budget = LookBudget()
+    budget.want("auto", args.fps)
+    budget.note(1, case.figures["invoke_ms"].median + case.figures["decode_ms"].median)
+    chosen = _with(settings, "model", runtime=case.runtime, threads=case.threads)
+    looks, bundle, images = budget.looks, load_model(settings.model), _images(settings)
+    while looks > 1:
+        subject = Subject(bundle, _with(chosen, "detection", looks=looks), images)
+        fps = subject.pipeline(args.frames, 0.0)["pipeline_fps"]
+        logger.info("%d looks per frame: %.1f frames per second", looks, fps)
+        if fps >= args.fps:
+            break
+        looks -= 1
+    return looks
+
+
+def _with(settings: Settings, section: str, **values: object) -> Settings:
+    """The settings with other values in a section."""
+    import msgspec
+
+    changed = msgspec.structs.replace(getattr(settings, section), **values)
+    return msgspec.structs.replace(settings, **{section: changed})
+
+
+def _images(settings: Settings) -> list[ImageArray]:
+    from pi_detector.bench.frames import load_frames
+
+    return load_frames("", (settings.source.width, settings.source.height))
 
 
 def _usable_runtimes() -> list[RuntimeName]:
     """The installed runtimes that can be imported; at least one, with a warning for the others."""
     from pi_detector.detector.runtime import choose_runtime, installed_runtimes, load_runtime
 
-    choose_runtime("auto")  # says what to install where there is none
+    choose_runtime("auto")  # reports what to install if there is none
     usable, broken = [], []
     for name in installed_runtimes():
         try:
@@ -145,41 +198,29 @@ def _usable_runtimes() -> list[RuntimeName]:
 
 
 def _subjects(settings: Settings, runtimes: list[RuntimeName]) -> list[Subject]:
-    """Every runtime, with every number of threads."""
-    import msgspec
-
-    from pi_detector.bench.frames import load_frames
+    """Every runtime with every number of threads."""
     from pi_detector.bench.measure import Subject
     from pi_detector.detector.bundle import load_model
 
     bundle = load_model(settings.model)
-    images = load_frames("", (settings.source.width, settings.source.height))
+    images = _images(settings)
     cores = len(os.sched_getaffinity(0))
     return [
-        Subject(
-            bundle,
-            msgspec.structs.replace(
-                settings,
-                model=msgspec.structs.replace(settings.model, runtime=runtime, threads=threads),
-            ),
-            images,
-        )
+        Subject(bundle, _with(settings, "model", runtime=runtime, threads=threads), images)
         for runtime in runtimes
         for threads in range(1, min(cores, _MAX_THREADS) + 1)
     ]
 
 
 def _values(cases: list[Case], choice: Choice) -> dict[str, str | int]:
-    """What to set. A runtime that is the only one here is no choice."""
+    """The settings to write; the runtime only if several are installed."""
     values: dict[str, str | int] = {"threads": choice.case.threads}
     if len({case.runtime for case in cases}) > 1:
         values["runtime"] = choice.case.runtime
     return values
 
 
-def _print(
-    cases: list[Case], choice: Choice, args: argparse.Namespace, values: dict[str, str | int]
-) -> None:
+def _print(cases: list[Case], choice: Choice, args: argparse.Namespace, values: Values) -> None:
     print(f"{'runtime':<8} {'threads':>7}" + "".join(f" {name:>24}" for name in _FIGURES))
     for case in cases:
         figures = (case.figures[name] for name in _FIGURES)
@@ -191,47 +232,52 @@ def _print(
             + mark
         )
     if not choice.fast_enough:
-        logger.warning("nothing reaches %g frames/s here: the fastest is taken", args.fps)
-    words = ", ".join(f"model.{name} = {json.dumps(value)}" for name, value in values.items())
+        logger.warning("no case reaches %g frames/s on this device; choosing the fastest", args.fps)
+    words = ", ".join(
+        f"{section}.{name} = {json.dumps(value)}"
+        for section, found in values.items()
+        for name, value in found.items()
+    )
     print(f"for {args.objective}: {words}")
     if choice.best is not choice.case:
         print(
             f"  {choice.figure} of {choice.best.runtime} with {choice.best.threads} threads is "
-            "better only within the noise"
+            "better only within noise"
         )
 
 
 def _file_to_change(args: argparse.Namespace) -> Path:
-    """The settings file. Seen before minutes of measuring that it can be changed."""
+    """The settings file, checked to be writable before minutes of measuring."""
     from pi_detector.config.edit import check_changeable
     from pi_detector.config.load import find_config
 
     file = Path(args.config) if args.config else find_config(os.environ)
     if file is None:
         raise ConfigError(
-            "there is no settings file to write to; make one with 'pi-detector config init', and "
-            "name it with --config"
+            "--write: no settings file found; create one with 'pi-detector config init', and name "
+            "it with --config"
         )
     check_changeable(file)
     return file
 
 
-def _write(args: argparse.Namespace, file: Path, values: dict[str, str | int]) -> None:
+def _write(args: argparse.Namespace, file: Path, values: Values) -> None:
     from pi_detector.config.edit import change_settings
 
-    change_settings(file, "model", values)
-    print(f"{file}: changed; a running pi-detector takes it up at a reload")
-    effective = read_settings(args).model
-    for name, value in values.items():
-        if getattr(effective, name) != value:
-            variable = f"PI_DETECTOR__MODEL__{name.upper()}"
-            where = f"the environment variable {variable}" if variable in os.environ else "--set"
-            logger.warning(
-                "model.%s: %s overrides the file, with %r",
-                name,
-                where,
-                getattr(effective, name),
-            )
+    for section, found in values.items():
+        change_settings(file, section, found)
+    print(f"{file}: changed; a running pi-detector applies it at a reload")
+    settings = read_settings(args)
+    for section, found in values.items():
+        for name, value in found.items():
+            _warn_if_overridden(section, name, value, getattr(getattr(settings, section), name))
+
+
+def _warn_if_overridden(section: str, name: str, value: object, effective: object) -> None:
+    if effective != value:
+        variable = f"PI_DETECTOR__{section.upper()}__{name.upper()}"
+        where = f"the environment variable {variable}" if variable in os.environ else "--set"
+        logger.warning("%s.%s: %s overrides the file with %r", section, name, where, effective)
 
 
 def _positive(text: str) -> float:

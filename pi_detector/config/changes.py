@@ -3,40 +3,81 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from pi_detector.config.section import Reload, Section
+from pi_detector.config.section import Part, Reload, Section
 from pi_detector.config.settings import Settings
 
 
-def _section_of(kind: object) -> type[Section]:
-    """The section of a field: its type, or the value type of a table of tables."""
+def _section_of(kind: object) -> type[Section] | None:
+    """The section of a field: its type, or the value type of a table of tables.
+
+    None for the table of plugins, each of which has a section of its own.
+    """
     found = typing.get_args(kind)[-1] if typing.get_origin(kind) is dict else kind
-    assert isinstance(found, type), kind
-    assert issubclass(found, Section), kind
-    return found
+    return found if isinstance(found, type) and issubclass(found, Section) else None
 
 
-RELOADS: Mapping[str, Reload] = {
-    field.name: _section_of(field.type).RELOAD for field in msgspec.structs.fields(Settings)
+SECTIONS: Mapping[str, type[Section]] = {
+    field.name: section
+    for field in msgspec.structs.fields(Settings)
+    if (section := _section_of(field.type)) is not None
 }
+"""The sections of the settings by their name; those of plugins are not among them."""
+
+RELOADS: Mapping[str, Reload] = {name: section.RELOAD for name, section in SECTIONS.items()}
 """When a change takes effect, by the name of its section."""
+
+
+def parts_changed(old: Settings, new: Settings) -> frozenset[Part]:
+    """The parts of the machine that are made from sections which are not the same."""
+    return frozenset().union(
+        *(
+            section.PARTS
+            for name, section in SECTIONS.items()
+            if getattr(old, name) != getattr(new, name)
+        )
+    )
 
 
 def at_reload(old: Settings, new: Settings) -> Settings:
     """Return the new settings, with the old values of sections that need a restart."""
     kept = {name: getattr(old, name) for name, reload in RELOADS.items() if reload == "restart"}
-    return msgspec.structs.replace(new, **kept)
+    plugins = {name: new.plugins[name] for name in new.plugins if not _waits(old, new, name)}
+    plugins |= {name: old.plugins[name] for name in old.plugins if _waits(old, new, name)}
+    return msgspec.structs.replace(new, **kept, plugins=plugins)
 
 
 def at_restart(old: Settings, new: Settings) -> list[str]:
     """Return the dotted names of changed settings that need a restart."""
     return [
-        f"{section}.{name}"
-        for section, reload in RELOADS.items()
-        if reload == "restart"
-        for name, value in msgspec.structs.asdict(getattr(new, section)).items()
-        if value != getattr(getattr(old, section), name)
+        *(
+            each
+            for section, reload in RELOADS.items()
+            if reload == "restart"
+            for each in _unlike(section, getattr(old, section), getattr(new, section))
+        ),
+        *(
+            each
+            for name in {**old.plugins, **new.plugins}
+            if _waits(old, new, name)
+            for each in _unlike(f"plugins.{name}", old.plugins.get(name), new.plugins.get(name))
+        ),
     ]
+
+
+def _waits(old: Settings, new: Settings, name: str) -> bool:
+    """Whether a change of a plugin's section takes a restart."""
+    sections = (old.plugins.get(name), new.plugins.get(name))
+    return any(section.RELOAD == "restart" for section in sections if section is not None)
+
+
+def _unlike(name: str, old: Section | None, new: Section | None) -> Iterator[str]:
+    if type(old) is not type(new):
+        yield name
+    elif old is not None and new is not None:
+        for field in old.__struct_fields__:
+            if getattr(old, field) != getattr(new, field):
+                yield f"{name}.{field}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import ipaddress
 import json
@@ -15,9 +14,14 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 from msgspec import inspect
 
+from pi_detector.config.notify import notify_conflicts
 from pi_detector.config.outputs import MqttSettings, RecordingSettings, WebSettings
+from pi_detector.config.plugin_tables import RESERVED, is_confidential, section_type
 from pi_detector.config.schedule import schedule_problems
-from pi_detector.config.settings import CONFIDENTIAL, Point, Settings, SourceSettings
+from pi_detector.config.settings import Point, Settings, SourceSettings, is_hidden
+from pi_detector.errors import PluginError
+from pi_detector.util.plugins import installed
+from pi_detector.util.suggest import did_you_mean, nearest
 from pi_detector.util.text import has_controls, one_line
 from pi_detector.util.uri import network_uri_problem, redact
 
@@ -31,7 +35,10 @@ _LONGEST = 40  # characters of a value that a message quotes
 _UNFIT_TOPIC = re.compile(r"[+#\x00-\x1f\x7f-\x9f\ud800-\udfff]|^\$|^/|//|/$")
 _LONGEST_TOPIC = 200
 _SHORTEST_TOKEN = 12
-_NAMED_BY_THE_USER = {("zones",), ("lines",), ("privacy",), ("schedule",), ("motion", "masks")}
+_NAMED_BY_THE_USER = {
+    *(("zones",), ("lines",), ("privacy",), ("schedule",), ("notify",)),
+    ("motion", "masks"),
+}
 _LONGEST_NAME = 100
 
 
@@ -55,8 +62,7 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
         )
     for name in events.zones:
         if name not in settings.zones:
-            near = difflib.get_close_matches(name, settings.zones, n=1)
-            fix = f"did you mean {json.dumps(near[0])}?" if near else f"add [zones.{name}]"
+            fix = did_you_mean(name, settings.zones, f"add [zones.{name}]", quote='"')
             yield (
                 ("events", "zones"),
                 f"events.zones: zone {json.dumps(name)} does not exist; {fix}",
@@ -88,6 +94,7 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
     yield from _schedule_conflicts(settings)
     yield from _mqtt_conflicts(settings.mqtt)
     yield from _web_conflicts(settings.web)
+    yield from _notify_conflicts(settings)
 
 
 def _source_conflicts(source: SourceSettings) -> Iterator[Problem]:
@@ -112,8 +119,8 @@ def _schedule_conflicts(settings: Settings) -> Iterator[Problem]:
     for section in ("detection", "recording"):
         for name in getattr(settings, section).schedules:
             if name not in settings.schedule:
-                near = difflib.get_close_matches(name, settings.schedule, n=1)
-                fix = f"did you mean {json.dumps(near[0])}?" if near else f"add [schedule.{name}]"
+                otherwise = f"add [schedule.{name}]"
+                fix = did_you_mean(name, settings.schedule, otherwise, quote='"')
                 yield (
                     (section, "schedules"),
                     f"{section}.schedules: schedule {json.dumps(name)} does not exist; {fix}",
@@ -170,6 +177,13 @@ def _mqtt_conflicts(mqtt: MqttSettings) -> Iterator[Problem]:
     for name in ("ca_file", "cert_file"):
         if getattr(mqtt, name) and not mqtt.tls:
             yield ("mqtt", name), f"mqtt.{name}: has no effect without TLS; set mqtt.tls = true"
+
+
+def _notify_conflicts(settings: Settings) -> Iterator[Problem]:
+    for name, rule in settings.notify.items():
+        for key, fault in notify_conflicts(rule, settings.zones, settings.lines):
+            path: Path = ("notify", name, *([key] if key else []))
+            yield path, f"{dotted(path)}: {fault}"
 
 
 def _web_conflicts(web: WebSettings) -> Iterator[Problem]:
@@ -268,6 +282,9 @@ def _check(kind: Any, value: Any, path: Path) -> Iterator[Problem]:
                 yield (*path, name), _unknown((*path, name), list(types))
     elif origin is dict and isinstance(value, dict):
         for name, item in value.items():
+            if path == ("plugins",):
+                yield from _check_plugin(name, item)
+                continue
             if path in _NAMED_BY_THE_USER and (fault := _name_fault(name)):
                 yield (*path, name), f"{dotted((*path, name))}: {fault}"
             yield from _check(get_args(kind)[1], item, (*path, name))
@@ -278,13 +295,34 @@ def _check(kind: Any, value: Any, path: Path) -> Iterator[Problem]:
         yield from _check_value(kind, value, path)
 
 
+def _check_plugin(name: str, table: Any) -> Iterator[Problem]:
+    path = ("plugins", name)
+    if not isinstance(table, dict):
+        yield path, f"{dotted(path)}: expected a table, got {_quote(table)}"
+        return
+    if name in RESERVED:
+        yield path, f"{dotted(path)}: is the name of a sink of pi-detector; see 'config init'"
+        return
+    try:
+        kind = section_type(name)
+    except PluginError:
+        return  # the sink that is made from it says so
+    if kind is None:
+        known = [plugin.name for plugin in installed("sink")]
+        fix = did_you_mean(name, known, "install the package that brings it; there are {}")
+        yield path, f"{dotted(path)}: no package brings a sink of this name; {fix}"
+    else:
+        yield from _check(kind, table, path)
+
+
 def _check_value(kind: Any, value: Any, path: Path) -> Iterator[Problem]:
     name = dotted(path) or "settings"
     try:
         msgspec.convert(value, kind)
     except (msgspec.ValidationError, UnicodeEncodeError):  # the latter for bytes that are not UTF-8
         expected = describe(inspect.type_info(kind))
-        got = "a different value (not shown)" if path in CONFIDENTIAL else _quote(value)
+        hidden = is_hidden(path) or is_confidential(kind)
+        got = "a different value (not shown)" if hidden else _quote(value)
         yield path, f"{name}: expected {expected}, got {got}"
         return
     if isinstance(value, str) and "\0" in value:
@@ -322,10 +360,10 @@ def _check_outline(kind: Any, value: Any, path: Path) -> Iterator[Problem]:
 
 def _unknown(path: Path, valid: list[str]) -> str:
     message = f"unknown setting `{dotted(path)}`; "
-    near = difflib.get_close_matches(path[-1].lower(), valid, n=1)
+    near = nearest(path[-1], valid)
     elsewhere = _sections_with(path[-1])
     if near:
-        return message + f"did you mean `{near[0]}`?"
+        return message + f"did you mean `{near}`?"
     if elsewhere:
         return message + f"did you mean `{elsewhere[0]}.{path[-1]}`?"
     return message + "valid settings: " + ", ".join(valid)
@@ -336,6 +374,8 @@ def _sections_with(name: str) -> list[str]:
     for section in msgspec.structs.fields(Settings):
         named = get_origin(section.type) is dict
         kind = get_args(section.type)[1] if named else section.type
+        if kind is Any:
+            continue
         if name in {field.name for field in msgspec.structs.fields(kind)}:
             found.append(f"{section.name}.NAME" if named else section.name)
     return found

@@ -15,6 +15,7 @@ import tomli_w
 
 from pi_detector.config.section import Section
 from pi_detector.config.settings import LineSettings, Polygon, Settings, ZoneSettings
+from pi_detector.util.paths import state_home
 
 DRAWN_NAME = "drawn.toml"
 
@@ -69,20 +70,10 @@ def _without_unset(tables: Any) -> Any:
     }
 
 
-def state_home(environ: Mapping[str, str]) -> str | None:
-    """The folder of data that survives a restart, unless a setting names another; None: no home."""
-    # A service with several state folders separates them by colons.
-    if given := environ.get("STATE_DIRECTORY", "").partition(":")[0]:
-        return given
-    home = environ.get("HOME")
-    base = environ.get("XDG_STATE_HOME") or (f"{home}/.local/state" if home else None)
-    return f"{base}/pi-detector" if base else None
-
-
 def drawn_file(environ: Mapping[str, str]) -> Path | None:
     """The path of the file, whether it exists or not; None without a home folder."""
     folder = state_home(environ)
-    return None if folder is None else Path(folder, DRAWN_NAME)
+    return None if folder is None else folder / DRAWN_NAME
 
 
 def drawn_in_force(environ: Mapping[str, str]) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import re
 import tempfile
 import tomllib
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pi_detector.errors import ConfigError, SettingsUnwritableError
+from pi_detector.util.whole_files import sync_folder, write_aside
 
 Values = Mapping[str, str | int]
 
@@ -120,22 +120,10 @@ def _with_line(text: str, section: str, name: str, value: str | int) -> str:
 
 def _replace(path: Path, data: bytes) -> None:
     status = path.stat()
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            made = os.fstat(file.fileno())
-            if (made.st_uid, made.st_gid) != (status.st_uid, status.st_gid):
-                os.fchown(file.fileno(), status.st_uid, status.st_gid)
-            os.fchmod(file.fileno(), status.st_mode & 0o7777)
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_aside(
+        path,
+        lambda file: file.write(data),
+        mode=status.st_mode & 0o7777,
+        owner=(status.st_uid, status.st_gid),
+    )
+    sync_folder(path.parent)

@@ -6,14 +6,14 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from pi_detector.config.section import Reload, Section
+from pi_detector.config.section import Part, Reload, Section
 
 
 class GovernorSettings(Section, frozen=True):
     """The governor: slows detection down before the processor overheats or results come too late.
 
-    Works on live sources only. It lowers, in this order and as far as needed, the inference rate,
-    the number of threads and the model.
+    Works on live sources only. It lowers, in this order and as far as needed, the looks per frame,
+    the inference rate, the number of threads and the model.
 
     Attributes:
         enabled: Keep the processor's temperature and the latency below the targets of this section.
@@ -27,6 +27,7 @@ class GovernorSettings(Section, frozen=True):
     """
 
     RELOAD: ClassVar[Reload] = "live"
+    PARTS: ClassVar[frozenset[Part]] = frozenset({"detector"})
 
     enabled: bool = False
     temperature_celsius: Annotated[float, msgspec.Meta(ge=0, le=100)] = 75.0

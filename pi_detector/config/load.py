@@ -21,9 +21,12 @@ import msgspec
 from pi_detector.config import check
 from pi_detector.config.drawn import clear_places, drawn_file, foreign
 from pi_detector.config.lines import line_index, line_of
+from pi_detector.config.notify import shown_url
+from pi_detector.config.plugin_tables import typed
 from pi_detector.config.secrets import IS_REFERENCE
-from pi_detector.config.settings import Settings
+from pi_detector.config.settings import SIZE_FOR_LOOKS, Settings
 from pi_detector.errors import ConfigError
+from pi_detector.util.plugins import search_again
 
 CONFIG_VARIABLE = "PI_DETECTOR_CONFIG"
 SETTING_PREFIX = "PI_DETECTOR__"
@@ -68,6 +71,7 @@ def load_settings(
         ConfigError: the file cannot be read, or a setting is unknown or has a bad value. The
             message has one line per problem, at most ten.
     """
+    search_again()  # a package that was installed since then counts at a reload
     file = Path(path) if path is not None else find_config(environ)
     layers = [_file_layer(file, _read(file))] if file is not None else []
     layers += _drawn_layers(drawn_file(environ), drawn)
@@ -89,11 +93,19 @@ def load_settings(
         if layer.drawn:
             clear_places(merged)
         _merge(merged, layer.tree)
+    _widen_for_looks(merged)
     settings = msgspec.convert(merged, Settings)
-    _complain(
-        [f"{_place(layers, where)}: {message}" for where, message in check.conflicts(settings)]
-    )
-    return settings
+    plugins, wrong = typed(settings.plugins)
+    wrong += check.conflicts(settings)
+    _complain([f"{_place(layers, where)}: {message}" for where, message in wrong])
+    return msgspec.structs.replace(settings, plugins=plugins)
+
+
+def _widen_for_looks(tree: _Tree) -> None:
+    """Ask cameras for larger frames where looks need them, and nothing else was asked for."""
+    source = tree.setdefault("source", {})
+    if tree.get("detection", {}).get("looks", 0) != 0 and not {"width", "height"} & source.keys():
+        source["width"], source["height"] = SIZE_FOR_LOOKS
 
 
 def _complain(found: Sequence[str]) -> None:
@@ -224,12 +236,27 @@ def _override_layer(override: str) -> _Layer:
             f"command line: --set {override!r}: expected NAME=VALUE, as in --set source.fps=10"
         )
     path = _key_path(key.strip())
-    if path[-1] in {"password", "token"} and not IS_REFERENCE.fullmatch(value.strip()):
+    tree = _typed(path, value.strip())
+    if _is_secret(path, value.strip(), tree):
         raise ConfigError(
             f"command line: {check.dotted(path)}: all users of this device can see it; put it in "
             "the settings file, preferably as ${secret:NAME}"
         )
-    return _Layer(_typed(path, value.strip()), lambda _: "command line")
+    return _Layer(tree, lambda _: "command line")
+
+
+def _is_secret(path: check.Path, text: str, tree: _Tree) -> bool:
+    """Whether an override says a secret itself, or what may be one, such as an ntfy topic."""
+    if path[-1] in {"password", "token", "secret"}:
+        return not IS_REFERENCE.fullmatch(text)
+    if path[0] == "notify" and path[-1] == "urls":
+        urls: Any = tree
+        for name in path:
+            urls = urls[name]
+        return any(
+            shown_url(str(url)) != url for url in (urls if isinstance(urls, list) else [urls])
+        )
+    return False
 
 
 def _key_path(key: str) -> check.Path:

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from pi_detector.config.section import Reload, Section
+from pi_detector.config.section import Part, Reload, Section
 
 _BYTES_OF_KILOBIT = 125
 _PICTURES_BYTES = 2_000_000  # per event: its best view twice, and a thumbnail
@@ -85,6 +85,10 @@ class MqttSettings(Section, frozen=True):
             latest is published.
         discovery: Publish Home Assistant discovery messages.
         discovery_prefix: Topic prefix at which Home Assistant expects discovery messages.
+        discovery_labels: labels that Home Assistant gets entities for: `seen` those that have
+            occurred, each from its first event on; `all` every label of the model.
+        camera_interval_s: publish a frame as JPEG once in this time, for a camera in Home
+            Assistant; 0 for none.
         commands: Accept commands over MQTT; restrict at the broker who may send them.
         queue: Folder in which events wait while the broker is unreachable; empty =
             `$STATE_DIRECTORY` of a service, else `~/.local/state/pi-detector`.
@@ -112,6 +116,8 @@ class MqttSettings(Section, frozen=True):
     snapshot_interval_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 10.0
     discovery: bool = True
     discovery_prefix: str = "homeassistant"
+    discovery_labels: Literal["seen", "all"] = "seen"
+    camera_interval_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 0.0
     commands: bool = False
     queue: str = ""
     queue_mb: Annotated[int, msgspec.Meta(ge=1, le=10000)] = 16
@@ -242,5 +248,6 @@ class LogSettings(Section, frozen=True):
     """
 
     RELOAD: ClassVar[Reload] = "live"
+    PARTS: ClassVar[frozenset[Part]] = frozenset({"log"})
 
     level: Literal["debug", "info", "warning", "error"] = "info"

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from pi_detector.config.section import Reload, Section
+from pi_detector.config.section import Part, Reload, Section
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _TIME = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d|24:00")
@@ -27,6 +27,7 @@ class ScheduleSettings(Section, frozen=True):
     """
 
     RELOAD: ClassVar[Reload] = "live"
+    PARTS: ClassVar[frozenset[Part]] = frozenset({"hours"})
 
     days: tuple[Day, ...] = ()
     start: str = "00:00"
@@ -42,6 +43,7 @@ class LocationSettings(Section, frozen=True):
     """
 
     RELOAD: ClassVar[Reload] = "live"
+    PARTS: ClassVar[frozenset[Part]] = frozenset({"hours"})
 
     latitude: Annotated[float, msgspec.Meta(ge=-90, le=90)] | None = None
     longitude: Annotated[float, msgspec.Meta(ge=-180, le=180)] | None = None

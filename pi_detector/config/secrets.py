@@ -12,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from pi_detector.config.check import conflicts
+from pi_detector.config.plugin_tables import plain, typed
 from pi_detector.config.settings import Settings
 from pi_detector.errors import ConfigError, NoPermissionError
 
@@ -31,9 +32,10 @@ def with_secrets(
 ) -> Settings:
     """Return the settings with each ``${secret:NAME}`` replaced by the secret of that name.
 
-    A secret is a file in one of ``secret_folders``; a line break at its end is ignored. In ``uri``
-    settings it is percent-encoded, so that a password may contain any character. Secrets of
-    disabled features (a broker without a host, a disabled page) are not read.
+    A secret is a file in one of ``secret_folders``; a line break at its end is ignored. In a URI it
+    is percent-encoded, so that a password may contain any character, unless it is the whole URI.
+    Secrets of disabled features (a broker without a host, a disabled page, disabled rules) are not
+    read.
 
     Args:
         settings: settings with references.
@@ -46,12 +48,16 @@ def with_secrets(
         NoPermissionError: this user may not read it.
     """
     unused = {name for name, used in _in_use(settings).items() if not used}
-    tree = msgspec.to_builtins(settings)
+    tables = plain(settings.plugins)
+    tree = msgspec.to_builtins(msgspec.structs.replace(settings, plugins=tables))
     wanted = tree.keys() - unused if section is None else {section}
     for name in wanted:
         tree[name] = _replaced(tree[name], (name,), environ)
     replaced = msgspec.convert(tree, Settings)
-    if wrong := [message for _, message in conflicts(replaced)]:
+    plugins, problems = typed(replaced.plugins)
+    replaced = msgspec.structs.replace(replaced, plugins=plugins)
+    problems += conflicts(replaced)
+    if wrong := [message for _, message in problems]:
         raise ConfigError("\n".join(wrong))
     return replaced
 
@@ -87,7 +93,11 @@ def without_references(text: str) -> str:
 
 
 def _in_use(settings: Settings) -> dict[str, bool]:
-    return {"mqtt": bool(settings.mqtt.host), "web": settings.web.enabled}
+    return {
+        "mqtt": bool(settings.mqtt.host),
+        "web": settings.web.enabled,
+        "notify": any(rule.enabled for rule in settings.notify.values()),
+    }
 
 
 def _replaced(value: Any, path: tuple[str, ...], environ: Mapping[str, str]) -> Any:
@@ -97,12 +107,16 @@ def _replaced(value: Any, path: tuple[str, ...], environ: Mapping[str, str]) -> 
         case list() | tuple():
             return [_replaced(item, path, environ) for item in value]
         case str():
-            return _REFERENCE.sub(lambda found: _secret(found[1], path, environ), value)
+            whole = bool(IS_REFERENCE.fullmatch(value))
+            in_uri = path[-1] == "uri" or (path[-1] == "urls" and not whole)
+            return _REFERENCE.sub(
+                lambda found: _secret(found[1], path, environ, in_uri=in_uri), value
+            )
         case _:
             return value
 
 
-def _secret(name: str, path: tuple[str, ...], environ: Mapping[str, str]) -> str:
+def _secret(name: str, path: tuple[str, ...], environ: Mapping[str, str], *, in_uri: bool) -> str:
     place = f"{'.'.join(path)}: ${{secret:{name}}}"
     if not _NAME.fullmatch(name):
         raise ConfigError(
@@ -122,7 +136,7 @@ def _secret(name: str, path: tuple[str, ...], environ: Mapping[str, str]) -> str
             ) from error
         except OSError as error:
             raise ConfigError(f"{place}: cannot read the secret: {error.strerror}") from error
-        return _decoded(data, place, in_uri=path[-1] == "uri")
+        return _decoded(data, place, in_uri=in_uri)
     if environ.get("CREDENTIALS_DIRECTORY"):
         raise ConfigError(
             f"{place}: no such secret; write it to {SYSTEM_SECRETS / name} and restart"

@@ -5,11 +5,12 @@ The defaults are those of a fresh installation. Unknown keys are errors.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
 from pi_detector.config.governor import GovernorSettings
+from pi_detector.config.notify import NotifySettings
 from pi_detector.config.outline import polygon_problem, polyline_problem
 from pi_detector.config.outputs import (
     LogSettings,
@@ -21,7 +22,7 @@ from pi_detector.config.outputs import (
     WebSettings,
 )
 from pi_detector.config.schedule import LocationSettings, ScheduleSettings
-from pi_detector.config.section import Reload, Seconds, Section, Share
+from pi_detector.config.section import Part, Reload, Seconds, Section, Share
 
 Point = tuple[Share, Share]
 """x, y in 0..1 of the frame's width and height, from its upper left corner."""
@@ -30,6 +31,9 @@ Polygon = Annotated[tuple[Point, ...], msgspec.Meta(extra={"problem": polygon_pr
 Polyline = Annotated[tuple[Point, ...], msgspec.Meta(extra={"problem": polyline_problem})]
 
 
+SIZE_FOR_LOOKS = (1280, 720)
+"""Width and height asked of a camera where `detection.looks` is set and the size is not: crops of
+a frame in full resolution need one that has more pixels than the model's input."""
 ControlValue = bool | int | float | str | tuple[int | float, ...]
 Sides = tuple[Share, Share, Share, Share]
 
@@ -41,7 +45,8 @@ class SourceSettings(Section, frozen=True):
         uri: Source URI: `auto`, `picamera:N`, `v4l2:/dev/videoN`, `rtsp://...`, `http://...`, a
             video file, `images:DIR` or `demo:`. `auto` takes the first camera found; without a
             camera it runs the demo or, with `recovery.mode = "always"`, waits for a camera.
-        width: Frame width to request from a camera, in pixels.
+        width: Frame width to request from a camera, in pixels. With `detection.looks`, frames of
+            1280 x 720 are requested where neither width nor height is set.
         height: Frame height to request from a camera, in pixels.
         fps: Frame rate to request from a camera, in frames per second; 0 = the camera's default.
             For a video without timestamps (raw H.264) this is the rate. Streams and images have
@@ -103,6 +108,7 @@ class ModelSettings(Section, frozen=True):
     """
 
     RELOAD: ClassVar[Reload] = "live"
+    PARTS: ClassVar[frozenset[Part]] = frozenset({"detector"})
 
     path: str = ""
     labels: str = ""
@@ -124,9 +130,15 @@ class DetectionSettings(Section, frozen=True):
             it are neither decoded nor converted where the source allows, and appear nowhere: not on
             the page, in clips or in records. Of a video, frames per second of the video.
         schedules: Names of the schedules in whose hours detection is on; empty = always.
+        looks: Most looks of the model per frame: at the whole frame, and at crops of its full
+            resolution where something small moves, is tracked or may stand. Each look costs as
+            much as the first. 0 = the whole frame alone; `auto` = as many as the processor has time
+            for at `source.fps`, or at 5 frames per second.
+        whole_every: With looks, at least one frame in this many includes the whole frame.
     """
 
     RELOAD: ClassVar[Reload] = "live"
+    PARTS: ClassVar[frozenset[Part]] = frozenset({"detector", "gate"})
 
     min_score: Share | None = None
     min_scores: dict[str, Share] = {}
@@ -135,6 +147,8 @@ class DetectionSettings(Section, frozen=True):
     max_detections: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
     max_fps: Annotated[float, msgspec.Meta(ge=0.01, le=240)] | None = None
     schedules: tuple[str, ...] = ()
+    looks: Annotated[int, msgspec.Meta(ge=0, le=16)] | Literal["auto"] = 0
+    whole_every: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 2
 
 
 class MotionSettings(Section, frozen=True):
@@ -158,6 +172,7 @@ class MotionSettings(Section, frozen=True):
     """
 
     RELOAD: ClassVar[Reload] = "live"
+    PARTS: ClassVar[frozenset[Part]] = frozenset({"gate"})
 
     enabled: bool = False
     min_area: Share = 0.001
@@ -188,6 +203,7 @@ class TrackingSettings(Section, frozen=True):
     """
 
     RELOAD: ClassVar[Reload] = "live"
+    PARTS: ClassVar[frozenset[Part]] = frozenset({"detector", "stage"})
 
     enabled: bool = True
     low_score_share: Annotated[float, msgspec.Meta(ge=0.5, le=1)] = 0.7
@@ -221,6 +237,7 @@ class EventSettings(Section, frozen=True):
     """
 
     RELOAD: ClassVar[Reload] = "live"
+    PARTS: ClassVar[frozenset[Part]] = frozenset({"stage"})
 
     enabled: bool = True
     min_hits: Annotated[int, msgspec.Meta(ge=1, le=30)] = 3
@@ -248,6 +265,7 @@ class FilterSettings(Section, frozen=True):
     """
 
     RELOAD: ClassVar[Reload] = "live"
+    PARTS: ClassVar[frozenset[Part]] = frozenset({"stage"})
 
     min_area: Share = 0.0
     max_area: Share = 1.0
@@ -267,6 +285,7 @@ class ZoneSettings(Section, frozen=True):
     """
 
     RELOAD: ClassVar[Reload] = "live"
+    PARTS: ClassVar[frozenset[Part]] = frozenset({"stage"})
 
     polygon: Polygon = ()
     labels: tuple[str, ...] = ()
@@ -282,6 +301,7 @@ class PrivacySettings(Section, frozen=True):
     """
 
     RELOAD: ClassVar[Reload] = "live"
+    PARTS: ClassVar[frozenset[Part]] = frozenset({"privacy"})
 
     polygon: Polygon = ()
 
@@ -296,6 +316,7 @@ class LineSettings(Section, frozen=True):
     """
 
     RELOAD: ClassVar[Reload] = "live"
+    PARTS: ClassVar[frozenset[Part]] = frozenset({"stage"})
 
     points: Polyline = ()
     labels: tuple[str, ...] = ()
@@ -320,7 +341,12 @@ class RecoverySettings(Section, frozen=True):
 
 
 class Settings(Section, frozen=True):
-    """All settings."""
+    """All settings.
+
+    Attributes:
+        plugins: sinks of plugins by name, each a section of a type of its own, see
+            ``plugin_tables``.
+    """
 
     source: SourceSettings = SourceSettings()
     model: ModelSettings = ModelSettings()
@@ -336,6 +362,7 @@ class Settings(Section, frozen=True):
     location: LocationSettings = LocationSettings()
     output: OutputSettings = OutputSettings()
     mqtt: MqttSettings = MqttSettings()
+    notify: dict[str, NotifySettings] = {}
     recovery: RecoverySettings = RecoverySettings()
     governor: GovernorSettings = GovernorSettings()
     recording: RecordingSettings = RecordingSettings()
@@ -343,7 +370,15 @@ class Settings(Section, frozen=True):
     telemetry: TelemetrySettings = TelemetrySettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
+    plugins: dict[str, Any] = {}
 
 
 CONFIDENTIAL = frozenset({("mqtt", "username"), ("mqtt", "password"), ("web", "token")})
 """Settings whose values are never shown."""
+CONFIDENTIAL_OF_NAMED = frozenset({("notify", "urls"), ("notify", "secret")})
+"""Likewise, of tables whose names are the user's: section and setting."""
+
+
+def is_hidden(path: tuple[str, ...]) -> bool:
+    """Whether the value of a setting is never shown."""
+    return path in CONFIDENTIAL or (path[:1] + path[2:]) in CONFIDENTIAL_OF_NAMED

@@ -13,8 +13,13 @@ import tomli_w
 from msgspec.structs import FieldInfo
 
 from pi_detector.config.check import describe
+from pi_detector.config.notify import shown_url
+from pi_detector.config.plugin_tables import confidential_names, plain, section_type
 from pi_detector.config.secrets import IS_REFERENCE
 from pi_detector.config.settings import CONFIDENTIAL, Settings
+from pi_detector.errors import PluginError
+from pi_detector.util.plugins import installed
+from pi_detector.util.text import one_line
 from pi_detector.util.uri import redact, redact_within
 
 _HEADER = """\
@@ -35,6 +40,7 @@ EXAMPLES: dict[str, tuple[str, dict[str, object]]] = {
     "privacy": ("neighbour", {"polygon": ((0.7, 0.0), (1.0, 0.0), (1.0, 0.4), (0.7, 0.4))}),
     "schedule": ("night", {"start": "22:00", "end": "06:00"}),
     "lines": ("gate", {"points": ((0.2, 0.6), (0.8, 0.6))}),
+    "notify": ("phone", {"urls": ("${secret:phone}",)}),
 }
 """A name and example settings for each kind of named table."""
 
@@ -44,10 +50,20 @@ def settings_toml(settings: Settings) -> str:
 
     An unset setting has no value in TOML and is left out.
     """
-    tree = msgspec.to_builtins(settings)
+    tables = plain(settings.plugins)
+    tree = msgspec.to_builtins(msgspec.structs.replace(settings, plugins=tables))
+    if not tables:
+        del tree["plugins"]
     for section, name in CONFIDENTIAL:
         tree[section][name] = _hidden(tree[section][name])
-    return tomli_w.dumps(_plain(tree))
+    for plugin, section_of_plugin in settings.plugins.items():
+        for name in confidential_names(section_of_plugin):
+            tree["plugins"][plugin][name] = _hidden(tree["plugins"][plugin][name])
+    shown = _plain(tree)
+    for name, rule in settings.notify.items():
+        shown["notify"][name]["urls"] = [shown_url(url) for url in rule.urls]
+        shown["notify"][name]["secret"] = _hidden(rule.secret)
+    return tomli_w.dumps(shown)
 
 
 def commented_example() -> str:
@@ -58,6 +74,9 @@ def commented_example() -> str:
     """
     lines = [_HEADER]
     for section in msgspec.structs.fields(Settings):
+        if section.name == "plugins":
+            lines += _plugin_tables()
+            continue
         if get_origin(section.type) is dict:
             lines.append(_named_tables(section.name, get_args(section.type)[1]))
             continue
@@ -74,6 +93,23 @@ def _named_tables(name: str, kind: type[msgspec.Struct]) -> str:
     fields = msgspec.structs.fields(kind)
     explained = [_explained(field, about, values.get(field.name)) for field in fields]
     return "\n".join([*_comment(summary), f"#[{name}.{table}]\n", *explained])
+
+
+def _plugin_tables() -> list[str]:
+    """The part of the example about the sinks of plugins that are installed."""
+    lines = []
+    for plugin in installed("sink"):
+        try:
+            kind = section_type(plugin.name)
+        except PluginError as error:
+            lines.append("\n".join(_comment(one_line(str(error)))) + "\n")
+            continue
+        if kind is not None:
+            summary, about = documentation(kind)
+            heading = f"{summary} A {plugin}."
+            explained = [_explained(field, about) for field in msgspec.structs.fields(kind)]
+            lines += [*_comment(heading), f"#[plugins.{plugin.name}]\n", *explained]
+    return lines
 
 
 def documentation(section: type[msgspec.Struct]) -> tuple[str, dict[str, str]]:
@@ -93,10 +129,16 @@ def documentation(section: type[msgspec.Struct]) -> tuple[str, dict[str, str]]:
 
 def _explained(field: FieldInfo, about: dict[str, str], example: object = None) -> str:
     expected = describe(msgspec.inspect.type_info(field.type))
-    default = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+    default: object = None
+    if field.default is not msgspec.NODEFAULT:
+        default = field.default
+    elif field.default_factory is not msgspec.NODEFAULT:
+        default = field.default_factory()
     if example is not None:
         default = example
-    if default is None:
+    if field.required:
+        expected += "; must be set"
+    elif default is None:
         expected += "; unset by default"
     words = about.get(field.name, "").rstrip(".")
     text = f"{words[:1].upper()}{words[1:]} ({expected})."

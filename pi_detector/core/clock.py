@@ -35,7 +35,7 @@ def utc_now() -> datetime:
 def clock_synchronized() -> bool:
     """Whether the kernel says that its clock is disciplined (NTP, chrony, PTP).
 
-    Source: adjtimex(2): ``STA_UNSYNC`` in the status word, asked at most once a second. In a
+    Source: adjtimex(2): ``STA_UNSYNC`` in the status word, read at most once per second. In a
     sandbox that forbids the call, such as systemd's ``ProtectClock=yes``, systemd-timedated makes
     it for us: it is asked in the background, the answer is up to 15 minutes old, and the clock is
     not synchronized until the first one is there.

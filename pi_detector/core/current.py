@@ -1,4 +1,4 @@
-"""What holds now, of all that was published: what a sink missed that begins in the middle."""
+"""The current state of everything published, for a sink that starts in the middle of a run."""
 
 from __future__ import annotations
 

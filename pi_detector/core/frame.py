@@ -1,4 +1,4 @@
-"""A frame: one moment of one camera."""
+"""A frame: an image with its time and source."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ ImageArray = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture and when it was taken.
+    """One image, and when it was captured.
 
     Attributes:
         image: (H, W, 3) uint8 RGB, C-contiguous, read-only.
-        sequence: number of the frame in its source, from 0; gaps are frames that were dropped.
+        sequence: number of the frame in its source, from 0; gaps are dropped frames.
         captured_ns: when it was captured, ``time.monotonic_ns()``.
         captured_at: the same moment as UTC wall time (aware).
         source: name of the source.
-        model_input: the same moment already scaled to the model's input by the camera's ISP,
-            (h, w, 3) uint8 RGB, or None.
+        model_input: the same moment already scaled to the model's input by the camera's ISP, (h, w,
+            3) uint8 RGB, or None.
         path: the file that it was read from, or None.
     """
 

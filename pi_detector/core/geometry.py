@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+Box = tuple[float, float, float, float]
 
 
 def _no_boxes() -> FloatArray:
@@ -110,6 +111,16 @@ class Detections:
             tracker_id=self.track_id,
             data={"class_name": np.asarray(self.label, dtype=object)},
         )
+
+
+def iou(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes ``x1, y1, x2, y2``."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    overlap = max(0.0, width) * max(0.0, height)
+    area_a = (a[2] - a[0]) * (a[3] - a[1])
+    area_b = (b[2] - b[0]) * (b[3] - b[1])
+    return overlap / max(area_a + area_b - overlap, 1e-9)
 
 
 def pairwise_iou(a: FloatArray, b: FloatArray) -> FloatArray:

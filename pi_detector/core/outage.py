@@ -1,4 +1,4 @@
-"""The failures of one part of the machine: logged once, retried after growing delays."""
+"""Outages of one part of the run: logged once, retried after growing delays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured of a run and of its machine: the parts of the performance record."""
+"""Measurements of a run and its device: the parts of the performance record."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class StageLatencies(msgspec.Struct, frozen=True):
 
 
 class ThrottlingFlags(msgspec.Struct, frozen=True):
-    """What slows a Raspberry Pi, as its firmware tells; null where that is not readable."""
+    """What throttles a Raspberry Pi, as reported by its firmware; null if unreadable."""
 
     under_voltage: bool | None = None
     frequency_capped: bool | None = None
@@ -62,10 +62,11 @@ class ThrottlingFlags(msgspec.Struct, frozen=True):
 
 
 class HostReadings(msgspec.Struct, frozen=True):
-    """Sensors of the machine; null where it has none.
+    """Sensors of the device; null where it has none.
 
     ``throttling`` is now, ``throttling_ever`` at any time since pi-detector started. ``load_1m``
-    and ``uptime_s`` are the kernel's. ``disk_free_mb`` is of the file system of the state folder.
+    and ``uptime_s`` are the kernel's. ``disk_free_mb`` is of the file
+    system in which files grow: of recordings, else logs, else snapshots, else of the state folder.
     """
 
     temperature_celsius: float | None
@@ -84,14 +85,15 @@ class GovernorReadings(msgspec.Struct, frozen=True):
     """How fast detection may be.
 
     ``rungs`` is how far below full speed; 0 limits nothing. ``rate_fps`` is the highest rate of
-    inference, null without a limit; ``threads`` are the interpreter's; ``small_model`` tells that
-    ``governor.model`` runs.
+    inference, null without a limit; ``threads`` are the interpreter's; ``small_model`` means that
+    ``governor.model`` runs. ``looks`` is the most looks per frame, null without a limit.
     """
 
     rungs: int
     rate_fps: float | None
     threads: int
     small_model: bool
+    looks: int | None = None
 
 
 class ProcessReadings(msgspec.Struct, frozen=True):

@@ -1,22 +1,20 @@
-"""The records that pi-detector publishes: one JSON object a line, UTF-8, versioned.
+"""The records that pi-detector publishes: one JSON object per line, UTF-8, versioned.
 
-``SCHEMA_VERSION`` grows by one when a reader of the old records would break. New optional fields
-do not count as a break.
+``SCHEMA_VERSION`` grows by one when a change would break readers of the old records. New optional
+fields do not count as a break.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
+from pi_detector.core.boxes import Box, BoxPx, Score, normalized, rounded_px
 from pi_detector.core.clock import clock_synchronized, utc_now
-from pi_detector.core.frame import Frame
-from pi_detector.core.geometry import Detections
+from pi_detector.core.looks import LookReason
 from pi_detector.core.readings import (
     FrameFlow,
     GovernorReadings,
@@ -25,15 +23,13 @@ from pi_detector.core.readings import (
     ProcessReadings,
     StageLatencies,
 )
+from pi_detector.core.result import Result
 from pi_detector.util.uri import redact_within
 
 SCHEMA_VERSION = 1
 
-Score = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 UtcTime = Annotated[datetime, msgspec.Meta(tz=True)]
-BoxPx = tuple[float, float, float, float]
-"""x1, y1, x2, y2 in pixels of the frame."""
 EndReason = Literal["gone", "source_lost", "source_ended", "paused", "reload", "failed", "shutdown"]
 """The object is gone; the camera is; the file or folder is at its end; detection is paused;
 settings changed so that it cannot be followed further; following it failed; the program ends."""
@@ -52,64 +48,6 @@ Part = Literal[
 State = Literal[
     "starting", "live", "limited", "paused", "stalled", "reopening", "failed", "stopped", "refused"
 ]
-Box = tuple[Score, Score, Score, Score]
-"""x1, y1, x2, y2 in 0..1 of the frame's width and height."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timings:
-    """What a frame cost, in milliseconds.
-
-    Attributes:
-        preprocess_ms: scaling to the model's input.
-        invoke_ms: the interpreter's ``invoke()``.
-        decode_ms: outputs to boxes, NMS included.
-        latency_ms: from capture to the end of decoding, waiting included.
-    """
-
-    preprocess_ms: float
-    invoke_ms: float
-    decode_ms: float
-    latency_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A frame that shows the object of an event better than any before.
-
-    Attributes:
-        event_id: of the event, whose records have it as ``id``.
-        box_px: where the object is, x1, y1, x2, y2 in pixels of the frame.
-        score: of its detection there, 0..1.
-    """
-
-    event_id: str
-    box_px: BoxPx
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A processed frame: what the detector hands to the sinks.
-
-    Attributes:
-        frame: the frame.
-        detections: what was found in it.
-        labels: class id to label, of the model.
-        timings: what it cost.
-        dropped: frames of this source that were replaced by newer ones before detection, so far.
-        inferred: the detector ran; False for a frame that the motion gate found still, or that the
-            governor passed over, and while detection is paused.
-        views: the events that this frame is the best view of, so far.
-    """
-
-    frame: Frame
-    detections: Detections
-    labels: Mapping[int, str]
-    timings: Timings
-    dropped: int = 0
-    inferred: bool = True
-    views: tuple[View, ...] = ()
 
 
 class FrameSize(msgspec.Struct, frozen=True):
@@ -134,6 +72,18 @@ class Detection(msgspec.Struct, frozen=True, omit_defaults=True):
     track_id: int | None = None
 
 
+class LookRecord(msgspec.Struct, frozen=True):
+    """A part of a frame that the detector was given, and why.
+
+    ``whole`` is the whole frame's turn; ``motion``: something moves there; ``track``: an object
+    there is small, or about to be lost; ``rest``: the rest of the frame, in turns; ``tile``: of
+    ``detect --tiles``. ``box_px`` is x1, y1, x2, y2 in pixels of the frame.
+    """
+
+    reason: LookReason
+    box_px: tuple[int, int, int, int]
+
+
 class StageTimings(msgspec.Struct, frozen=True):
     """Milliseconds by stage; ``latency`` is from capture to the end of decoding."""
 
@@ -146,7 +96,10 @@ class StageTimings(msgspec.Struct, frozen=True):
 class DetectionsRecord(msgspec.Struct, frozen=True, tag="detections", tag_field="type"):
     """What was found in one frame.
 
-    ``inferred`` is false where the detector did not look at the frame, and else absent.
+    ``inferred`` is false where the detector did not look at the frame, and else absent. ``looks``
+    says what of the frame the detector was given, absent where that was the whole frame once;
+    ``timings_ms`` are then those of all looks together. An object that no look shows is not
+    detected in this frame.
     """
 
     sequence: int
@@ -160,6 +113,7 @@ class DetectionsRecord(msgspec.Struct, frozen=True, tag="detections", tag_field=
     dropped: int
     path: str | None = None
     inferred: Literal[False] | msgspec.UnsetType = msgspec.UNSET
+    looks: list[LookRecord] | msgspec.UnsetType = msgspec.UNSET
     version: Literal[1] = 1
 
 
@@ -192,12 +146,12 @@ class EventRecord(msgspec.Struct, frozen=True, tag="event", tag_field="type", kw
     """One object from its appearance to its end: ``new``, then ``update`` s, then ``end``.
 
     ``id`` names the event in all of them, and is unique across restarts; ``revision`` counts its
-    records from 0, so that both tell a repeated record from a new one. ``box`` and ``box_px`` are
+    records from 0, so that both identify a repeated record. ``box`` and ``box_px`` are
     where the object was seen last, at ``last_seen``; ``score`` is the median over its history,
     ``hits`` the number of frames in which it was detected. ``duration_s`` is from ``started`` to
     ``last_seen`` by the monotonic clock. ``zones`` are those that it is in now, ``entered`` all
     that it was ever in; ``transitions`` what it did at zones and lines since the record before.
-    ``reason`` tells why an event ended. ``continues`` is the id of the event of the same standing
+    ``reason`` is why an event ended. ``continues`` is the id of the event of the same standing
     object that ended when the source was lost.
     """
 
@@ -231,10 +185,10 @@ class EventRecord(msgspec.Struct, frozen=True, tag="event", tag_field="type", kw
 
 
 class StatusRecord(msgspec.Struct, frozen=True, tag="status", tag_field="type", kw_only=True):
-    """A part of the machine that came up, went down or changed.
+    """A part of pi-detector that came up, went down or changed.
 
     ``part`` is the kind of part, ``name`` which one. ``reason`` says what happened, in words;
-    ``retry_s`` when it is tried again. ``lost`` is what an outage that is over cost at most:
+    ``retry_s`` is the delay before the retry. ``lost`` is what an outage that is over cost at most:
     results and events that a sink did not publish.
     """
 
@@ -256,7 +210,8 @@ class PerformanceRecord(
     """How fast the machine was in the last ``interval_s`` seconds, and how it was then.
 
     ``reason`` is ``throttling`` for a record that was made at once because that changed.
-    ``governor`` is null where none is enabled.
+    ``governor`` is null where none is enabled. ``looks`` counts the looks at frames by their
+    reason, null where each frame was looked at as a whole, once.
     """
 
     reason: Literal["interval", "throttling"]
@@ -272,6 +227,7 @@ class PerformanceRecord(
     host: HostReadings
     process: ProcessReadings
     governor: GovernorReadings | None = None
+    looks: dict[LookReason, int] | None = None
     version: Literal[1] = 1
 
 
@@ -319,19 +275,8 @@ def detections_record(result: Result) -> DetectionsRecord:
         dropped=result.dropped,
         path=None if frame.path is None else _text(frame.path),
         inferred=msgspec.UNSET if result.inferred else False,
+        looks=[LookRecord(look.reason, look.xyxy) for look in result.looks] or msgspec.UNSET,
     )
-
-
-def rounded_px(xyxy: Sequence[float]) -> BoxPx:
-    """A box in pixels, as precise as it is published."""
-    x1, y1, x2, y2 = xyxy
-    return round(x1, 1), round(y1, 1), round(x2, 1), round(y2, 1)
-
-
-def normalized(xyxy: Sequence[float], width: int, height: int) -> Box:
-    """A box in pixels of a frame of this size, as shares of it."""
-    x1, y1, x2, y2 = xyxy
-    return _share(x1, width), _share(y1, height), _share(x2, width), _share(y2, height)
 
 
 def status_record(
@@ -357,10 +302,6 @@ def status_record(
     )
 
 
-def _share(value: float, whole: int) -> float:
-    return min(1.0, max(0.0, round(value / whole, 5)))
-
-
 def _text(name: str) -> str:
     """A name that JSON can hold.
 
@@ -372,14 +313,3 @@ def _text(name: str) -> str:
 def encode(record: Record) -> bytes:
     """One line of JSON, newline included."""
     return _encoder.encode(record) + b"\n"
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of all records."""
-    schema = msgspec.json.schema(Record)
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = f"pi-detector records, version {SCHEMA_VERSION}"
-    for definition in schema["$defs"].values():
-        if "version" in definition["properties"]:  # has a default, yet every record carries it
-            definition["required"].append("version")
-    return schema

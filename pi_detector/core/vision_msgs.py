@@ -12,7 +12,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from pi_detector.core.records import BoxPx, DetectionsRecord
+from pi_detector.core.boxes import BoxPx
+from pi_detector.core.records import DetectionsRecord
 
 Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)]
 Nanoseconds = Annotated[int, msgspec.Meta(ge=0, lt=10**9)]

@@ -1,1 +1,1 @@
-"""The service: settings over its life, health, the service manager."""
+"""The daemon: reload of settings, health, service manager."""

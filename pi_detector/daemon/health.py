@@ -1,4 +1,4 @@
-"""What the service manager is told while the machine runs: ready, alive, a line of status."""
+"""Reports to the service manager: ready, alive, a status line."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class Health:
 
     def __init__(self, notifier: Notifier) -> None:
         self.trouble = self.waiting = ""
-        self._told = ("", "")
+        self._reported = ("", "")
         self._rate = 0.0
         self._notifier = notifier
         self._ready = False
         self._fed_s = 0.0
         self._mark = _Mark(time.monotonic())
 
-    def tell(self, pipeline: Pipeline) -> None:
-        """Say what there is to say now."""
+    def update(self, pipeline: Pipeline) -> None:
+        """Send what is due."""
         if not self._notifier.listening:
             return
         if not self._ready and (
@@ -61,8 +61,8 @@ class Health:
             self._rate = (processed - self._mark.processed) / (now_s - self._mark.at_s)
             self._mark = _Mark(now_s, processed)
         # Who reloads looks at once.
-        if is_due or (self.trouble, self.waiting) != self._told:
-            self._told = (self.trouble, self.waiting)
+        if is_due or (self.trouble, self.waiting) != self._reported:
+            self._reported = (self.trouble, self.waiting)
             self._notifier.status(self._words(pipeline, now_s))
 
     def reloading(self) -> None:
@@ -77,7 +77,7 @@ class Health:
     def _words(self, pipeline: Pipeline, now_s: float) -> str:
         words = f"{pipeline.source_name} {pipeline.source_state}, {self._rate:.1f} frames/s"
         if pipeline.paused:
-            words += ", detection is paused"
+            words += ", detection paused"
         elif pipeline.last_found is None:
             words += ", nothing detected yet"
         else:

@@ -29,7 +29,7 @@ class Hours:
         self._schedules = Schedules(settings.schedule, settings.location)
 
     def apply(self, settings: Settings) -> None:
-        """Go on with other settings; all schedules are reported again."""
+        """Use other settings from now on; all schedules are reported again."""
         self._settings = settings
         self._schedules = Schedules(settings.schedule, settings.location)
         self._states = {}

@@ -1,4 +1,4 @@
-"""The daemon: the machine made from settings, its life under a service manager, its reload."""
+"""The daemon: a run made from settings, its life under a service manager, its reload."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from pi_detector.config.changes import at_reload, at_restart
+from pi_detector.config.changes import at_reload, at_restart, parts_changed
 from pi_detector.config.drawn import drawn_in_force
 from pi_detector.config.settings import Settings
 from pi_detector.core.outage import Outage, words_of
@@ -18,19 +18,30 @@ from pi_detector.core.records import PerformanceRecord, State, StatusRecord, sta
 from pi_detector.daemon.health import Health
 from pi_detector.daemon.hours import Hours
 from pi_detector.daemon.systemd import Notifier
+from pi_detector.daemon.wishes import Wishes
 from pi_detector.detector.bundle import Bundle, load_model
 from pi_detector.detector.runtime import thread_count
 from pi_detector.errors import PiDetectorError
 from pi_detector.governor.control import ControlLoop, check_smaller_model, model_at
-from pi_detector.pipeline.build import Setup, make_detector, make_gate, make_privacy, make_stage
+from pi_detector.pipeline.build import (
+    growing_folder,
+    make_detector,
+    make_gate,
+    make_looking,
+    make_privacy,
+    make_stage,
+)
 from pi_detector.pipeline.counters import Counters
+from pi_detector.pipeline.looks import LookBudget
 from pi_detector.pipeline.pipeline import Pipeline
-from pi_detector.pipeline.sink_set import Machine, SinkSet
+from pi_detector.pipeline.sink_set import SinkContext, SinkSet
 from pi_detector.pipeline.supervision import Supervision
 from pi_detector.sinks.recordings.encoder import lacking
+from pi_detector.sinks.recordings.feedback import keep_by_id
 from pi_detector.sources.registry import check_source, make_source
 from pi_detector.telemetry.monitor import FlowTotals, PerformanceMonitor, RunState
 from pi_detector.telemetry.sensors import ROOT
+from pi_detector.util.paths import recordings_folder
 from pi_detector.util.rate_limit import RateLimit
 from pi_detector.util.worker import Worker
 
@@ -45,7 +56,7 @@ _UNHEALTHY_S = 30.0
 
 
 class Service:
-    """A run of the pipeline that tells how it is and can be told to read its settings again.
+    """A run of the pipeline that reports its health and can reload its settings.
 
     Args:
         load: reads the settings; raises ConfigError.
@@ -72,6 +83,7 @@ class Service:
         self._load = load
         self._environ = environ
         self._settings = settings = load()
+        self._wishes = Wishes()
         self._reload_wanted = threading.Event()
         self._ended = threading.Event()
         self._woken = threading.Event()
@@ -84,7 +96,8 @@ class Service:
         self._governed = (self._detector.threads, False)
         self._model_failed = False
         rate_limit = RateLimit()
-        self._regulator = ControlLoop(
+        self._looks = LookBudget(live=source.live)
+        self._control_loop = ControlLoop(
             settings.governor,
             self._detector.threads,
             rate_limit,
@@ -92,6 +105,7 @@ class Service:
             processed=lambda: self._pipeline.counters.processed,
             publish=self._publish,
             changed=self._woken.set,
+            looks=self._looks,
             root=root,
         )
         self._monitor = PerformanceMonitor(
@@ -100,31 +114,29 @@ class Service:
             self._flow,
             self._publish,
             root,
-            governor=self._regulator.readings,
+            folder=lambda: growing_folder(self._settings, environ),
+            governor=self._control_loop.readings,
         )
         self._hours = Hours(settings, self._publish)
-        machine = Machine(
-            self._publish,
-            self._obey,
-            self._healthy,
-            self._run_state,
-            self._hours.is_on,
-            check_drawn,
+        is_on = self._hours.is_on
+        context = SinkContext(
+            self._publish, self._command, self._healthy, self._run_state, is_on, check_drawn
         )
-        self._outputs = SinkSet(settings, environ, machine, self._monitor.meter)
+        self._sink_set = SinkSet(settings, environ, context, self._monitor.meter)
         self._pipeline = Pipeline(
             source,
             self._detector,
-            self._outputs.make(settings, self._bundle),
+            self._sink_set.make(settings, self._bundle),
             supervision=self._supervision(),
             stage=make_stage(settings, self._detector),
             gate=make_gate(settings),
             rate_limit=rate_limit,
             privacy=make_privacy(settings),
             max_fps=settings.detection.max_fps,
+            looking=make_looking(settings, self._looks),
             reports_source=True,
         )
-        self._liveness = Health(self._notifier)
+        self._health = Health(self._notifier)
         self._outage = Outage("service", "service", self._publish)
 
     @property
@@ -133,7 +145,7 @@ class Service:
         return self._pipeline.unstopped
 
     def reload(self) -> None:
-        """Have the settings read again, soon. Several wishes may be met by one reading."""
+        """Reload the settings soon. One reload may serve several requests."""
         self._reload_wanted.set()
         self._woken.set()
 
@@ -152,12 +164,12 @@ class Service:
             self._detector.threads,
             extra={"DETECTOR_EVENT": "started"},
         )
-        self._tell_model(self._bundle)
+        self._report_model(self._bundle)
         self._pipeline.keep_hours(self._hours.step())
         self._pipeline.report_detection()
-        caretaker = Worker("service", self._take_care)
+        serving = Worker("service", self._serve)
         self._monitor.start()
-        self._regulator.start()
+        self._control_loop.start()
         try:
             return self._pipeline.run(stop, max_frames)
         finally:
@@ -166,11 +178,11 @@ class Service:
             self._woken.set()
             deadline = time.monotonic() + TICK_S
             self._monitor.stop(deadline)
-            self._regulator.stop(deadline)
-            caretaker.finish(deadline)
+            self._control_loop.stop(deadline)
+            serving.finish(deadline)
 
     def pause(self) -> None:
-        """Detect nothing until ``resume``, also over a reload; a restart detects again."""
+        """Stop detecting until ``resume``, even across a reload; a restart detects again."""
         self._pipeline.pause()
 
     def resume(self) -> None:
@@ -182,8 +194,28 @@ class Service:
         progressed_s = self._pipeline.progressed_s
         return progressed_s > 0 and time.monotonic() - progressed_s < limit_s
 
-    def _obey(self, command: str) -> None:
+    def _command(self, command: str) -> None:
+        if command.startswith("keep="):
+            self._keep(command.removeprefix("keep="))
+            return
+        if "=" in command:
+            self._wishes.add(command)
+            self.reload()
+            return
         {"reload": self.reload, "pause": self.pause, "resume": self.resume}[command]()
+
+    def _keep(self, event_id: str) -> None:
+        """Protect a recorded event, on a thread of its own: the index may be busy."""
+        recording = self._settings.recording
+        if not recording.enabled:
+            log.warning("keep %s: nothing is recorded; set recording.enabled = true", event_id)
+            return
+        root = recordings_folder(recording.path, self._environ)
+
+        def keep() -> None:
+            keep_by_id(root, event_id)
+
+        Worker("keep", keep)
 
     def _flow(self) -> FlowTotals:
         counters = self._pipeline.counters
@@ -215,8 +247,8 @@ class Service:
             grace_s=_GRACE_S if watchdog_s is None else _GRACE_SHARE * watchdog_s,
         )
 
-    def _take_care(self) -> None:
-        """Tell the service manager how it is, and reload: on a thread of its own."""
+    def _serve(self) -> None:
+        """Report to the service manager, and reload, on a separate thread."""
         watchdog_s = self._notifier.watchdog_s
         tick_s = TICK_S if watchdog_s is None else min(TICK_S, _FEED_SHARE * watchdog_s)
         while not self._ended.is_set():
@@ -230,44 +262,44 @@ class Service:
                 self._govern()
                 self._pipeline.keep_hours(self._hours.step())
                 if not self._ended.is_set():
-                    self._liveness.tell(self._pipeline)
+                    self._health.update(self._pipeline)
 
     def _reload(self) -> None:
-        self._liveness.reloading()
+        self._health.reloading()
         try:
-            self._apply(self._load())
+            self._apply(self._wishes.applied(self._load()))
         except Exception as error:
             reason = "; ".join(words_of(error).splitlines())
-            self._liveness.trouble = f"reload refused: {reason}"
+            self._health.trouble = f"reload refused: {reason}"
             log.error(
-                "reload refused, the settings in force stay so: %s",
+                "reload refused, keeping the current settings: %s",
                 reason,
                 exc_info=None if isinstance(error, PiDetectorError) else error,
                 extra={"DETECTOR_EVENT": "reload_refused"},
             )
             self._pipeline.publish(status_record("settings", "reload", "refused", reason=reason))
         else:
-            self._liveness.trouble = ""
+            self._health.trouble = ""
         finally:
-            self._liveness.reloaded()
+            self._health.reloaded()
 
     def _apply(self, wanted: Settings) -> None:
-        """Apply settings: all that can change in a running machine, or none."""
+        """Apply settings: all that can change in a run, or none."""
         old, new = self._settings, at_reload(self._settings, wanted)
-        before, now = Setup.of(old), Setup.of(new)
+        changed = parts_changed(old, new)
         if wanted.source != old.source:
             _check_source(wanted)
         bundle = load_model(new.model)
         check_smaller_model(new, bundle)
         detector, stage = self._detector, None
-        if now.detector != before.detector or bundle != self._bundle:
+        if "detector" in changed or bundle != self._bundle:
             detector = make_detector(new, bundle)
-        if now.stage != before.stage or detector is not self._detector:
+        if "stage" in changed or detector is not self._detector:
             stage = make_stage(new, detector)
         gate = make_gate(new)
         new = self._adjusted(new, wanted)
         try:
-            self._outputs.apply(new, bundle, self._pipeline.replace_sinks)
+            self._sink_set.apply(new, bundle, self._pipeline.replace_sinks)
         except Exception:
             self._adjusted(new, old)
             raise
@@ -279,19 +311,19 @@ class Service:
         self._pipeline.replace_detector(detector)
         if stage is not None:
             self._pipeline.replace_stage(stage)
-        if now.gate != before.gate:
-            self._pipeline.replace_gate(gate)
+        if "gate" in changed:
+            self._pipeline.replace_gate(gate, make_looking(new, self._looks))
         logging.getLogger().setLevel(new.log.level.upper())
         self._settings = new
         threads = thread_count(new.model.threads)
         if detector is not self._detector:
             self._governed = (threads, False)
             self._end_model_failure()
-        self._regulator.apply(new.governor, threads)
+        self._control_loop.apply(new.governor, threads)
         is_new_model, self._bundle, self._detector = bundle != self._bundle, bundle, detector
         if is_new_model:
-            self._tell_model(bundle)
-        self._tell_reloaded(at_restart(new, wanted))
+            self._report_model(bundle)
+        self._report_reload(at_restart(new, wanted))
         if drawn := drawn_in_force(self._environ):
             log.info("%s", drawn)
         if lack := lacking(wanted.recording):
@@ -300,25 +332,25 @@ class Service:
     def _adjusted(self, new: Settings, wanted: Settings) -> Settings:
         """Set the camera's controls, where they change. Returns the settings that hold then."""
         controls = wanted.source.controls
-        if controls == new.source.controls or not self._pipeline.adjust(controls):
-            return new
-        source = msgspec.structs.replace(new.source, controls=controls)
-        return msgspec.structs.replace(new, source=source)
+        if controls != new.source.controls and self._pipeline.adjust(controls):
+            source = msgspec.structs.replace(new.source, controls=controls)
+            new = msgspec.structs.replace(new, source=source)
+        return new
 
-    def _tell_reloaded(self, waiting: list[str]) -> None:
+    def _report_reload(self, waiting: list[str]) -> None:
         words = f"at the next restart: {', '.join(waiting)}" if waiting else ""
         log.info(
-            "settings read again%s",
+            "settings reloaded%s",
             f"; {words}" if words else "",
             extra={"DETECTOR_EVENT": "reloaded"},
         )
-        self._liveness.waiting = words
+        self._health.waiting = words
         state: State = "limited" if waiting else "live"
         self._publish(status_record("settings", "reload", state, reason=words or None))
 
     def _govern(self) -> None:
-        """Bring threads and model of the governor's level into force."""
-        level = self._regulator.level
+        """Apply threads and model of the governor's level."""
+        level = self._control_loop.level
         before, self._governed = self._governed, (level.threads, level.small)
         if self._governed == before:
             return
@@ -339,15 +371,15 @@ class Service:
         self._detector = detector
         if level.small != before[1]:
             self._pipeline.replace_stage(make_stage(settings, detector))
-            self._tell_model(bundle)
+            self._report_model(bundle)
 
     def _end_model_failure(self) -> None:
-        """Tell that the governor's model is not at fault any more, if it was."""
+        """Report the end of a failure of the governor's model, if there was one."""
         if self._model_failed:
             self._publish(status_record("governor", "model", "live"))
             self._model_failed = False
 
-    def _tell_model(self, bundle: Bundle) -> None:
+    def _report_model(self, bundle: Bundle) -> None:
         reason = f"loaded, SHA-256 {bundle.sha256}"
         log.info(
             "model %s %s",

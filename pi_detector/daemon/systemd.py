@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Notifier:
-    """Tells systemd how the service is; where no service manager listens, nobody is told.
+    """Notifies systemd of the state of the service; does nothing without a service manager.
 
     Args:
         environ: environment variables; ``NOTIFY_SOCKET`` names the listener and ``WATCHDOG_USEC``
@@ -44,36 +44,36 @@ class Notifier:
         return self._send is not None
 
     def ready(self) -> None:
-        """The service works, or goes on after a reload."""
-        self._tell("READY=1")
+        """The service works, or continues after a reload."""
+        self._notify("READY=1")
 
     def alive(self) -> None:
         """The service makes progress."""
-        self._tell("WATCHDOG=1")
+        self._notify("WATCHDOG=1")
 
     def status(self, words: str) -> None:
         """How the service is, in a line for humans (``systemctl status`` shows it)."""
         words = one_line(redact_within(words))  # a line break would begin another message
         if words != self._status:
             self._status = words
-            self._tell(f"STATUS={words}")
+            self._notify(f"STATUS={words}")
 
     def reloading(self) -> None:
         """Settings are read again; ``ready`` ends that."""
         now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-        self._tell(f"RELOADING=1\nMONOTONIC_USEC={now_us}")
+        self._notify(f"RELOADING=1\nMONOTONIC_USEC={now_us}")
 
     def stopping(self) -> None:
         """The service ends."""
-        self._tell("STOPPING=1")
+        self._notify("STOPPING=1")
 
-    def _tell(self, message: str) -> None:
+    def _notify(self, message: str) -> None:
         if self._send is None:
             return
         try:
             self._send(message)
         except OSError as error:  # a restarting manager must not end what it manages
-            log.warning("cannot tell the service manager %r: %s", message, error.strerror)
+            log.warning("cannot notify the service manager of %r: %s", message, error.strerror)
 
 
 def _sender() -> Callable[[str], object]:
@@ -81,8 +81,8 @@ def _sender() -> Callable[[str], object]:
         from systemd.daemon import notify
     except ImportError as error:
         raise DependencyMissingError(
-            "systemd listens (NOTIFY_SOCKET is set), and its Python package is not installed; to "
-            f"install it: {how_to_install('systemd')}"
+            "NOTIFY_SOCKET is set, but systemd's Python package is not installed; to install it: "
+            f"{how_to_install('systemd')}"
         ) from error
     send: Callable[[str], object] = notify
     return send

@@ -1,1 +1,1 @@
-"""What runs from a frame to detections: runtime adapter, bundle, preprocessing, decoding, NMS."""
+"""From a frame to detections: runtime, model bundle, preprocessing, decoding, NMS."""

@@ -34,14 +34,14 @@ _LONGEST_LABELS = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A model and what is known of it.
+    """A model and its metadata.
 
     Attributes:
         path: the bundle's folder, or the bare .tflite file.
-        name: for records and logs.
-        model: the .tflite file's bytes: those that the SHA-256 was taken of.
-        labels: in the order of the model's classes.
-        manifest: of a bundle; None for a bare model.
+        name: name for records and logs.
+        model: the bytes of the .tflite file, of which the SHA-256 was taken.
+        labels: labels in the order of the model's classes.
+        manifest: manifest of a bundle; None for a bare model.
     """
 
     path: Path
@@ -87,7 +87,7 @@ def load_model(settings: ModelSettings) -> Bundle:
         return load_bare(path, labels)
     if settings.labels:
         raise ConfigError(
-            f"model.labels: {path} is a bundle and has its own labels; leave model.labels empty"
+            f"model.labels: {path} is a bundle with its own labels; leave model.labels empty"
         )
     return load_bundle(path)
 
@@ -182,8 +182,8 @@ def _find(name: str) -> Path:
     if wanted not in installed:
         known = ", ".join(installed) or "none; reinstall pi-detector"
         raise ModelNotFoundError(
-            f"{wanted}: no such model; give a bundle folder, a .tflite file, or the name of an "
-            f"installed bundle (there is {known})"
+            f"{wanted}: no such model; use a bundle folder, a .tflite file, or the name of an "
+            f"installed bundle ({known})"
         )
     return installed[wanted]
 
@@ -200,7 +200,7 @@ def _read_manifest(path: Path) -> Manifest:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadModelError(f"{path}: {error}; reinstall the model") from error
     except RecursionError as error:
-        raise BadModelError(f"{path}: is nested too deeply; reinstall the model") from error
+        raise BadModelError(f"{path}: nested too deeply; reinstall the model") from error
 
 
 def _only_model(folder: Path) -> Path:
@@ -276,7 +276,7 @@ def _read_labels(path: Path) -> bytes:
     except OSError as error:
         raise BadLabelsError(f"{path}: cannot be read ({error.strerror})") from error
     if len(data) > _LONGEST_LABELS:
-        raise BadLabelsError(f"{path}: is too large for a file of labels")
+        raise BadLabelsError(f"{path}: too large for a labels file; check model.labels")
     return data
 
 
@@ -288,5 +288,5 @@ def _read_lines(path: Path) -> list[str]:
         raise BadLabelsError(f"{path}: cannot be read as text ({error})") from error
     labels = [line.strip() for line in text.splitlines() if line.strip()]
     if not labels:
-        raise BadLabelsError(f"{path}: is empty; give one label a line")
+        raise BadLabelsError(f"{path}: empty; write one label per line")
     return labels

@@ -1,9 +1,8 @@
-"""The detector: frame in, detections out."""
+"""The detector: takes a frame, returns its detections."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -15,20 +14,15 @@ from pi_detector.config.settings import DetectionSettings
 from pi_detector.core.frame import Frame, ImageArray
 from pi_detector.core.geometry import Detections
 from pi_detector.detector.bundle import Bundle, find_model
-from pi_detector.detector.candidates import Candidates, Decoder
+from pi_detector.detector.candidates import Candidates, DecoderSpec
+from pi_detector.detector.decoders import make_decoder
 from pi_detector.detector.images import read_image
+from pi_detector.detector.looking import Tiles, decode_looks, infer_looks, tiles_for
 from pi_detector.detector.nms import suppress, vote
-from pi_detector.detector.postprocess import PostprocessDecoder, map_outputs
-from pi_detector.detector.preprocess import InputCoding, staged_input
-from pi_detector.detector.runtime import (
-    OutputCopies,
-    TensorInfo,
-    choose_runtime,
-    open_interpreter,
-    tensor_info,
-    thread_count,
-)
-from pi_detector.detector.ssd import SsdDecoder
+from pi_detector.detector.preprocess import InputCoding, input_of
+from pi_detector.detector.resize import RESIZES, Size, Stretch
+from pi_detector.detector.runtime import choose_runtime, open_interpreter, thread_count
+from pi_detector.detector.tensors import OutputCopies, tensor_info
 from pi_detector.detector.thresholds import lowest_scores
 from pi_detector.errors import BadModelError
 
@@ -49,20 +43,28 @@ class Prepared:
     preprocess_ms: float
     detector: Detector
 
+    @property
+    def content(self) -> ImageArray:
+        """The part of ``staged`` that shows the frame: all of it, but for a letterbox's bars."""
+        return self.detector.resize.content(self.staged, (self.frame.height, self.frame.width))
+
 
 class Detector:
-    """A model that runs: images in, detections out.
+    """A running model: takes images, returns detections.
 
-    The pipeline uses its three steps, each on a thread of its own, one thread at a time:
-    ``prepare``, ``infer`` and ``decode``; ``run`` is the last two.
+    The pipeline uses its three parts, each on its own thread, one thread at a time: ``prepare``,
+    ``infer`` and ``decode``; ``run`` does the last two.
 
     Attributes:
-        name: of the model.
+        name: name of the model.
         input_size: (height, width) of the model's input.
+        camera_size: what a camera may scale frames to, see ``Resize``.
+        resize: how frames get the size of the input, and boxes back.
         labels: class id to label.
         runtime: `litert` or `tflite`.
-        threads: of the interpreter.
-        min_scores: class id to the lowest score of a detection that is to be published.
+        threads: interpreter threads.
+        min_scores: class id to the lowest score of a published detection.
+        iou_threshold: overlap above which two boxes of one class count as one object.
 
     Example:
         >>> import numpy as np
@@ -82,23 +84,23 @@ class Detector:
         detection: DetectionSettings | None = None,
         low_score_share: float = 1.0,
     ) -> None:
-        """Load the model and work out its thresholds.
+        """Load the model and set up its thresholds.
 
         Args:
-            model: name of an installed bundle, a bundle's folder, a bare `.tflite`, or what
-                ``load_model`` gave; empty takes the default model.
+            model: name of an installed bundle, a bundle's folder, a bare `.tflite`, or the result
+                of ``load_model``; empty = the default model.
             labels: labels file of a bare `.tflite`.
-            runtime: `auto` takes LiteRT where it is installed, else tflite-runtime.
+            runtime: `auto` = LiteRT if it is installed, else tflite-runtime.
             threads: interpreter threads; 0 = one per core, at most 4.
-            min_score: lowest score of a detection; None takes the model's own thresholds.
-            detection: what counts as a detection, in full; overrides ``min_score``.
-            low_score_share: also give detections down to this share of the lowest score, for a
-                tracker; whoever publishes sorts them out by ``min_scores``.
+            min_score: lowest score of a detection; None = the model's own thresholds.
+            detection: all settings of detections; overrides ``min_score``.
+            low_score_share: also return detections down to this share of the lowest score, for a
+                tracker; the publisher filters them by ``min_scores``.
 
         Raises:
             RuntimeMissingError: no runtime is installed.
-            ModelNotFoundError: there is no such model.
-            BadModelError: the model cannot be run, or is not what its manifest says.
+            ModelNotFoundError: the model does not exist.
+            BadModelError: the model cannot be run, or differs from its manifest.
             BadLabelsError: the labels do not fit the model.
             ConfigError: a label in the settings is unknown to the model.
         """
@@ -120,43 +122,58 @@ class Detector:
             name=str(bundle.path),
             trusted=bundle.manifest is not None,
         )
-        self._input = _input_of(bundle, self._interpreter.get_input_details())
-        self.input_size: tuple[int, int] = (self._input.shape[1], self._input.shape[2])
+        self._input = input_of(bundle, self._interpreter.get_input_details())
+        self.input_size: Size = (self._input.shape[1], self._input.shape[2])
         table = bundle.manifest.input if bundle.manifest else None
+        self.resize = (
+            RESIZES[table.resize](self.input_size, table.padding)
+            if table
+            else Stretch(self.input_size)
+        )
+        self.camera_size = self.resize.camera_size
         self._coding = InputCoding(
             self._input, table.mean if table else None, table.deviation if table else None
         )
         details = self._interpreter.get_output_details()
         self._outputs = [tensor_info(each) for each in details]
-        self._decoder = _decoder_of(bundle, self._outputs, min_scores)
+        self._decoder = make_decoder(
+            DecoderSpec(str(bundle.path), self._outputs, min_scores, bundle.manifest)
+        )
         self._ids = np.asarray([label.id for label in bundle.labels], np.int64)
-        self._iou_threshold = detection.iou_threshold
+        self.iou_threshold = detection.iou_threshold
         self._max_detections = detection.max_detections
 
-    def detect(self, image: Frame | ImageArray | str | PathLike[str]) -> Detections:
+    def detect(
+        self, image: Frame | ImageArray | str | PathLike[str], tiles: Tiles | None = None
+    ) -> Detections:
         """Find the objects of an image.
 
         Args:
             image: a frame, (H, W, 3) uint8 RGB, or the path of an image file.
+            tiles: also look at tiles of the image, for small objects: `2x2`, `3x3`, or `auto` as
+                many as its size asks for; None looks at the whole alone.
 
         Returns:
             The detections, best first, in pixels of the image and inside it.
 
         Raises:
             BadImageError: the file is no image.
-            ValueError: the array is no RGB image.
+            ValueError: the array is no RGB image, or ``tiles`` is none of the three.
             BadModelError: the runtime failed.
         """
-        if isinstance(image, Frame):
-            return self.run(self.prepare(image))[0]
-        pixels = _checked(image) if isinstance(image, np.ndarray) else read_image(Path(image))
-        outputs, _ = self.infer(staged_input(pixels, self.input_size))
-        return self.decode(outputs, pixels.shape[1], pixels.shape[0])[0]
+        pixels, scaled = _pixels_of(image)
+        staged = self.resize.stage(pixels, scaled)
+        size = (pixels.shape[1], pixels.shape[0])
+        looks = tiles_for(tiles, size, self.input_size) if tiles else ()
+        if len(looks) < 2:
+            return self.decode(self.infer(staged)[0], *size)[0]
+        outputs, _, _ = infer_looks(self, pixels, looks, staged)
+        return decode_looks(self, outputs, looks, size)[0]
 
     def prepare(self, frame: Frame) -> Prepared:
         """Scale a frame to the model's size."""
         started = time.perf_counter()
-        staged = staged_input(frame.image, self.input_size, frame.model_input)
+        staged = self.resize.stage(frame.image, frame.model_input)
         return Prepared(frame, staged, _ms_since(started), self)
 
     def run(self, prepared: Prepared) -> tuple[Detections, float, float]:
@@ -213,68 +230,58 @@ class Detector:
             BadLabelsError: the model gave a class that has no label.
         """
         started = time.perf_counter()
-        detections = self._detections(self._decoder.read(outputs), width, height)
-        return detections, _ms_since(started)
+        found = self.survivors(outputs, width, height)
+        return self.detections_of(found, width, height), _ms_since(started)
 
-    def _detections(self, found: Candidates, width: int, height: int) -> Detections:
-        keep = suppress(found.xyxy, found.score, found.class_index, self._iou_threshold)
+    def survivors(self, outputs: OutputCopies, width: int, height: int) -> Candidates:
+        """The boxes in the model's outputs that suppression leaves, best first.
+
+        Args:
+            outputs: of ``infer``.
+            width: of the image that was scaled to the model's size, in pixels.
+            height: of the same image, in pixels.
+
+        Returns:
+            Boxes in pixels of that image; they may reach beyond it.
+
+        Raises:
+            BadLabelsError: the model gave a class that has no label.
+        """
+        found = self._decoder.read(outputs)
+        keep = suppress(found.xyxy, found.score, found.class_index, self.iou_threshold)
         keep = keep[: self._max_detections]
         voted = vote(found.xyxy, found.score, found.class_index, keep)
+        xyxy = self.resize.to_frame(voted, (height, width))
+        return Candidates(xyxy, found.score[keep], found.class_index[keep])
+
+    def detections_of(self, found: Candidates, width: int, height: int) -> Detections:
+        """Boxes in pixels of an image of this size, as detections inside it."""
+        found = found[np.arange(len(found)) < self._max_detections]
         limits = np.asarray([width, height] * 2, np.float32)
-        xyxy = np.clip(voted * limits, 0, limits)
-        ids = self._ids[found.class_index[keep]]
-        return Detections(xyxy, found.score[keep], ids, labels=self.labels)
+        # What lies in the bars of a letterbox, or beside the frame, is cut down to nothing.
+        xyxy = np.clip(found.xyxy, 0, limits)
+        left = np.flatnonzero((xyxy[:, 2:] > xyxy[:, :2]).all(axis=1))
+        found, xyxy = found[left], xyxy[left]
+        ids = self._ids[found.class_index]
+        return Detections(xyxy, found.score, ids, labels=self.labels)
+
+
+def _pixels_of(
+    image: Frame | ImageArray | str | PathLike[str],
+) -> tuple[ImageArray, ImageArray | None]:
+    """(H, W, 3) uint8 RGB, and the same as the camera scaled it, where it did."""
+    if isinstance(image, Frame):
+        return image.image, image.model_input
+    return (_checked(image) if isinstance(image, np.ndarray) else read_image(Path(image))), None
 
 
 def _checked(image: ImageArray) -> ImageArray:
     """An array that is an RGB image. Raises ValueError where it is not."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ValueError(
-            f"image: {image.shape} {image.dtype} is no RGB image; give (height, width, 3) uint8"
+            f"image: {image.shape} {image.dtype} is not an RGB image; use (height, width, 3) uint8"
         )
     return np.ascontiguousarray(image)
-
-
-def _input_of(bundle: Bundle, details: Sequence[dict[str, object]]) -> TensorInfo:
-    """The image input of a model, checked against its manifest."""
-    inputs = [tensor_info(d) for d in details]
-    info = inputs[0]
-    if len(inputs) != 1 or len(info.shape) != 4 or info.shape[0] != 1 or info.shape[3] != 3:
-        shapes = ", ".join(str(i.shape) for i in inputs)
-        raise BadModelError(
-            f"{bundle.path}: takes {shapes}, not one RGB image (1, height, width, 3); give a "
-            "detection model"
-        )
-    if bundle.manifest is not None:
-        said = bundle.manifest.input
-        actual = (info.name, info.shape[1], info.shape[2], info.dtype.name)
-        if actual != (said.tensor, said.height, said.width, said.dtype):
-            raise BadModelError(
-                f"{bundle.path}: the model's input {actual} is not the manifest's; reinstall the "
-                "model"
-            )
-    return info
-
-
-def _decoder_of(
-    bundle: Bundle, outputs: Sequence[TensorInfo], min_scores: Sequence[float]
-) -> Decoder:
-    """The decoder that fits a model's outputs."""
-    manifest = bundle.manifest
-    spec = manifest.anchor_spec() if manifest else None
-    if manifest is None or spec is None:
-        return PostprocessDecoder(
-            map_outputs(outputs, manifest.outputs if manifest else None), min_scores
-        )
-    by_name = {info.name: info for info in outputs}
-    logits, boxes = str(manifest.outputs.logits), manifest.outputs.boxes
-    for name in (logits, boxes):
-        if name not in by_name:
-            raise BadModelError(
-                f"{bundle.path}: the model has no output {name!r}, which its manifest names; "
-                "reinstall the model"
-            )
-    return SsdDecoder(spec, by_name[logits], by_name[boxes], min_scores)
 
 
 def _ms_since(started: float) -> float:

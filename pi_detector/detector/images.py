@@ -1,4 +1,4 @@
-"""Reading an image that a program hands over by its path."""
+"""Reads an image that a program passes by its path."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ def read_image(path: Path) -> ImageArray:
     data = np.frombuffer(path.read_bytes(), np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if image is None:
-        raise BadImageError(f"{path}: damaged, or no image")
+        raise BadImageError(f"{path}: damaged, or not an image")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)

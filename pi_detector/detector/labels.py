@@ -1,7 +1,7 @@
-"""Files of labels, in the forms that people have: which label belongs to which class.
+"""Labels files in their usual formats: which label belongs to which class.
 
-A label that is off by one turns every dog into a cat, and nothing else goes wrong. So a file is
-read only where it can mean one thing, and its labels must be as many as the model has classes.
+A label that is off by one turns every dog into a cat, without any other symptom. So a file is only
+accepted if it has one possible meaning and as many labels as the model has classes.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _PBTXT_COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
 _MOST_CLASSES = 100_000
 _MOST_DIGITS = 9
 _FORMS = (
-    "give one label a line, in the order of the model's classes (also read: lines like '17 dog', "
-    ".pbtxt, .json, .csv)"
+    "write one label per line, in the order of the model's classes (also accepted: lines like "
+    "'17 dog', .pbtxt, .json, .csv)"
 )
 
 
@@ -83,7 +83,7 @@ def check_count(labels: int, place: str, class_count: int | None) -> None:
     """
     if class_count is not None and labels != class_count:
         raise BadLabelsError(
-            f"{place}: has {labels} labels, the model has {class_count} classes; give the labels "
+            f"{place}: has {labels} labels, the model has {class_count} classes; use the labels "
             "file of this model"
         )
 
@@ -95,12 +95,12 @@ def _text(data: bytes, place: str) -> str:
         else:
             text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadLabelsError(f"{place}: is not text in UTF-8 ({error.reason}); {_FORMS}") from error
+        raise BadLabelsError(f"{place}: not UTF-8 text ({error.reason}); {_FORMS}") from error
     if "\0" in text:
-        raise BadLabelsError(f"{place}: is not a text file; {_FORMS}")
+        raise BadLabelsError(f"{place}: not a text file; {_FORMS}")
     if text.lstrip()[:15].lower().startswith(("<!doctype", "<html", "version https:")):
         raise BadLabelsError(
-            f"{place}: is a web page or a Git LFS pointer, not the file itself; download it again"
+            f"{place}: a web page or a Git LFS pointer, not the file itself; download it again"
         )
     return text
 
@@ -128,12 +128,12 @@ def _from_pbtxt(text: str, place: str) -> _Rows:
         number = fields.get("id", "")
         name = fields.get("display_name") or fields.get("name")
         if not number.isdecimal() or not name:
-            raise BadLabelsError(f"{place}: an item has no id or no name; {_FORMS}")
+            raise BadLabelsError(f"{place}: an item without an id or name; {_FORMS}")
         _add(found, number, name, place)
     # Ids count from 1; 0 is the background by that format's own rule.
     found.pop(0, None)
     if not found:
-        raise BadLabelsError(f"{place}: has no item with an id and a name; {_FORMS}")
+        raise BadLabelsError(f"{place}: no item with an id and a name; {_FORMS}")
     return _Rows((), found)
 
 
@@ -142,7 +142,7 @@ def _from_json(text: str, place: str) -> _Rows:
     try:
         tree = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BadLabelsError(f"{place}: is no JSON ({error}); {_FORMS}") from error
+        raise BadLabelsError(f"{place}: not JSON ({error}); {_FORMS}") from error
     if isinstance(tree, dict) and isinstance(tree.get("categories"), list):
         tree = tree["categories"]
     if isinstance(tree, list) and all(each is None or isinstance(each, str) for each in tree):
@@ -155,7 +155,7 @@ def _from_json(text: str, place: str) -> _Rows:
     else:
         if found:
             return _Rows((), found)
-    raise BadLabelsError(f"{place}: is neither a list of labels nor a table of them; {_FORMS}")
+    raise BadLabelsError(f"{place}: neither a list nor a table of labels; {_FORMS}")
 
 
 def _pairs(tree: object) -> Iterable[tuple[object, object]]:
@@ -177,11 +177,11 @@ def _from_csv(text: str, place: str) -> _Rows:
     try:
         rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines()) if row]
     except csv.Error as error:
-        raise BadLabelsError(f"{place}: is no CSV ({error}); {_FORMS}") from error
+        raise BadLabelsError(f"{place}: not CSV ({error}); {_FORMS}") from error
     if rows and all(len(row) == 1 for row in rows):
         return _from_lines(text)
     if not rows or any(len(row) != 2 for row in rows):
-        raise BadLabelsError(f"{place}: has other than one or two columns; {_FORMS}")
+        raise BadLabelsError(f"{place}: not one or two columns; {_FORMS}")
     if not any(cell.isdecimal() for cell in rows[0]):
         rows = rows[1:]
     for number_column in (0, 1):
@@ -190,15 +190,13 @@ def _from_csv(text: str, place: str) -> _Rows:
             for row in rows:
                 _add(found, row[number_column], row[1 - number_column], place)
             return _Rows((), found)
-    raise BadLabelsError(f"{place}: no column of it has only numbers; {_FORMS}")
+    raise BadLabelsError(f"{place}: no column with only numbers; {_FORMS}")
 
 
 def _add(found: dict[int, str], digits: str, name: str, place: str) -> None:
     number = int(digits[:_MOST_DIGITS])
     if number in found or len(digits) > _MOST_DIGITS:
-        raise BadLabelsError(
-            f"{place}: has the number {number} twice, or one that is too long; {_FORMS}"
-        )
+        raise BadLabelsError(f"{place}: number {number} occurs twice or is too long; {_FORMS}")
     found[number] = " ".join(name.split())
 
 
@@ -209,16 +207,16 @@ def _ordered_by_number(found: Mapping[int, str], place: str, class_count: int | 
     if zeroth in _BACKGROUND or (zeroth in _MAYBE_BACKGROUND and max(numbers) == class_count):
         del numbers[0]
     if not numbers:
-        raise BadLabelsError(f"{place}: is empty; {_FORMS}")
+        raise BadLabelsError(f"{place}: empty; {_FORMS}")
     first, last = min(numbers), max(numbers)
     base = 0 if first == 0 else 1
     if class_count is None and first > 1:
-        raise BadLabelsError(f"{place}: its numbers begin with {first}, not with 0 or 1; {_FORMS}")
+        raise BadLabelsError(f"{place}: the numbers begin with {first}, not with 0 or 1; {_FORMS}")
     count = last - base + 1
     if (class_count is not None and count != class_count) or count > _MOST_CLASSES:
         raise BadLabelsError(
-            f"{place}: its numbers go from {first} to {last}, the model has "
-            f"{class_count if class_count is not None else 'fewer'} classes; give the labels file "
+            f"{place}: the numbers range from {first} to {last}, the model has "
+            f"{class_count if class_count is not None else 'fewer'} classes; use the labels file "
             "of this model"
         )
     return [_named(numbers.get(base + index, "")) for index in range(count)]
@@ -228,7 +226,7 @@ def _ordered(names: Sequence[str], place: str, class_count: int | None) -> list[
     """Labels in the order of the lines: without the background, with or without the gaps."""
     compact = [name for name in names if name]
     if not compact:
-        raise BadLabelsError(f"{place}: is empty; {_FORMS}")
+        raise BadLabelsError(f"{place}: empty; {_FORMS}")
     if class_count is None:
         return _without_count(names, compact, place)
     for candidates in (names, compact):
@@ -242,7 +240,7 @@ def _ordered(names: Sequence[str], place: str, class_count: int | None) -> list[
         hint = f"; if {compact[0]!r} is the background, write 'background' there"
     raise BadLabelsError(
         f"{place}: has {count} labels{background}, the model has {class_count} classes{hint}; "
-        "give the labels file of this model"
+        "use the labels file of this model"
     )
 
 

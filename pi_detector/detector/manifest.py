@@ -1,6 +1,6 @@
-"""What a model bundle says of its model: `manifest.toml`, typed.
+"""The manifest of a model bundle: `manifest.toml`, typed.
 
-A `Manifest` goes to TOML with ``tomli_w.dumps(msgspec.to_builtins(manifest))``.
+``tomli_w.dumps(msgspec.to_builtins(manifest))`` writes a `Manifest` as TOML.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class ModelTable(_Table, frozen=True):
         name: of the bundle.
         version: of the bundle.
         description: one line.
-        architecture: name of the network.
+        architecture: family of the network, which decides who decodes its outputs, see
+            ``decoders``.
         licence: SPDX identifier of the weights' licence.
         file: name of the model file in the bundle.
         sha256: of that file, lower-case hexadecimal.
@@ -54,7 +55,9 @@ class InputTable(_Table, frozen=True):
         width: in pixels.
         dtype: element type.
         colour: order of the channels.
-        resize: how a frame gets that size; `stretch` ignores its aspect ratio.
+        resize: how a frame gets that size; `stretch` ignores its aspect ratio, `letterbox` keeps
+            it and fills up with bars.
+        padding: the byte of the bars.
         mean: a byte stands for the real number (byte - mean) / deviation.
         deviation: see `mean`.
     """
@@ -64,7 +67,8 @@ class InputTable(_Table, frozen=True):
     width: Side
     dtype: Literal["int8", "uint8", "int16", "float32"]
     colour: Literal["rgb"] = "rgb"
-    resize: Literal["stretch"] = "stretch"
+    resize: Literal["stretch", "letterbox"] = "stretch"
+    padding: Annotated[int, msgspec.Meta(ge=0, le=255)] = 114
     mean: float = 128.0
     deviation: Size = 128.0
 
@@ -102,9 +106,9 @@ class AnchorsTable(_Table, frozen=True):
             ValueError: the numbers contradict each other.
         """
         if (self.sizes is UNSET) != (self.aspect_ratios is UNSET):
-            raise ValueError("`sizes` and `aspect_ratios` belong together: give both or neither")
+            raise ValueError("`sizes` or `aspect_ratios` is missing; set both or neither")
         if (self.shapes is UNSET) == (self.sizes is UNSET):
-            raise ValueError("give either `shapes` or `sizes` with `aspect_ratios`")
+            raise ValueError("use either `shapes` or `sizes` with `aspect_ratios`")
         shapes = self.shapes
         if isinstance(self.sizes, tuple) and isinstance(self.aspect_ratios, tuple):
             ratios = self.aspect_ratios
@@ -123,8 +127,9 @@ class AnchorsTable(_Table, frozen=True):
 class OutputsTable(_Table, frozen=True):
     """What comes out, by name of the output tensor.
 
-    A raw SSD network has `logits` and `boxes`; a network that ends in
-    TFLite_Detection_PostProcess has `boxes`, `classes`, `scores` and `count`.
+    A raw SSD network (`ssd`) has `logits` and `boxes`; a network that ends in
+    TFLite_Detection_PostProcess (`ssd-postprocess`) has `boxes`, `classes`, `scores` and `count`.
+    The decoders of plugins have their own in the table `decoder`.
 
     Attributes:
         logits: (1, N, classes).
@@ -134,7 +139,7 @@ class OutputsTable(_Table, frozen=True):
         count: (1,) number of valid rows.
     """
 
-    boxes: str
+    boxes: str | UnsetType = UNSET
     logits: str | UnsetType = UNSET
     classes: str | UnsetType = UNSET
     scores: str | UnsetType = UNSET
@@ -170,6 +175,7 @@ class Manifest(_Table, frozen=True):
         input: what goes in.
         outputs: what comes out.
         anchors: of a raw SSD network; unset for a model that decodes its boxes itself.
+        decoder: what the decoder of another architecture needs, free form.
         scores: how scores are made, and the lowest ones that count.
         labels: in the order of the network's classes.
         training: provenance, free form.
@@ -178,23 +184,24 @@ class Manifest(_Table, frozen=True):
 
     model: ModelTable
     input: InputTable
-    outputs: OutputsTable
     scores: ScoresTable
     labels: tuple[Label, ...]
+    outputs: OutputsTable = OutputsTable()
     anchors: AnchorsTable | UnsetType = UNSET
+    decoder: dict[str, Any] = {}
     training: dict[str, Any] = {}
     figures: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
         if (self.anchors is UNSET) != (self.outputs.logits is UNSET):
-            raise ValueError("`anchors` and `outputs.logits` belong together: give both or neither")
+            raise ValueError("`anchors` or `outputs.logits` is missing; set both or neither")
         names = [label.name for label in self.labels]
         if not names:
             raise ValueError("`labels` is empty")
         if len(set(names)) < len(names) or len({label.id for label in self.labels}) < len(names):
             raise ValueError("`labels` has a name or an id twice")
         if unknown := set(self.scores.by_label) - set(names):
-            raise ValueError(f"`scores.by_label` has {min(unknown)!r}, which is no label")
+            raise ValueError(f"`scores.by_label` has {min(unknown)!r}, which is not a label")
         if isinstance(self.anchors, AnchorsTable):
             self.anchor_spec()
 

@@ -1,4 +1,4 @@
-"""Non-maximum suppression: of boxes of one class that overlap, the best stays, and all vote."""
+"""Non-maximum suppression: keeps the best of overlapping boxes of a class, averaged by vote."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Decoding of models that end in TFLite_Detection_PostProcess.
 
 Four float outputs: boxes (1, K, 4) as ``ymin, xmin, ymax, xmax`` in 0..1, classes (1, K), scores
-(1, K), count (1,). Converters order them differently, so they are told apart by name or shape;
+(1, K), count (1,). Converters order them differently, so they are identified by name or shape;
 classes and scores, which have the same shape, by name, else by their values.
 """
 
@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pi_detector.detector.candidates import Candidates
+from pi_detector.detector.candidates import Candidates, Decoder, DecoderSpec
 from pi_detector.detector.manifest import OutputsTable
-from pi_detector.detector.runtime import TensorInfo, Tensors
+from pi_detector.detector.tensors import TensorInfo, Tensors
 from pi_detector.errors import BadLabelsError, BadModelError
 
 _CUSTOM_OP = "TFLite_Detection_PostProcess"
@@ -24,14 +24,14 @@ _CUSTOM_OP = "TFLite_Detection_PostProcess"
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """Which output is what.
+    """The role of each output.
 
     Attributes:
         boxes: (1, K, 4).
         classes: (1, K).
         scores: (1, K).
         count: (1,).
-        certain: whether classes and scores are told apart; else they may be swapped.
+        certain: whether classes and scores are identified; else they may be swapped.
     """
 
     boxes: TensorInfo
@@ -51,9 +51,9 @@ def map_outputs(outputs: Sequence[TensorInfo], named: OutputsTable | None = None
     Raises:
         BadModelError: these are not the outputs of TFLite_Detection_PostProcess.
     """
-    if named is not None and named.classes and named.scores and named.count:
+    if named is not None and named.boxes and named.classes and named.scores and named.count:
         by_name = {info.name: info for info in outputs}
-        wanted = (named.boxes, str(named.classes), str(named.scores), str(named.count))
+        wanted = (str(named.boxes), str(named.classes), str(named.scores), str(named.count))
         if missing := [name for name in wanted if name not in by_name]:
             raise BadModelError(f"the model has no output {missing[0]!r}, which its manifest names")
         corners, classes, scores, rows = (by_name[name] for name in wanted)
@@ -64,8 +64,8 @@ def map_outputs(outputs: Sequence[TensorInfo], named: OutputsTable | None = None
     if (len(outputs), len(boxes), len(count), len(rest)) != (4, 1, 1, 2):
         shapes = ", ".join(str(info.shape) for info in outputs)
         raise BadModelError(
-            f"outputs {shapes} are not those of {_CUSTOM_OP}; a raw network needs a bundle with a "
-            "manifest"
+            f"outputs {shapes} are not those of {_CUSTOM_OP}; for a raw network, use a bundle with "
+            "a manifest"
         )
     by_meaning = {meaning: info for info in rest if (meaning := _meaning(info.name))}
     if len(by_meaning) == 2:
@@ -81,6 +81,16 @@ def _meaning(name: str) -> str | None:
     if name == f"{_CUSTOM_OP}:2" or "scores" in lower:
         return "scores"
     return None
+
+
+def make_postprocess(spec: DecoderSpec) -> Decoder:
+    """The decoder of a network that decodes its boxes itself, architecture `ssd-postprocess`.
+
+    Raises:
+        BadModelError: these are not the outputs of TFLite_Detection_PostProcess.
+    """
+    named = spec.manifest.outputs if spec.manifest else None
+    return PostprocessDecoder(map_outputs(spec.outputs, named), spec.min_scores)
 
 
 class PostprocessDecoder:
@@ -153,15 +163,15 @@ class PostprocessDecoder:
         lowest = self._min_scores.min()
         if (scores[strange] >= lowest).any():
             raise BadLabelsError(
-                f"the model gave class {index[strange].max()}, but there are labels for "
-                f"{len(self._min_scores)} classes; give the labels file of this model"
+                f"the model returned class {index[strange].max()}, but there are labels for "
+                f"{len(self._min_scores)} classes; use the labels file of this model"
             )
 
 
 def _swapped(classes: NDArray[Any], scores: NDArray[Any]) -> bool | None:
-    """Whether the two are the other way round; None where their values do not tell.
+    """Whether the two are swapped; None if their values do not decide.
 
-    Classes are whole numbers; scores lie in 0..1.
+    Classes are whole numbers; scores are in 0..1.
     """
     first, second = (bool((values == np.rint(values)).all()) for values in (classes, scores))
     if first and second:
@@ -170,6 +180,6 @@ def _swapped(classes: NDArray[Any], scores: NDArray[Any]) -> bool | None:
         return False if (classes > 1).any() else None
     if not first and not second:
         raise BadModelError(
-            "neither of the model's outputs holds whole numbers: they are not classes and scores"
+            "neither output of the model contains whole numbers: they are not classes and scores"
         )
     return second

@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pi_detector.core.frame import ImageArray
-from pi_detector.detector.runtime import TensorInfo
+from pi_detector.detector.bundle import Bundle
+from pi_detector.detector.tensors import TensorInfo, tensor_info
 from pi_detector.errors import BadModelError
+
+
+def input_of(bundle: Bundle, details: Sequence[dict[str, object]]) -> TensorInfo:
+    """The image input of a model, checked against its manifest.
+
+    Raises:
+        BadModelError: its input is not one RGB image, or differs from the manifest.
+    """
+    inputs = [tensor_info(d) for d in details]
+    info = inputs[0]
+    if len(inputs) != 1 or len(info.shape) != 4 or info.shape[0] != 1 or info.shape[3] != 3:
+        shapes = ", ".join(str(i.shape) for i in inputs)
+        raise BadModelError(
+            f"{bundle.path}: its input is {shapes}, not one RGB image (1, height, width, 3); use a "
+            "detection model"
+        )
+    if bundle.manifest is not None:
+        said = bundle.manifest.input
+        actual = (info.name, info.shape[1], info.shape[2], info.dtype.name)
+        if actual != (said.tensor, said.height, said.width, said.dtype):
+            raise BadModelError(
+                f"{bundle.path}: the model's input {actual} differs from the manifest; reinstall "
+                "the "
+                "model"
+            )
+    return info
 
 
 def scale_to_input(image: ImageArray, out: ImageArray) -> None:

@@ -1,4 +1,4 @@
-"""Why a model cannot be loaded, and what to do: what a file is instead, what a runtime lacks."""
+"""Why a model cannot be loaded, and the fix: what the file really is, what the runtime lacks."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _FLEX = "Flex"
 # Beginnings of files that are taken for models. Sources: the formats' own documents.
 _BEGINNINGS = {
     b"version https://git-lfs": "is a Git LFS pointer, not the model; run 'git lfs pull'",
-    b"PK\x03\x04": "is a ZIP archive; unpack it and give its .tflite, or convert the model of it",
-    b"\x1f\x8b": "is packed by gzip; unpack it with 'tar xf' or 'gunzip'",
+    b"PK\x03\x04": "is a ZIP archive; unpack it and use its .tflite, or convert the model in it",
+    b"\x1f\x8b": "is compressed by gzip; unpack it with 'tar xf' or 'gunzip'",
     b"\x89HDF": "is a Keras model (HDF5); convert it to TFLite",
-    b"\x08": "is no .tflite file, perhaps ONNX or a frozen graph; convert it to TFLite",
+    b"\x08": "is not a .tflite file, perhaps ONNX or a frozen graph; convert it to TFLite",
 }
 _PAGE = re.compile(rb"\s*<(!doctype|html|\?xml)", re.IGNORECASE)
 _NEWER_OPERATOR = re.compile(r"builtin opcode '(\w+)' version '(\d+)'")
@@ -33,7 +33,7 @@ def what_it_is(data: bytes) -> str:
     for beginning, words in _BEGINNINGS.items():
         if data.startswith(beginning):
             return words
-    return "is not a .tflite file; give a model converted to TFLite"
+    return "is not a .tflite file; use a model converted to TFLite"
 
 
 def why_not(model: bytes, package: str, reason: str) -> str:
@@ -47,22 +47,24 @@ def why_not(model: bytes, package: str, reason: str) -> str:
     first = " ".join(reason.split())[:_LONGEST]
     facts = read_facts(model)
     if facts is None:
-        return f"{package} cannot load it, it is damaged or cut off ({first}); copy it again"
+        return (
+            f"{package} cannot load it because it is damaged or truncated ({first}); copy it again"
+        )
     words = _operators(facts.custom_operators, package, reason)
     if words:
         return words
     batches = [shape[0] for shape in facts.input_shapes if len(shape) == 4 and shape[0] > 1]
     if batches:
-        return f"takes {batches[0]} images at once; export it with a batch of 1"
-    return f"{package} cannot load it, it may be damaged ({first}); copy it again"
+        return f"takes {batches[0]} images at once; export it with a batch size of 1"
+    return f"{package} cannot load it; it may be damaged ({first}); copy it again"
 
 
 def _operators(operators: Sequence[str], package: str, reason: str) -> str:
     """What the runtime lacks, and what to do; empty where it is something else."""
     if _EDGE_TPU in operators:
         return (
-            "is compiled for a Coral Edge TPU, which is not used; give the same model for the CPU "
-            "(its file without '_edgetpu')"
+            "is compiled for a Coral Edge TPU, which is not supported; use the same model for the "
+            "CPU (its file without '_edgetpu')"
         )
     if flex := [name for name in operators if name.startswith(_FLEX)]:
         return (

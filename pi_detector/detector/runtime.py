@@ -1,8 +1,8 @@
-"""One face for the two interpreters of .tflite models: LiteRT and tflite-runtime.
+"""A common interface to the two interpreters of .tflite models: LiteRT and tflite-runtime.
 
-LiteRT checks the structure of a model before it reads it, which refuses most damage, but aborts on
-some; tflite-runtime 2.14 crashes on a truncated file. So a model that no SHA-256 vouches for is
-first tried in a confined process of its own.
+LiteRT validates the structure of a model before reading it, which catches most damage, but aborts
+on some; tflite-runtime 2.14 crashes on a truncated file. So a model without a trusted SHA-256 is
+first tried in a confined process.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from pi_detector.detector.refusal import what_it_is, why_not
 from pi_detector.errors import BadModelError, ModelNotFoundError, RuntimeMissingError
@@ -52,13 +51,6 @@ interpreter.invoke()
 """
 
 
-class Tensors(Protocol):
-    """Where the outputs of a model are read."""
-
-    def tensor(self, tensor_index: int) -> Callable[[], NDArray[Any]]:
-        """A function that gives a view into a tensor."""
-
-
 class Interpreter(Protocol):
     """What is used of an interpreter; both runtimes have it."""
 
@@ -76,70 +68,6 @@ class Interpreter(Protocol):
 
     def invoke(self) -> None:
         """Run the model. Releases the GIL."""
-
-
-@dataclass(frozen=True, slots=True)
-class TensorInfo:
-    """An input or output of a model.
-
-    Attributes:
-        index: its number, for ``Interpreter.tensor``.
-        name: its name in the model.
-        shape: its shape, batch included.
-        dtype: its element type.
-        scale: of the quantization, real = (stored - zero_point) * scale; 0 where there is none.
-        zero_point: of the quantization.
-    """
-
-    index: int
-    name: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    scale: float = 0.0
-    zero_point: int = 0
-
-    @property
-    def quantized(self) -> bool:
-        """Whether its values are integers that stand for real numbers."""
-        return self.scale > 0 and self.dtype.kind in "iu"
-
-    def dequantize(self, stored: NDArray[Any]) -> NDArray[np.float32]:
-        """Stored values as float32 real numbers."""
-        real = stored.astype(np.float32)
-        if self.quantized:
-            real -= np.float32(self.zero_point)
-            real *= np.float32(self.scale)
-        return real
-
-
-def tensor_info(details: Mapping[str, Any]) -> TensorInfo:
-    """A tensor from what ``get_input_details`` or ``get_output_details`` says of it."""
-    scale, zero_point = details["quantization"]
-    dtype: DTypeLike = details["dtype"]
-    return TensorInfo(
-        index=int(details["index"]),
-        name=str(details["name"]),
-        shape=tuple(int(n) for n in details["shape"]),
-        dtype=np.dtype(dtype),
-        scale=float(scale),
-        zero_point=int(zero_point),
-    )
-
-
-class OutputCopies:
-    """The outputs of one ``invoke``, which the next one does not change.
-
-    Args:
-        tensors: the interpreter.
-        outputs: of the model.
-    """
-
-    def __init__(self, tensors: Tensors, outputs: Sequence[TensorInfo]) -> None:
-        self._copies = {info.index: tensors.tensor(info.index)().copy() for info in outputs}
-
-    def tensor(self, tensor_index: int) -> Callable[[], NDArray[Any]]:
-        """A function that gives the copy of an output."""
-        return lambda: self._copies[tensor_index]
 
 
 def installed_runtimes() -> list[RuntimeName]:
@@ -220,12 +148,12 @@ def _fix(name: RuntimeName) -> str:
     if name == "litert" and platform.machine() not in _LITERT_MACHINES:
         return f"LiteRT needs a 64-bit system, and this one is {platform.machine()}"
     if name == "tflite" and sys.version_info[:2] != (3, 11):
-        return "there is none but for Python 3.11; set model.runtime to 'auto'"
+        return "it is only available for Python 3.11; set model.runtime to 'auto'"
     return f"to install it: {how_to_install(_EXTRAS[name])}"
 
 
 def thread_count(wanted: int) -> int:
-    """Threads of the interpreter; 0 takes one a core that this process may use, at most 4."""
+    """Return the number of interpreter threads; 0 = one per core of this process, at most 4."""
     return wanted or min(MAX_AUTO_THREADS, len(os.sched_getaffinity(0)))
 
 
@@ -257,7 +185,7 @@ def check_identity(data: bytes, name: str) -> None:
     if len(data) < 8 or data[4:8] != IDENTIFIER:
         raise BadModelError(f"{name}: {what_it_is(data)}")
     if int.from_bytes(data[:4], "little") + 4 > len(data):
-        raise BadModelError(f"{name}: is damaged or cut off; copy the model again")
+        raise BadModelError(f"{name}: damaged or truncated; copy the model again")
 
 
 def open_interpreter(
@@ -275,7 +203,7 @@ def open_interpreter(
     Args:
         model: the .tflite file's bytes, or its path.
         runtime: `auto` prefers LiteRT.
-        threads: of the interpreter; 0 takes one a core, at most 4.
+        threads: interpreter threads; 0 = one per core, at most 4.
         name: of the model, for error messages.
         trusted: a SHA-256 vouches for the bytes.
 

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from pi_detector.core.geometry import FloatArray
 from pi_detector.detector.anchors import AnchorSpec, decode_boxes, make_anchors
-from pi_detector.detector.candidates import Candidates
-from pi_detector.detector.runtime import TensorInfo, Tensors
+from pi_detector.detector.candidates import Candidates, Decoder, DecoderSpec
+from pi_detector.detector.tensors import TensorInfo, Tensors
 from pi_detector.errors import BadLabelsError, BadModelError
 
 MAX_CANDIDATES = 400
-"""Best candidates that go on to suppression: bounds the time of a crowded frame."""
+"""Most candidates passed to suppression, which bounds the time of a crowded frame."""
 
 
 def stored_limit(score: float, info: TensorInfo) -> float:
@@ -38,6 +38,24 @@ def stored_limit(score: float, info: TensorInfo) -> float:
     if not info.quantized:
         return logit
     return math.ceil(logit / info.scale + info.zero_point)
+
+
+def make_ssd(spec: DecoderSpec) -> Decoder:
+    """The decoder of a raw SSD network, architecture `ssd`.
+
+    Raises:
+        BadModelError: the manifest does not describe the outputs, or describes another model.
+        BadLabelsError: there are more or fewer labels than classes.
+    """
+    manifest = spec.manifest
+    anchors = manifest.anchor_spec() if manifest else None
+    if manifest is None or anchors is None or not manifest.outputs.boxes:
+        raise BadModelError(
+            f"{spec.place}: an SSD network needs `anchors`, `outputs.logits` and `outputs.boxes` "
+            "in its manifest; add them, or set model.architecture = 'ssd-postprocess' there"
+        )
+    logits, boxes = str(manifest.outputs.logits), str(manifest.outputs.boxes)
+    return SsdDecoder(anchors, spec.output(logits), spec.output(boxes), spec.min_scores)
 
 
 class SsdDecoder:

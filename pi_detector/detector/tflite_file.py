@@ -1,8 +1,8 @@
-"""What a .tflite file says of its network, read without a runtime.
+"""Reads facts about a network from a .tflite file, without a runtime.
 
-A .tflite file is a flatbuffer. The few fields that are wanted here are read by hand: its schema's
-Python classes come with LiteRT alone, and load a second copy of the whole model. Whatever is read
-may be damaged: each offset is checked, and nothing is read twice or recursively.
+A .tflite file is a flatbuffer. The few fields needed here are read by hand: its schema's Python
+classes come with LiteRT only, and load a second copy of the whole model. All data may be damaged:
+each offset is checked, and nothing is read twice or recursively.
 
 Sources: the flatbuffers and flexbuffers internals documents, ``tensorflow/lite/schema.fbs``.
 """

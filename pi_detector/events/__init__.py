@@ -1,1 +1,1 @@
-"""From the detections of each frame to the events that a person wants to hear of."""
+"""From the detections of each frame to events: motion gate, tracker, zones, life cycle."""

@@ -10,8 +10,10 @@ import msgspec
 
 from pi_detector.config.settings import RecoverySettings
 from pi_detector.core.clock import utc_now
+from pi_detector.core.looks import TrackedBox
 from pi_detector.core.outage import Outage, words_of
-from pi_detector.core.records import EndReason, EventRecord, Publication, Result, StatusRecord
+from pi_detector.core.records import EndReason, EventRecord, Publication, StatusRecord
+from pi_detector.core.result import Result
 from pi_detector.events.stage import EventStage
 
 log = logging.getLogger(__name__)
@@ -20,20 +22,20 @@ _SOURCE_GONE = frozenset({"stalled", "reopening"})
 
 
 class EventFeed:
-    """Passes on what is published, with the events that follow from it, in order.
+    """Passes on published items, together with the events that follow from them, in order.
 
-    It has the shape of a sink, so that it can stand behind a queue of its own. Where the stage
-    fails, its open events end, and results are passed on without track ids; after a delay a fresh
-    stage is tried.
+    It has the interface of a sink, so that it can have its own queue. If the stage fails, its open
+    events end, and results are passed on without track ids; after a delay a new stage is tried.
 
     Args:
-        stage: follows the objects.
-        give: takes what is to be published.
-        recovery: delays after a failure; None raises what the stage raises.
+        stage: tracks the objects.
+        give: receives everything to publish.
+        recovery: delays after a failure; None raises the errors of the stage.
 
     Attributes:
-        busy: something is followed that does not stand still. May be read from any thread.
-        end_reason: why events end that are open when the feed is closed.
+        busy: an object is tracked that is not stationary. May be read from any thread.
+        tracked: where the tracked objects are expected. May be read from any thread.
+        end_reason: reason of the events that are open when the feed is closed.
     """
 
     name = "events"
@@ -46,6 +48,7 @@ class EventFeed:
         recovery: RecoverySettings | None = None,
     ) -> None:
         self.busy = False
+        self.tracked: tuple[TrackedBox, ...] = ()
         self.end_reason: EndReason = "shutdown"
         self._stage = stage
         self._give = give
@@ -63,9 +66,9 @@ class EventFeed:
         self._next: EventStage | None = None
 
     def replace(self, stage: EventStage) -> None:
-        """Go on with another stage from the next item on, and with what this one follows.
+        """Continue with another stage from the next item on; it takes over the tracked objects.
 
-        May be called from any thread.
+        Safe to call from any thread.
         """
         self._next = stage
 
@@ -86,10 +89,10 @@ class EventFeed:
                 self._failed(error)
         if passed_on is None:
             passed_on = self._unfollowed(item)
-        self._tell(before)
+        self._give_events(before)
         if passed_on is not None:
             self._give(passed_on)
-        self._tell(after)
+        self._give_events(after)
         if isinstance(item, Result) and not self._broken:
             self._outage.worked()
         return True
@@ -98,7 +101,9 @@ class EventFeed:
         """End the events that are open."""
         try:
             if not self._broken:
-                self._tell(self._stage.interrupt(self.end_reason, time.monotonic_ns(), utc_now()))
+                self._give_events(
+                    self._stage.interrupt(self.end_reason, time.monotonic_ns(), utc_now())
+                )
         except Exception as error:
             if not self._contained:
                 raise
@@ -121,11 +126,11 @@ class EventFeed:
             item, after = self._stage.process(item)
         elif isinstance(item, StatusRecord) and (reason := _end_reason(item)):
             before += self._stage.interrupt(reason, item.monotonic_ns, item.time)
-        self.busy = self._stage.busy
+        self.busy, self.tracked = self._stage.busy, self._stage.tracked
         return before, item, after
 
     def _failed(self, error: Exception) -> None:
-        self._broken, self.busy = True, False
+        self._broken, self.busy, self.tracked = True, False, ()
         self._outage.failed(error)
         self._end_open("failed")
 
@@ -140,8 +145,8 @@ class EventFeed:
             return None
 
     def _end_open(self, reason: EndReason) -> None:
-        """End the events that the stage did not end: whoever acts on events waits for that."""
-        self._tell(
+        """End the events that the stage did not end: consumers of events wait for that."""
+        self._give_events(
             [
                 msgspec.structs.replace(
                     event,
@@ -156,7 +161,7 @@ class EventFeed:
             ]
         )
 
-    def _tell(self, events: Iterable[EventRecord]) -> None:
+    def _give_events(self, events: Iterable[EventRecord]) -> None:
         for event in events:
             self._open[event.id] = event
             if event.phase == "end":
@@ -176,8 +181,8 @@ def _end_reason(status: StatusRecord) -> EndReason | None:
 
 
 def _log(event: EventRecord) -> None:
-    """Tell of an event in the log; systemd's journal gets it with fields."""
-    words = f"{event.label} is here" if event.phase == "new" else f"{event.label} is gone"
+    """Log an event; systemd's journal gets it with fields."""
+    words = f"{event.label} appeared" if event.phase == "new" else f"{event.label} is gone"
     if event.phase == "end":
         words += f" after {event.duration_s:.0f} s ({event.reason})"
     if event.zones:

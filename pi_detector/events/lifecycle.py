@@ -1,4 +1,4 @@
-"""From objects that are followed to the records of their events: ``new``, ``update``, ``end``."""
+"""From tracked objects to the records of their events: ``new``, ``update``, ``end``."""
 
 from __future__ import annotations
 
@@ -7,20 +7,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pi_detector.config.settings import EventSettings, FilterSettings
+from pi_detector.core.boxes import BoxPx, normalized, rounded_px
 from pi_detector.core.frame import Frame, ImageArray
-from pi_detector.core.records import (
-    BestView,
-    EndReason,
-    EventRecord,
-    FrameSize,
-    Transition,
-    View,
-    normalized,
-    rounded_px,
-)
-from pi_detector.events.objects import BoxPx, Moment, OpenEvent, TrackedObject
-from pi_detector.events.view import prospect, sharpness
-from pi_detector.events.zones import Change, Places
+from pi_detector.core.records import BestView, EndReason, EventRecord, FrameSize, Transition
+from pi_detector.core.result import View
+from pi_detector.events.objects import FrameTime, OpenEvent, TrackedObject
+from pi_detector.events.view_quality import prospect, sharpness
+from pi_detector.events.zones import Borders, Change
 
 _BETTER = 1.1  # a view that is worth less than this many times the best one is not a new best
 _SURER = 1.1  # the median score of an event's object, by the lowest score of a detection
@@ -49,9 +42,9 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What all records of a moment have in common."""
+    """What all records of a frame have in common."""
 
-    now: Moment
+    now: FrameTime
     source: str
     width: int
     height: int
@@ -59,41 +52,41 @@ class Scene:
     @classmethod
     def of(cls, frame: Frame) -> Scene:
         """The scene of a frame."""
-        moment = Moment(frame.captured_ns, frame.captured_at, frame.sequence)
-        return cls(moment, frame.source, frame.width, frame.height)
+        now = FrameTime(frame.captured_ns, frame.captured_at, frame.sequence)
+        return cls(now, frame.source, frame.width, frame.height)
 
 
 class LifeCycle:
-    """Decides when an event begins, what is worth telling, and when it ends.
+    """Decides when an event begins, which changes are published, and when it ends.
 
     Args:
         settings: section `events`.
-        filters: by label.
-        places: zones and lines.
+        filters: filters by label.
+        borders: zones and lines.
         labels: class id to label.
         min_scores: class id to lowest score of a detection.
-        run_token: part of each id that no other run has.
-        synchronized: whether the wall clock can be trusted.
+        run_token: part of each event id, unique to this run.
+        synchronized: whether the wall clock is reliable.
 
     Attributes:
-        counts: what it did so far.
+        counts: counts of its work so far.
     """
 
     def __init__(
         self,
         settings: EventSettings,
         filters: Mapping[str, FilterSettings],
-        places: Places,
+        borders: Borders,
         labels: Mapping[int, str],
         min_scores: Mapping[int, float],
         *,
         run_token: str,
         synchronized: Callable[[], bool],
     ) -> None:
-        self.counts = Counts(lines={name: {"in": 0, "out": 0} for name in places.lines})
+        self.counts = Counts(lines={name: {"in": 0, "out": 0} for name in borders.lines})
         self._settings = settings
         self._filters = filters
-        self._places = places
+        self._borders = borders
         self._labels = labels
         self._min_scores = min_scores
         self._run_token = run_token
@@ -102,9 +95,9 @@ class LifeCycle:
         self._parked: list[tuple[str, BoxPx, str, int]] = []
 
     def take_over(self, old: LifeCycle) -> None:
-        """Go on counting and numbering where another one is, and know what it knows."""
+        """Continue the counts, numbers and knowledge of another life cycle."""
         self.counts, self._run_token = old.counts, old._run_token
-        for name in self._places.lines:
+        for name in self._borders.lines:
             self.counts.lines.setdefault(name, {"in": 0, "out": 0})
         self._quiet_until_ns, self._parked = old._quiet_until_ns, old._parked
 
@@ -124,10 +117,10 @@ class LifeCycle:
             return None
         interval_s = self._settings.position_interval_s
         moving = 0 < interval_s <= since_s and thing.last == now and not thing.stationary
-        told = (event.label, event.stationary)
+        published = (event.label, event.stationary)
         # A reload may have moved a zone away from an object that did nothing.
-        elsewhere = thing.last == now and thing.path.inside != event.zones
-        if thing.changes or (thing.class_id, thing.stationary) != told or moving or elsewhere:
+        elsewhere = thing.last == now and thing.route.inside != event.zones
+        if thing.changes or (thing.class_id, thing.stationary) != published or moving or elsewhere:
             self.counts.updates += 1
             return self._record(thing, event, "update", scene)
         return None
@@ -153,7 +146,7 @@ class LifeCycle:
         if event is None:
             return None
         label = self.label(thing)
-        for zone in thing.path.ever or [""]:
+        for zone in thing.route.ever or [""]:
             wait_ns = round(self._cooldown_s(label, zone) * 1e9)
             self._quiet_until_ns[label, zone] = scene.now.ns + wait_ns
         if reason == "source_lost" and thing.stationary:
@@ -180,7 +173,7 @@ class LifeCycle:
             if score is not None
         )
         area = thing.area_px / (scene.width * scene.height)
-        inside = thing.path.inside
+        inside = thing.route.inside
         passes = (
             thing.score >= lowest
             and thing.last.ns - thing.first.ns >= self._settings.min_duration_s * 1e9
@@ -200,8 +193,8 @@ class LifeCycle:
         return not quiet
 
     def _cooldown_s(self, label: str, zone: str) -> float:
-        if zone in self._places.zones:
-            own = self._places.zones[zone].settings.cooldown_s
+        if zone in self._borders.zones:
+            own = self._borders.zones[zone].settings.cooldown_s
             if own is not None:
                 return own
         return self._settings.cooldowns_s.get(label, self._settings.cooldown_s)
@@ -242,7 +235,7 @@ class LifeCycle:
         size = (scene.width, scene.height)
         seen, best_box, best_score = event.best
         event.published_ns, event.label = scene.now.ns, thing.class_id
-        event.stationary, event.zones = thing.stationary, thing.path.inside
+        event.stationary, event.zones = thing.stationary, thing.route.inside
         transitions = tuple(self._transition(change) for change in thing.changes)
         thing.changes.clear()
         revision, event.revision = event.revision, event.revision + 1
@@ -274,8 +267,8 @@ class LifeCycle:
             box_px=rounded_px(thing.box),
             box=normalized(thing.box, *size),
             stationary=thing.stationary,
-            zones=thing.path.inside,
-            entered=tuple(thing.path.ever),
+            zones=thing.route.inside,
+            entered=tuple(thing.route.ever),
             transitions=transitions,
             reason=reason,
             continues=event.continues,

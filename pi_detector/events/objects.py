@@ -1,4 +1,4 @@
-"""What is known of an object that is followed: its history, and whether it stands still."""
+"""The history of a tracked object, and whether it is stationary."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from pi_detector.events.zones import Change, Path
-
-BoxPx = tuple[float, float, float, float]
+from pi_detector.core.boxes import BoxPx
+from pi_detector.core.geometry import iou
+from pi_detector.events.zones import Change, Route
 
 _HISTORY = 101  # detections whose medians stand for the whole history
 _RECENT = 5  # detections whose median box is where an object is
-_MOVED_IOU = 0.6  # a box that overlaps its place less than this has moved ...
+_MOVED_IOU = 0.6  # a box that overlaps its rest box less than this has moved ...
 _PERSISTENT = 3  # ... when it does in this many detections: one may be half hidden
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class FrameTime:
     """A frame on its clocks.
 
     Attributes:
@@ -39,10 +39,10 @@ class OpenEvent:
     Attributes:
         id: of the event.
         published_ns: when its last record was made.
-        label: class id that the last record told.
-        stationary: what the last record told.
-        zones: that the last record told.
-        best: moment, box and score of the best view.
+        label: class id that the last record had.
+        stationary: what the last record had.
+        zones: that the last record had.
+        best: time, box and score of the best view.
         best_value: what the best view is worth.
         revision: records made so far.
         continues: id of an event of the same object, before the source was lost.
@@ -52,7 +52,7 @@ class OpenEvent:
     published_ns: int
     label: int
     stationary: bool
-    best: tuple[Moment, BoxPx, float]
+    best: tuple[FrameTime, BoxPx, float]
     zones: tuple[str, ...] = ()
     best_value: float = 0.0
     revision: int = 0
@@ -69,22 +69,22 @@ class TrackedObject:
         last: when it was detected last.
         box: where it was detected last, in pixels.
         last_score: of that detection.
-        place: where it stands or began to move, in pixels.
+        rest_box: where it stands or began to move, in pixels.
         moved_ns: when it last moved.
-        path: its way through zones and lines.
-        changes: what it did there and no record has told yet.
+        route: its way across zones and lines.
+        changes: what it did there and no record has yet.
         event: its event, once that has begun.
         hits: frames in which it was detected.
         held_back: a cooldown keeps its event from beginning.
     """
 
     track_id: int
-    first: Moment
-    last: Moment
+    first: FrameTime
+    last: FrameTime
     box: BoxPx
-    path: Path
+    route: Route
     moved_ns: int
-    place: BoxPx
+    rest_box: BoxPx
     last_score: float = 0.0
     hits: int = 0
     stationary: bool = False
@@ -98,9 +98,9 @@ class TrackedObject:
     _votes: dict[int, float] = field(default_factory=dict)
     _away: int = 0
 
-    def see(self, moment: Moment, box: BoxPx, class_id: int, score: float) -> None:
+    def update(self, seen_at: FrameTime, box: BoxPx, class_id: int, score: float) -> None:
         """Take a detection of this object."""
-        self.last, self.box, self.last_score = moment, box, score
+        self.last, self.box, self.last_score = seen_at, box, score
         self.hits += 1
         width, height = max(box[2] - box[0], 1.0), max(box[3] - box[1], 1.0)
         self._scores.append(score)
@@ -130,33 +130,24 @@ class TrackedObject:
         return statistics.median(self._aspects)
 
     def settle(self, now_ns: int, stationary_after_s: float) -> None:
-        """Find out whether it stands still; call after ``see``.
+        """Find out whether it stands still; call after ``update``.
 
-        The median of its last boxes is compared with its place, so that a box that jumps for a
+        The median of its last boxes is compared with its rest box, so that a box that jumps for a
         frame, as of an object that another one half hides, is no movement.
         """
         # Without NumPy, which is slower for a handful of numbers.
         x1, y1, x2, y2 = (statistics.median(side) for side in zip(*self._recent, strict=True))
         middle = (x1, y1, x2, y2)
-        if _iou(middle, self.place) < _MOVED_IOU:
+        if iou(middle, self.rest_box) < _MOVED_IOU:
             self._away += 1
         else:
             self._away = 0
         if self._away >= _PERSISTENT:
-            self.place, self.moved_ns, self._away = middle, now_ns, 0
+            self.rest_box, self.moved_ns, self._away = middle, now_ns, 0
             self.stationary = False
         elif now_ns - self.moved_ns >= stationary_after_s * 1e9:
             self.stationary = True
 
     def overlap(self, box: BoxPx) -> float:
-        """Intersection over union of its place with a box in pixels."""
-        return _iou(self.place, box)
-
-
-def _iou(a: BoxPx, b: BoxPx) -> float:
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    overlap = max(0.0, width) * max(0.0, height)
-    area_a = (a[2] - a[0]) * (a[3] - a[1])
-    area_b = (b[2] - b[0]) * (b[3] - b[1])
-    return overlap / max(area_a + area_b - overlap, 1e-9)
+        """Intersection over union of its rest box with a box in pixels."""
+        return iou(self.rest_box, box)

@@ -1,51 +1,38 @@
-"""The event stage: a processed frame in, the same with track ids and the records of events out."""
+"""The event stage: adds track ids to a processed frame, and makes the records of events."""
 
 from __future__ import annotations
 
-import difflib
 import math
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
 import numpy as np
 
 from pi_detector.config.settings import Settings
+from pi_detector.core.boxes import BoxPx
 from pi_detector.core.clock import clock_synchronized
 from pi_detector.core.geometry import Detections, FloatArray
-from pi_detector.core.records import EndReason, EventRecord, Result
-from pi_detector.errors import ConfigError
+from pi_detector.core.labels import check_labels
+from pi_detector.core.looks import TrackedBox
+from pi_detector.core.records import EndReason, EventRecord
+from pi_detector.core.result import Result
 from pi_detector.events.lifecycle import Counts, LifeCycle, Scene
-from pi_detector.events.objects import BoxPx, Moment, TrackedObject
+from pi_detector.events.objects import FrameTime, TrackedObject
 from pi_detector.events.tracker import Tracker, Tracks
-from pi_detector.events.zones import Path, Places
+from pi_detector.events.zones import Borders, Route
 
 T = TypeVar("T")
 
-_LOOK_NS = 1_000_000_000  # a second look takes this long,
-_LOOK_AGAIN_NS = 10_000_000_000  # and comes this often at most
+_HOLD_NS = 1_000_000_000  # a new object holds the gate open for this long,
+_HOLD_AGAIN_NS = 10_000_000_000  # and comes this often at most
 _JITTER = 0.05  # of a box that stands still, by the square root of its area
 
 
-@dataclass(frozen=True, slots=True)
-class Activity:
-    """What is in the picture now.
-
-    Attributes:
-        tracked: objects that are followed, confirmed or not.
-        moving: of these, those that do not stand still.
-        in_zone: objects with an open event, by the zone that they are in.
-    """
-
-    tracked: int
-    moving: int
-    in_zone: dict[str, int]
-
-
 class EventStage:
-    """Follows objects and tells their events. For one thread, and the frames of one source.
+    """Tracks objects and makes their events. For one thread, and the frames of one source.
 
     It is driven by the clocks of the frames alone: the same frames give the same records, but for
     the token in their ids.
@@ -58,6 +45,9 @@ class EventStage:
             no further.
         run_token: part of each event's id; None takes a random one.
         synchronized: whether the wall clock of the frames can be trusted.
+
+    Attributes:
+        tracked: where the objects that are followed are expected; may be read from any thread.
 
     Raises:
         ConfigError: a label in the settings is unknown to the model.
@@ -79,22 +69,34 @@ class EventStage:
         _check_labels(settings, labels)
         self._settings, self._labels, self._min_scores = settings, dict(labels), min_scores
         self._tracker = _tracker_of(settings, labels)
-        self._places = Places(settings.zones, settings.lines)
+        self._borders = Borders(settings.zones, settings.lines)
         self._life = LifeCycle(
             settings.events,
             settings.filters,
-            self._places,
+            self._borders,
             labels,
             min_scores,
             run_token=run_token or secrets.token_hex(4),
             synchronized=synchronized,
         )
+        self.tracked: tuple[TrackedBox, ...] = ()
         self._objects: dict[int, TrackedObject] = {}
         self._scene: Scene | None = None
-        self._look_until_ns = self._look_again_ns = 0
+        self._hold_until_ns = self._hold_again_ns = 0
+
+    def _tracked_boxes(self, tracks: Tracks) -> tuple[TrackedBox, ...]:
+        rows = zip(
+            tracks.track_id.tolist(), tracks.xyxy.tolist(), tracks.missed.tolist(), strict=True
+        )
+        return tuple(
+            TrackedBox(
+                tuple(box), missed, track_id in self._objects and self._objects[track_id].stationary
+            )
+            for track_id, box, missed in rows
+        )
 
     @property
-    def _places_settings(self) -> tuple[object, ...]:
+    def _border_settings(self) -> tuple[object, ...]:
         return self._settings.zones, self._settings.lines
 
     @property
@@ -104,7 +106,7 @@ class EventStage:
         What was not detected often enough yet to be believed is worth a second look, but not all
         the time: a detector that flickers on a still scene would keep the gate open for ever.
         """
-        if self._scene is not None and self._scene.now.ns < self._look_until_ns:
+        if self._scene is not None and self._scene.now.ns < self._hold_until_ns:
             return True
         confirmed = self._tracker.confirmed
         return any(not t.stationary and t.track_id in confirmed for t in self._objects.values())
@@ -113,20 +115,6 @@ class EventStage:
     def counts(self) -> Counts:
         """What the stage did so far."""
         return self._life.counts
-
-    @property
-    def activity(self) -> Activity:
-        """What is in the picture now."""
-        things = self._objects.values()
-        open_ones = [thing for thing in things if thing.event is not None]
-        return Activity(
-            tracked=len(things),
-            moving=sum(not thing.stationary for thing in things),
-            in_zone={
-                name: sum(name in thing.path.inside for thing in open_ones)
-                for name in self._places.zones
-            },
-        )
 
     def process(self, result: Result) -> tuple[Result, list[EventRecord]]:
         """Follow the objects of a frame.
@@ -145,8 +133,8 @@ class EventStage:
         if not self._settings.tracking.enabled:
             return self.unfollowed(result), records
         if not result.inferred:
-            return result, records + self._tell(scene)
-        tracks = self._tracker.update(result.detections, high, scene.now.ns)
+            return result, records + self._due_records(scene)
+        tracks = self._tracker.update(result.detections, high, scene.now.ns, result.looks)
         track_id = np.zeros(len(result.detections), np.int64)
         seen = tracks.row >= 0
         track_id[tracks.row[seen]] = tracks.track_id[seen]
@@ -154,7 +142,8 @@ class EventStage:
         for ended in tracks.ended:
             records += _some(self._life.end(self._objects[ended], "gone", scene))
         self._follow(tracks, found, scene)
-        records += self._tell(scene)
+        self.tracked = self._tracked_boxes(tracks)
+        records += self._due_records(scene)
         views = [
             view
             for thing in self._objects.values()
@@ -165,22 +154,23 @@ class EventStage:
         return replace(result, detections=found[strong], views=tuple(views)), records
 
     def take_over(self, old: EventStage) -> list[EventRecord]:
-        """Go on where a stage of other settings is: with its objects and events, under their ids.
+        """Continue another stage with these settings: with its objects and events, under their ids.
 
         Args:
-            old: not to be used any more.
+            old: the other stage, not to be used any more.
 
         Returns:
-            The ends of its open events where these settings cannot go on with them: other labels,
-            or another way of tracking.
+            The ends of its open events that cannot continue with these settings: other labels, or
+            another way of tracking.
         """
         records = []
         if old._labels == self._labels and _following(old._settings) == _following(self._settings):
             self._tracker, self._objects = old._tracker, old._objects
-            self._look_until_ns, self._look_again_ns = old._look_until_ns, old._look_again_ns
-            if old._places_settings != self._places_settings:
+            self.tracked = old.tracked
+            self._hold_until_ns, self._hold_again_ns = old._hold_until_ns, old._hold_again_ns
+            if old._border_settings != self._border_settings:
                 for thing in self._objects.values():
-                    thing.path = thing.path.through(self._places)
+                    thing.route = thing.route.through(self._borders)
         elif old._scene is not None:
             records = old._end_all("reload", old._scene)
         self._tracker.ids = old._tracker.ids
@@ -205,12 +195,12 @@ class EventStage:
         Args:
             reason: why.
             now_ns: monotonic.
-            now_at: the same moment, wall time in UTC.
+            now_at: the same time, wall time in UTC.
         """
         if self._scene is None:
             return []
-        moment = Moment(now_ns, now_at, self._scene.now.sequence)
-        return self._end_all(reason, replace(self._scene, now=moment))
+        now = FrameTime(now_ns, now_at, self._scene.now.sequence)
+        return self._end_all(reason, replace(self._scene, now=now))
 
     def _end_all(self, reason: EndReason, scene: Scene) -> list[EventRecord]:
         records = [
@@ -220,11 +210,12 @@ class EventStage:
         ]
         self._objects.clear()
         self._tracker.clear()
-        self._look_until_ns = self._look_again_ns = 0
+        self.tracked = ()
+        self._hold_until_ns = self._hold_again_ns = 0
         return records
 
     def _changed_size(self, scene: Scene) -> list[EventRecord]:
-        """Places in pixels mean nothing in frames of another size: that is another source."""
+        """Boxes in pixels mean nothing in frames of another size: that is another source."""
         before = self._scene
         if before is None or (before.width, before.height) == (scene.width, scene.height):
             return []
@@ -250,20 +241,20 @@ class EventStage:
             if thing is None:
                 thing = self._new(track_id, box, scene.now)
             kept[track_id] = thing
-            thing.see(scene.now, box, int(found.class_id[at]), float(found.score[at]))
+            thing.update(scene.now, box, int(found.class_id[at]), float(found.score[at]))
             self._settle(thing, scene.now.ns)
             left, top, right, bottom = tracks.xyxy[row] / [*size, *size]
             foot = (float(np.clip((left + right) / 2, 0, 1)), float(np.clip(bottom, 0, 1)))
             slack = _JITTER * math.sqrt((right - left) * (bottom - top))
             label = self._life.label(thing)
-            thing.changes += thing.path.step(label, foot, scene.now.ns, scene.now.at, slack)
+            thing.changes += thing.route.step(label, foot, scene.now.ns, scene.now.at, slack)
         self._objects = kept
 
-    def _new(self, track_id: int, box: BoxPx, now: Moment) -> TrackedObject:
-        if now.ns >= self._look_again_ns:
-            self._look_until_ns, self._look_again_ns = now.ns + _LOOK_NS, now.ns + _LOOK_AGAIN_NS
-        path = Path(self._places)
-        return TrackedObject(track_id, now, now, box, path, moved_ns=now.ns, place=box)
+    def _new(self, track_id: int, box: BoxPx, now: FrameTime) -> TrackedObject:
+        if now.ns >= self._hold_again_ns:
+            self._hold_until_ns, self._hold_again_ns = now.ns + _HOLD_NS, now.ns + _HOLD_AGAIN_NS
+        route = Route(self._borders)
+        return TrackedObject(track_id, now, now, box, route, moved_ns=now.ns, rest_box=box)
 
     def _settle(self, thing: TrackedObject, now_ns: int) -> None:
         before = thing.stationary
@@ -273,12 +264,12 @@ class EventStage:
             patience_s = tracking.stationary_lost_s if thing.stationary else tracking.lost_s
             self._tracker.be_patient(thing.track_id, patience_s)
 
-    def _tell(self, scene: Scene) -> list[EventRecord]:
+    def _due_records(self, scene: Scene) -> list[EventRecord]:
         """The records that are due."""
         confirmed = self._tracker.confirmed if self._settings.events.enabled else frozenset()
         records = []
         for thing in self._objects.values():
-            thing.changes += thing.path.linger(scene.now.ns, scene.now.at)
+            thing.changes += thing.route.linger(scene.now.ns, scene.now.at)
             if thing.track_id in confirmed:
                 records += _some(self._life.advance(thing, scene))
         return records
@@ -304,11 +295,7 @@ def _check_labels(settings: Settings, labels: Mapping[int, str]) -> None:
     given: dict[str, tuple[str, ...]] = {f"filters.{label}": (label,) for label in settings.filters}
     given["events.cooldowns_s"] = tuple(settings.events.cooldowns_s)
     given |= {f"zones.{name}.labels": zone.labels for name, zone in settings.zones.items()}
+    given |= {f"notify.{name}.labels": rule.labels for name, rule in settings.notify.items()}
     given |= {f"lines.{name}.labels": line.labels for name, line in settings.lines.items()}
     for key, wanted in given.items():
-        for label in wanted:
-            if label not in names:
-                near = difflib.get_close_matches(label, names, n=1, cutoff=0.5)
-                known = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-                fix = f"did you mean {near[0]!r}?" if near else f"the model knows {known}"
-                raise ConfigError(f"{key}: the model has no label {label!r}; {fix}")
+        check_labels(key, wanted, names)

@@ -1,20 +1,20 @@
-"""The same number for the same object in every frame.
+"""The tracker: gives an object the same number in every frame.
 
 Association in two stages after Y. Zhang et al., "ByteTrack: Multi-Object Tracking by Associating
 Every Detection Box", ECCV 2022, https://arxiv.org/abs/2110.06864: first the detections that count,
-then the weak ones, which keep a half hidden object alive but start none. What differs from it:
+then the weak ones, which keep a half hidden object alive but start none. Differences:
 
-- Frames may come at any interval. Boxes are compared after both grew by how uncertain the place
-  is, so that an object that moves more than its width between two frames is still found; after
-  F. Yang et al., "Hard to Track Objects with Irregular Motions and Similar Appearances? Make It
-  Easier by Buffering the Matching Space", WACV 2023, https://arxiv.org/abs/2211.14317.
-- Motion of an object that is not seen is followed for a while only, then it is expected to wait.
-- Labels that a model confuses are one object's.
+- Frames may come at any interval. Boxes are compared after both grew by their positional
+  uncertainty, so that an object that moves more than its width between two frames is still found;
+  after F. Yang et al., "Hard to Track Objects with Irregular Motions and Similar Appearances? Make
+  It Easier by Buffering the Matching Space", WACV 2023, https://arxiv.org/abs/2211.14317.
+- The motion of an unseen object is predicted for a while only, then it is expected to wait.
+- Labels that a model confuses belong to one object.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 
 from pi_detector.config.settings import TrackingSettings
 from pi_detector.core.geometry import Detections, FloatArray, IntArray, pairwise_iou
+from pi_detector.core.looks import Look
 from pi_detector.events.kalman import Array, KalmanBoxes
+from pi_detector.events.shown import shown_in
 
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -32,6 +34,7 @@ _MOST_GROWTH = 1.0  # of a box, by its own sides
 _SAME_BOX_IOU = 0.7  # boxes of labels that are alike and overlap more are one object
 _SAME_COVER = 0.8  # a box that lies in one of its kind to this share, or the reverse, is a double
 _WEAK_IOU = 0.4  # a weak detection must be where the object is expected
+_UNSHOWN = 4.0  # what no look shows is gone after so many times its patience
 _NONE = np.zeros(0, np.int64)
 
 
@@ -44,6 +47,7 @@ class Tracks:
         xyxy: (T, 4) float64 where they are by the filter, in pixels; may leave the frame.
         row: (T,) int64 index of the object's detection in this frame; -1 where it was not seen.
         confirmed: (T,) bool, detected in enough frames to be believed.
+        missed: (T,) bool, not in the latest frame that showed where they are.
         ended: ids of those that were confirmed and are gone since the frame before.
     """
 
@@ -51,6 +55,7 @@ class Tracks:
     xyxy: Array
     row: Rows
     confirmed: Mask
+    missed: Mask
     ended: tuple[int, ...] = ()
 
 
@@ -91,13 +96,17 @@ class Tracker:
         self._hits: Mask = np.zeros((0, window), np.bool_)
         self._confirmed: Mask = np.zeros(0, np.bool_)
 
-    def update(self, found: Detections, high: FloatArray, now_ns: int) -> Tracks:
+    def update(
+        self, found: Detections, high: FloatArray, now_ns: int, looks: Sequence[Look] = ()
+    ) -> Tracks:
         """Take the detections of an inferred frame.
 
         Args:
             found: all of them, also the weak, best first.
             high: (N,) lowest score of each one's class; those that reach it may start an object.
             now_ns: when the frame was captured, monotonic.
+            looks: what of the frame the detector was shown: who is elsewhere was not missed;
+                empty for all of it.
         """
         self._let_time_pass(now_ns)
         boxes = found.xyxy.astype(np.float64)
@@ -122,11 +131,13 @@ class Tracker:
         strong = associate(settled, strong, self._settings.match_iou)
         weak = associate(settled[row[settled] < 0], weak, max(_WEAK_IOU, self._settings.match_iou))
         strong = associate(young, strong, self._settings.match_iou)
-        self._correct(row, boxes, now_ns)
+        shown = (row >= 0) | shown_in(expected, looks)
+        self._correct(row, boxes, now_ns, shown)
         if len(strong):
             strong = strong[~_covered(boxes, groups, strong, row[row >= 0])]
             row = self._start(strong, row, boxes, groups, now_ns)
-        return self._forget(row, now_ns)
+            shown = np.append(shown, np.ones(len(strong), np.bool_))
+        return self._forget(row, shown, now_ns)
 
     def be_patient(self, track_id: int, patience_s: float) -> None:
         """Say how long an object may be unseen before it is gone."""
@@ -138,7 +149,7 @@ class Tracker:
         return frozenset(self._id[self._confirmed].tolist())
 
     def clear(self) -> None:
-        """Forget all objects; numbers go on."""
+        """Forget all objects; numbers continue."""
         self._keep(np.zeros(len(self._id), np.bool_))
         self._now_ns = None
 
@@ -155,14 +166,14 @@ class Tracker:
         growth: Array = np.minimum(self._boxes.spread() / sides, _MOST_GROWTH)
         return growth
 
-    def _correct(self, row: Rows, boxes: Array, now_ns: int) -> None:
+    def _correct(self, row: Rows, boxes: Array, now_ns: int, shown: Mask) -> None:
         seen = np.flatnonzero(row >= 0)
         self._boxes.update(seen, boxes[row[seen]])
         self._seen_ns[seen] = now_ns
-        self._misses += 1
+        self._misses[shown] += 1
         self._misses[seen] = 0
-        self._hits = np.roll(self._hits, 1, axis=1)
-        self._hits[:, 0] = row >= 0
+        self._hits[shown] = np.roll(self._hits[shown], 1, axis=1)
+        self._hits[shown, 0] = row[shown] >= 0
         self._confirmed |= self._hits.sum(axis=1) >= self._min_hits
 
     def _start(self, new: Rows, row: Rows, boxes: Array, groups: Rows, now_ns: int) -> Rows:
@@ -181,15 +192,21 @@ class Tracker:
         self._confirmed = np.append(self._confirmed, np.full(count, self._min_hits <= 1))
         return np.append(row, new)
 
-    def _forget(self, row: Rows, now_ns: int) -> Tracks:
+    def _forget(self, row: Rows, shown: Mask, now_ns: int) -> Tracks:
         unseen_s = (now_ns - self._seen_ns) / 1e9
         gone = (unseen_s >= self._patience_s) & (self._misses >= self._settings.min_misses)
+        gone |= ~shown & (unseen_s >= _UNSHOWN * self._patience_s)
         # One that is not confirmed goes as soon as it cannot be any more, had it been there.
         gone |= ~self._confirmed & (self._misses > self._window - self._min_hits)
         ended = tuple(self._id[gone & self._confirmed].tolist())
         self._keep(~gone)
         return Tracks(
-            self._id.copy(), self._boxes.xyxy(), row[~gone], self._confirmed.copy(), ended
+            track_id=self._id.copy(),
+            xyxy=self._boxes.xyxy(),
+            row=row[~gone],
+            confirmed=self._confirmed.copy(),
+            missed=self._misses > 0,
+            ended=ended,
         )
 
     def _keep(self, rows: Mask) -> None:

@@ -12,11 +12,11 @@ import numpy as np
 from pi_detector.config.settings import LineSettings, ZoneSettings
 
 Foot = tuple[float, float]
-"""Where an object stands: the middle of its box's lower edge, in 0..1 of the picture."""
+"""Where an object stands: the middle of its box's lower edge, in 0..1 of the frame."""
 
-_MARGIN = 0.01  # in 0..1 of the picture
+_MARGIN = 0.01  # in 0..1 of the frame
 _PERSISTENT = 2  # frames
-_EDGE = 1.1  # feet are at least so many slacks away from the edge of the picture
+_EDGE = 1.1  # feet are at least so many slacks away from the edge of the frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class _Zone:
         self._polygon = np.asarray(settings.polygon, np.float32).reshape(-1, 1, 2)
 
     def depth(self, foot: Foot) -> float:
-        """How far a point is inside, in 0..1 of the picture; negative outside."""
+        """How far a point is inside, in 0..1 of the frame; negative outside."""
         import cv2
 
         return float(cv2.pointPolygonTest(self._polygon, foot, measureDist=True))
@@ -65,8 +65,8 @@ class _Line:
         return (mine.points, mine.labels) == (its.points, its.labels)
 
 
-class Places:
-    """The zones and lines of a picture.
+class Borders:
+    """The borders in a frame: of zones, and along lines.
 
     Args:
         zones: by name.
@@ -90,17 +90,17 @@ class _Presence:
     begun: bool = False
 
 
-class Path:
-    """The way of one object through the places.
+class Route:
+    """The way of one object across the borders.
 
     Attributes:
         ever: zones that it was in so far, in the order in which it entered them.
     """
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, borders: Borders) -> None:
         self.ever: list[str] = []
-        self._places = places
-        self._presence = {name: _Presence() for name in places.zones}
+        self._borders = borders
+        self._presence = {name: _Presence() for name in borders.zones}
         self._known: dict[tuple[str, int], Foot] = {}  # where it last was, clear of a line's piece
 
     @property
@@ -108,24 +108,24 @@ class Path:
         """Zones that it is in now."""
         return tuple(n for n, presence in self._presence.items() if presence.since_ns is not None)
 
-    def through(self, places: Places) -> Path:
-        """The same way through other places: what stays where it was is not entered once more."""
-        path = Path(places)
-        before = self._places
+    def through(self, borders: Borders) -> Route:
+        """The same way across other borders; a zone that is as before is not entered again."""
+        route = Route(borders)
+        before = self._borders
         zones = [
             name
-            for name, zone in places.zones.items()
+            for name, zone in borders.zones.items()
             if name in before.zones and zone.is_like(before.zones[name])
         ]
         lines = [
             name
-            for name, line in places.lines.items()
+            for name, line in borders.lines.items()
             if name in before.lines and line.is_like(before.lines[name])
         ]
-        path.ever = [name for name in self.ever if name in zones]
-        path._presence |= {name: self._presence[name] for name in zones}
-        path._known = {piece: foot for piece, foot in self._known.items() if piece[0] in lines}
-        return path
+        route.ever = [name for name in self.ever if name in zones]
+        route._presence |= {name: self._presence[name] for name in zones}
+        route._known = {piece: foot for piece, foot in self._known.items() if piece[0] in lines}
+        return route
 
     def step(
         self, label: str, foot: Foot, now_ns: int, at: datetime, slack: float = _MARGIN
@@ -140,20 +140,20 @@ class Path:
             foot: where it stands.
             now_ns: monotonic.
             at: wall time.
-            slack: how far beyond a border it must be, in 0..1 of the picture; at least 0.01.
+            slack: how far beyond a border it must be, in 0..1 of the frame; at least 0.01.
 
         Returns:
             What it did.
         """
         slack = max(slack, _MARGIN)
-        # Who is cut off by the picture's edge stands on the border of a zone that ends there.
+        # Who is cut off by the frame's edge stands on the border of a zone that ends there.
         low, high = _EDGE * slack, 1 - _EDGE * slack
         within = (min(max(foot[0], low), high), min(max(foot[1], low), high))
         changes: list[Change] = []
-        for name, zone in self._places.zones.items():
+        for name, zone in self._borders.zones.items():
             if _counts(label, zone.settings.labels):
                 changes += self._at_zone(name, zone.depth(within), slack, now_ns, at)
-        for name, line in self._places.lines.items():
+        for name, line in self._borders.lines.items():
             kind = self._crossing(name, line, foot, slack)
             if kind is not None and _counts(label, line.settings.labels):
                 changes.append(Change(kind, name, at))
@@ -165,7 +165,7 @@ class Path:
         """Time went by. Returns the zones in which the object now loiters."""
         changes = []
         for name, presence in self._presence.items():
-            limit_s = self._places.zones[name].settings.loiter_s
+            limit_s = self._borders.zones[name].settings.loiter_s
             if presence.since_ns is None or presence.loitered or not limit_s:
                 continue
             dwell_s = (now_ns - presence.since_ns) / 1e9

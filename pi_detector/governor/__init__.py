@@ -1,1 +1,1 @@
-"""Keeps a hot or weak board within its limits: what to give up, and when."""
+"""The governor: keeps a hot or weak board within its limits."""

@@ -1,4 +1,4 @@
-"""The governor at work: sensors read, rates brought into force, changes told."""
+"""The control loop of the governor: reads sensors, applies rates, publishes changes."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from pi_detector.core.records import State, StatusRecord, status_record
 from pi_detector.detector.bundle import Bundle, load_model, takes_labels
 from pi_detector.errors import ConfigError
 from pi_detector.governor.policy import Governor, Level, Reading
+from pi_detector.pipeline.looks import LookBudget
 from pi_detector.telemetry.host import names_of, read_throttling
 from pi_detector.telemetry.sensors import ROOT, cpu_celsius
 from pi_detector.util.rate_limit import RateLimit
@@ -34,38 +35,47 @@ _FEWEST = 5
 
 
 class ControlLoop:
-    """Asks the governor once a second, on a thread of its own: a sensor may hang.
+    """Runs the governor every second, on its own thread, because a sensor may hang.
 
-    It sets the rate of the pace by itself; threads and model are for who owns the detector.
+    It sets the rate limit and the limit of looks itself; the owner of the detector applies threads
+    and model.
 
     Args:
         settings: section `governor`.
-        threads: of the interpreter at full speed.
-        pace: of the pipeline.
-        live: the source is; of others every frame counts, and nothing is governed.
-        processed: tells how many frames went through the pipeline so far.
-        publish: takes status records.
-        changed: called when there is another level.
-        root: the folder that stands for ``/``.
+        threads: interpreter threads at full speed.
+        rate_limit: rate limit of the pipeline.
+        live: whether the source is live; otherwise every frame counts, and nothing is governed.
+        processed: returns the number of frames processed so far.
+        publish: receives status records.
+        changed: called when the level changes.
+        looks: budget of looks of the pipeline; None = there are none to give up.
+        root: the folder mounted as ``/``.
 
     Attributes:
-        level: in force, or to be brought into force. May be read from any thread.
+        level: the current or next level. May be read from any thread.
     """
 
     def __init__(
         self,
         settings: GovernorSettings,
         threads: int,
-        pace: RateLimit,
+        rate_limit: RateLimit,
         *,
         live: bool,
         processed: Callable[[], int],
         publish: Callable[[StatusRecord], None],
         changed: Callable[[], None],
+        looks: LookBudget | None = None,
         root: Path = ROOT,
     ) -> None:
-        self._settings, self._threads, self._pace, self._live = settings, threads, pace, live
+        self._settings, self._threads, self._rate_limit, self._live = (
+            settings,
+            threads,
+            rate_limit,
+            live,
+        )
         self._processed, self._publish, self._changed = processed, publish, changed
+        self._looks = looks or LookBudget()
         self._root = root
         self._governor = Governor(settings, threads)
         self._governing = threading.Lock()
@@ -88,20 +98,22 @@ class ControlLoop:
         level = self.level
         if not self.enabled:
             return None
-        return GovernorReadings(level.rungs, level.rate_fps, level.threads, level.small)
+        return GovernorReadings(
+            level.rungs, level.rate_fps, level.threads, level.small, level.looks
+        )
 
     def start(self) -> None:
         """Begin."""
         if self._settings.enabled and not self._live:
-            log.warning("governor: this is no live source, every frame of it counts: not governed")
+            log.warning("governor: inactive because the source is not live and every frame counts")
         self._worker = Worker("governor", self._run)
 
     def apply(self, settings: GovernorSettings, threads: int) -> None:
-        """Go on with other settings: from the level in force, or with other threads from the top.
+        """Continue with other settings: at the current level, or from the top with other threads.
 
         Args:
             settings: section `governor`.
-            threads: of the interpreter at full speed.
+            threads: interpreter threads at full speed.
         """
         with self._governing:
             self._blind &= settings == self._settings
@@ -110,7 +122,7 @@ class ControlLoop:
                 self._governor.apply(settings)
             else:
                 self._threads, self._governor = threads, Governor(settings, threads)
-                self._set(Level(None, threads, reason="other settings"))
+                self._set(Level(None, threads, reason="changed settings"))
         self._woken.set()
 
     def stop(self, deadline: float) -> None:
@@ -150,8 +162,10 @@ class ControlLoop:
         throttling, _ = read_throttling(self._root)
         if celsius is None and self._settings.temperature_celsius and not self._blind:
             self._blind = True
-            log.warning("governor: no sensor tells the temperature here, its target is not held")
-        costs = self._pace.costs(round((now_s - WINDOW_S) * 1e9))
+            log.warning(
+                "governor: no temperature sensor on this device; the temperature target is ignored"
+            )
+        costs = self._rate_limit.costs(round((now_s - WINDOW_S) * 1e9))
         latency_ms = None
         if len(costs) >= _FEWEST:
             latency_ms = statistics.quantiles([cost.latency_ms for cost in costs], n=10)[-1]
@@ -161,8 +175,9 @@ class ControlLoop:
             full_fps=self._full_fps(now_s),
             celsius=celsius,
             latency_ms=latency_ms,
-            # Too low a voltage is no heat; where it caps the clock, that has a flag of its own.
+            # Undervoltage is not heat; if it caps the clock, that has a flag of its own.
             throttled=", ".join(names_of(msgspec.structs.replace(throttling, under_voltage=None))),
+            looks=self._looks.full,
         )
 
     def _full_fps(self, now_s: float) -> float:
@@ -178,7 +193,8 @@ class ControlLoop:
         before, self.level = self.level, level
         if level == before:
             return
-        self._pace.rate_fps = level.rate_fps
+        self._rate_limit.rate_fps = level.rate_fps
+        self._looks.limit = level.looks
         words = _words(level)
         state: State = "failed" if level.missed else "limited" if level.rungs else "live"
         log.log(
@@ -196,9 +212,10 @@ def _words(level: Level) -> str:
     if level.rungs:
         rate = "all frames" if level.rate_fps is None else f"{level.rate_fps:g} frames/s"
         model = ", the smaller model" if level.small else ""
-        words = f"{rate}, threads {level.threads}{model}"
+        looks = "" if level.looks is None else f", looks {level.looks}"
+        words = f"{rate}{looks}, threads {level.threads}{model}"
     if level.missed:
-        words += f"; not held, with nothing left to lower: {', '.join(level.missed)}"
+        words += f"; target missed with nothing left to lower: {', '.join(level.missed)}"
     return f"{words} ({level.reason})" if level.reason else words
 
 
@@ -224,6 +241,6 @@ def check_smaller_model(settings: Settings, bundle: Bundle) -> None:
     smaller = load_model(model_at(settings, Level(None, 1, small=True)))
     if smaller.labels != bundle.labels:
         raise ConfigError(
-            f"governor.model: {smaller.name} has other labels than {bundle.name}; give a model "
-            "with the same ones"
+            f"governor.model: {smaller.name} has other labels than {bundle.name}; use a model with "
+            "the same labels"
         )

@@ -1,8 +1,8 @@
 """The governor: how fast detection may be, so that heat and latency stay within their targets.
 
-Decisions alone: no thread, no clock, no sensor; ``regulator`` has those.
+Decisions alone: no thread, no clock, no sensor; ``control`` has those.
 
-Each target has a ladder of its own and a place on it; what is in force is the slower of both, in
+Each target has a ladder of its own and a rung on it; the slower of both applies, in
 each respect. Down is quick: heat by where its trend leads, several rungs at once where that is far
 too hot. Up is slow, one rung after a wait; a rung that had to be taken back doubles the wait, so
 that a load that just does not fit is tried ever less often instead of to and fro.
@@ -20,7 +20,7 @@ from pi_detector.config.governor import GovernorSettings
 RATE_STEP = 0.85
 """Of the rate of inference, from rung to rung."""
 HEAT_DWELL_S = 5.0
-"""Between two rungs down; the trend is told anew after each."""
+"""Between two rungs down; the trend starts over after each."""
 THROTTLED_DWELL_S = 2.0
 LATENCY_DWELL_S = 15.0
 FIRST_WAIT_S = 120.0
@@ -46,17 +46,19 @@ class Reading:
     """How it is now.
 
     Attributes:
-        full_fps: frames a second that would be inferred without a limit; 0 where none come, and
+        full_fps: frames per second inferred without a limit; 0 where none come, and
             nothing is decided.
         celsius: temperature of the processor; None without a sensor.
         latency_ms: the 90th percentile of the last seconds; None with too few frames.
         throttled: what the firmware slows the processor for, in words; empty for nothing.
+        looks: of a frame at full speed; with fewer than two there is nothing to give up.
     """
 
     full_fps: float
     celsius: float | None = None
     latency_ms: float | None = None
     throttled: str = ""
+    looks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +66,13 @@ class Level:
     """How fast detection may be.
 
     Attributes:
-        rate_fps: frames inferred a second, at most; None for no limit.
-        threads: of the interpreter.
+        rate_fps: highest inference rate in frames per second; None for no limit.
+        threads: interpreter threads.
         small: the smaller model is to run.
         rungs: below full speed, of both targets together; 0 limits nothing.
         missed: the targets that are not held although nothing is left to lower.
         reason: of the last change, in words.
+        looks: of a frame, at most; None for no limit.
     """
 
     rate_fps: float | None
@@ -78,6 +81,7 @@ class Level:
     rungs: int = 0
     missed: tuple[str, ...] = ()
     reason: str = field(default="", compare=False)
+    looks: int | None = None
 
 
 class _Climber:
@@ -133,12 +137,13 @@ class Governor:
         self._settings = settings
         self._threads = threads
         self._full_fps = 0.0
+        self._full_looks = 0
         self._heat, self._latency = _Climber(), _Climber()
         self._trend: deque[tuple[float, float]] = deque()
         self._reason = ""
 
     def apply(self, settings: GovernorSettings) -> None:
-        """Go on with other settings, from the level that is in force."""
+        """Continue with other settings, at the current level."""
         self._settings = settings
 
     def decide(self, reading: Reading, now_s: float) -> Level:
@@ -150,27 +155,32 @@ class Governor:
         """
         if self._heat.rung == 0 and self._latency.rung == 0 and reading.full_fps > 0:
             self._full_fps = max(reading.full_fps, _FADE * self._full_fps)
-        rates = self._rate_rungs()
+            self._full_looks = reading.looks
+        looks, rates = max(0, self._full_looks - 1), self._rate_rungs()
         few_rates = min(_LATENCY_RATES, rates)
         if reading.full_fps > 0:
-            self._watch_heat(reading, rates, now_s)
-            self._watch_latency(reading, few_rates, now_s)
-        heat, latency = self._heat.rung, self._latency.rung
+            self._watch_heat(reading, looks + rates, now_s)
+            self._watch_latency(reading, looks + few_rates, now_s)
+        fewer = min(max(self._heat.rung, self._latency.rung), looks)
+        # The rungs of each ladder below its looks.
+        heat, latency = max(0, self._heat.rung - looks), max(0, self._latency.rung - looks)
         slower = max(min(heat, rates), min(latency, few_rates))
         fps = max(self._settings.min_fps, self._full_fps * RATE_STEP**slower)
         missed = {"temperature": self._heat.missed, "latency": self._latency.missed}
         return Level(
-            rate_fps=round(fps, 2) if slower or heat else None,
+            # Else a processor with fewer looks would see more frames, and be as hot.
+            rate_fps=round(fps, 2) if slower or self._heat.rung else None,
             threads=max(1, self._threads - max(0, heat - rates)),
             small=heat >= rates + self._threads or latency > few_rates,
-            rungs=heat + latency,
+            rungs=self._heat.rung + self._latency.rung,
             missed=tuple(name for name, is_missed in missed.items() if is_missed),
             reason=self._reason,
+            looks=self._full_looks - fewer if fewer else None,
         )
 
-    def _watch_heat(self, reading: Reading, rates: int, now_s: float) -> None:
-        """Rungs: rates, threads down to one, the smaller model."""
-        lowest = rates + self._threads - 1 + bool(self._settings.model)
+    def _watch_heat(self, reading: Reading, first: int, now_s: float) -> None:
+        """Rungs: looks and rates, which are the first, threads down to one, the smaller model."""
+        lowest = first + self._threads - 1 + bool(self._settings.model)
         self._heat.rung = min(self._heat.rung, lowest)  # settings may have changed
         target, now, ahead = self._settings.temperature_celsius, reading.celsius, None
         if target > 0 and now is not None:
@@ -195,13 +205,13 @@ class Governor:
             self._trend.clear()
             self._reason = words
 
-    def _watch_latency(self, reading: Reading, rates: int, now_s: float) -> None:
-        """Rungs: rates, the smaller model.
+    def _watch_latency(self, reading: Reading, first: int, now_s: float) -> None:
+        """Rungs: looks and a few rates, which are the first, the smaller model.
 
         A lower rate shortens the wait for the detector alone, and two rungs end that; fewer
         threads shorten nothing.
         """
-        lowest = rates + bool(self._settings.model)
+        lowest = first + bool(self._settings.model)
         self._latency.rung = min(self._latency.rung, lowest)
         target = self._settings.latency_ms
         if target == 0:

@@ -1,1 +1,1 @@
-"""The machine: where sources, detector, events and sinks meet."""
+"""The pipeline: connects sources, detector, events and sinks."""

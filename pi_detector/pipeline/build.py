@@ -1,51 +1,18 @@
-"""The parts of the machine that the settings ask for."""
+"""Builds the parts of the pipeline from the settings."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from pathlib import Path
 
-from pi_detector.config.section import Section
 from pi_detector.config.settings import Settings
 from pi_detector.detector.bundle import Bundle
 from pi_detector.detector.detector import Detector
 from pi_detector.events.motion import MotionGate
 from pi_detector.events.stage import EventStage
+from pi_detector.pipeline.looks import LookBudget, PlannedLooks
 from pi_detector.pipeline.privacy import PrivacyMasks
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What the live parts of the machine are made from: each is made again when that changes.
-
-    Attributes:
-        detector: of ``make_detector``; the governor starts at full speed with other settings.
-        stage: of ``make_stage``.
-        gate: of ``make_gate``.
-        privacy: of ``make_privacy``.
-        hours: of the schedules.
-        log: the log's level, which is set.
-    """
-
-    detector: tuple[Section, ...]
-    stage: tuple[Section | Mapping[str, Section], ...]
-    gate: Section
-    privacy: Mapping[str, Section]
-    hours: tuple[Section | Mapping[str, Section], ...]
-    log: Section
-
-    @classmethod
-    def of(cls, settings: Settings) -> Setup:
-        """What the settings ask for."""
-        tracking = settings.tracking
-        return cls(
-            detector=(settings.model, settings.detection, tracking, settings.governor),
-            stage=(tracking, settings.events, settings.filters, settings.zones, settings.lines),
-            gate=settings.motion,
-            privacy=settings.privacy,
-            hours=(settings.schedule, settings.location),
-            log=settings.log,
-        )
+from pi_detector.util.paths import output_path, recordings_folder, state_folder
 
 
 def make_detector(settings: Settings, bundle: Bundle, *, tracked: bool = True) -> Detector:
@@ -70,6 +37,20 @@ def make_detector(settings: Settings, bundle: Bundle, *, tracked: bool = True) -
     )
 
 
+def growing_folder(settings: Settings, environ: Mapping[str, str]) -> Path:
+    """The folder in which files grow: of recordings, else logs, else snapshots, else state.
+
+    Raises:
+        SinkError: a setting names a folder that makes no sense.
+    """
+    output = settings.output
+    if settings.recording.enabled:
+        return recordings_folder(settings.recording.path, environ)
+    if named := output.log or output.snapshots:
+        return output_path(named)
+    return state_folder("", environ)
+
+
 def make_stage(settings: Settings, detector: Detector) -> EventStage:
     """The event stage that the settings ask for."""
     return EventStage(settings, detector.labels, detector.min_scores)
@@ -81,5 +62,19 @@ def make_privacy(settings: Settings) -> PrivacyMasks | None:
 
 
 def make_gate(settings: Settings) -> MotionGate | None:
-    """The motion gate, where the settings want one."""
-    return MotionGate(settings.motion) if settings.motion.enabled else None
+    """The motion gate, where the settings want one, or looks, which it finds regions for."""
+    wants_regions = settings.detection.looks != 0
+    if not (settings.motion.enabled or wants_regions):
+        return None
+    return MotionGate(settings.motion, wants_regions=wants_regions)
+
+
+def make_looking(settings: Settings, budget: LookBudget) -> PlannedLooks | None:
+    """What chooses the looks at each frame, where the settings want several.
+
+    Args:
+        settings: all settings.
+        budget: of looks; it is set to what the settings want.
+    """
+    budget.want(settings.detection.looks, settings.source.fps)
+    return PlannedLooks(settings.detection, budget) if budget.enabled else None

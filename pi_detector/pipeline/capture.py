@@ -58,15 +58,15 @@ class Capture:
             return False
         if self._supervised.overdue:
             raise SourceStuckError(
-                f"{self._source.name}: its driver hangs, and lets go of the camera only when "
-                "the process ends; restart pi-detector"
+                f"{self._source.name}: the driver hangs and releases the camera only when the "
+                "process ends; restart pi-detector"
             )
         return True
 
     def run(self) -> None:
         """Read until the source ends or nobody takes its frames: the work of ``capture``."""
         try:
-            self._source.open(self._step.detector.input_size)
+            self._source.open(self._step.detector.camera_size)
             if self._report is not None:
                 self._report(status_record("source", self._source.name, "live"))
             while (frame := self._source.read()) is not None:

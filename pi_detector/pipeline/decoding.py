@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from pi_detector.core.records import Publication, Result, StatusRecord
+from pi_detector.core.records import Publication, StatusRecord
+from pi_detector.core.result import Result
 from pi_detector.pipeline.inference import Inference, InferenceStep
 from pi_detector.util.bounded_queue import BoundedQueue
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from pi_detector.core.looks import TrackedBox
 from pi_detector.core.records import State, StatusRecord, status_record
 from pi_detector.detector.detector import Prepared
 from pi_detector.pipeline.counters import Counters
@@ -24,6 +25,7 @@ class DetectionLoop:
         inferences: takes their inferences, and status records about detection in between.
         counters: of the run.
         busy: whether something is followed that does not stand still.
+        tracked: where what is followed is expected.
         wait_is_progress: whether a wait for the next frame counts as progress; may raise.
 
     Attributes:
@@ -40,6 +42,7 @@ class DetectionLoop:
         counters: Counters,
         *,
         busy: Callable[[], bool],
+        tracked: Callable[[], Sequence[TrackedBox]],
         wait_is_progress: Callable[[], bool],
     ) -> None:
         self.paused = False
@@ -52,6 +55,7 @@ class DetectionLoop:
         self._inferences = inferences
         self._counters = counters
         self._busy = busy
+        self._tracked = tracked
         self._wait_is_progress = wait_is_progress
 
     def pause(self, wanted: bool) -> None:
@@ -106,7 +110,9 @@ class DetectionLoop:
             self._inferences.put(status_record("detection", "detection", state, reason=off))
 
     def _infer(self, prepared: Prepared) -> Inference:
-        inference = self._step.infer(prepared, busy=self._busy(), paused=self.paused)
+        inference = self._step.infer(
+            prepared, busy=self._busy(), tracks=self._tracked(), paused=self.paused
+        )
         self._counters.processed += 1
         self._counters.dropped = self._frames.dropped
         return replace(inference, dropped=self._counters.dropped)

@@ -10,14 +10,18 @@ threads around it only carry the values along.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pi_detector.core.frame import Frame
 from pi_detector.core.geometry import Detections
-from pi_detector.core.records import Result, Timings
+from pi_detector.core.looks import Look, TrackedBox
+from pi_detector.core.result import Result, Timings
 from pi_detector.detector.detector import Detector, Prepared
-from pi_detector.detector.runtime import OutputCopies
+from pi_detector.detector.looking import decode_looks, infer_looks
+from pi_detector.detector.tensors import OutputCopies
 from pi_detector.events.motion import MotionGate
+from pi_detector.pipeline.looks import Looking
 from pi_detector.pipeline.privacy import PrivacyMasks
 from pi_detector.util.rate_limit import Cost, RateLimit
 
@@ -28,13 +32,17 @@ class Inference:
 
     Attributes:
         prepared: the frame.
-        outputs: of the model; None where the frame was not inferred.
-        invoke_ms: what ``invoke()`` took, input included.
+        outputs: of the model, look by look; empty where the frame was not inferred.
+        looks: of a frame that was looked at several times, or in parts; else empty.
+        scale_ms: what scaling the crops took.
+        invoke_ms: what the calls of ``invoke()`` took, input included.
         dropped: frames that newer ones replaced before detection, so far.
     """
 
     prepared: Prepared
-    outputs: OutputCopies | None = None
+    outputs: Sequence[OutputCopies] = ()
+    looks: tuple[Look, ...] = ()
+    scale_ms: float = 0.0
     invoke_ms: float = 0.0
     dropped: int = 0
 
@@ -46,12 +54,14 @@ class InferenceStep:
         detector: runs the model.
         gate: finds the frames that are worth inference; None takes all.
         rate_limit: limits the rate of inference; None does not.
+        looking: chooses the looks at a frame; None looks at the whole frame alone.
         privacy: blackens parts of every frame; None blackens nothing.
 
     Attributes:
         detector: of the frames that are prepared from now on; may be set from any thread. A frame
             is inferred and decoded by the detector that prepared it.
         gate: of the frames that are inferred from now on; may be set from any thread.
+        looking: of the same frames; may be set from any thread.
         privacy: of the frames that are prepared from now on; may be set from any thread.
 
     Example:
@@ -68,10 +78,12 @@ class InferenceStep:
         detector: Detector,
         gate: MotionGate | None = None,
         rate_limit: RateLimit | None = None,
+        looking: Looking | None = None,
         privacy: PrivacyMasks | None = None,
     ) -> None:
         self.detector = detector
         self.gate = gate
+        self.looking = looking
         self.privacy = privacy
         self._rate_limit = rate_limit
 
@@ -80,24 +92,47 @@ class InferenceStep:
         privacy = self.privacy
         return self.detector.prepare(frame if privacy is None else privacy.cover(frame))
 
-    def infer(self, prepared: Prepared, *, busy: bool = False, paused: bool = False) -> Inference:
+    def infer(
+        self,
+        prepared: Prepared,
+        *,
+        busy: bool = False,
+        tracks: Sequence[TrackedBox] = (),
+        paused: bool = False,
+    ) -> Inference:
         """Run the model on a frame that is due, and not still.
 
         Args:
             prepared: the frame.
             busy: something is followed that does not stand still, so no frame is to be left out.
+            tracks: objects that are followed.
             paused: the model rests, whatever the frame shows.
 
         Raises:
             BadModelError: the runtime failed.
         """
-        captured_ns = prepared.frame.captured_ns
-        if paused or not self._is_wanted(prepared, busy=busy):
+        captured_ns, limit, gate = prepared.frame.captured_ns, self._rate_limit, self.gate
+        if paused or (limit is not None and not limit.is_due(captured_ns)):
             return Inference(prepared)
-        if self._rate_limit is not None:
-            self._rate_limit.step(captured_ns)
-        outputs, invoke_ms = prepared.detector.infer(prepared.staged)
-        return Inference(prepared, outputs, invoke_ms)
+        # The gate judges only frames within the rate limit: one that it wants is never left out.
+        motion = None
+        if gate is not None:
+            if busy:
+                gate.hold(captured_ns + 1)
+            motion = gate.observe(prepared.content, captured_ns)
+            if gate.enabled and not motion.infer:
+                return Inference(prepared)
+        if limit is not None:
+            limit.step(captured_ns)
+        looking, detector = self.looking, prepared.detector
+        looks = looking.choose(prepared, motion, tracks) if looking is not None else ()
+        if not looks:
+            output, invoke_ms = detector.infer(prepared.staged)
+            return Inference(prepared, (output,), invoke_ms=invoke_ms)
+        outputs, scale_ms, invoke_ms = infer_looks(
+            detector, prepared.frame.image, looks, prepared.staged
+        )
+        return Inference(prepared, outputs, looks, scale_ms, invoke_ms)
 
     def decode(self, inference: Inference) -> Result:
         """The detections of a frame; its latency is from capture until now.
@@ -109,12 +144,15 @@ class InferenceStep:
         captured_ns = result.frame.captured_ns
         latency_ms = (time.monotonic_ns() - captured_ns) / 1e6
         timings = replace(result.timings, latency_ms=latency_ms)
-        if self._rate_limit is not None and result.inferred:
-            busy_ms = timings.invoke_ms + timings.decode_ms
-            self._rate_limit.note(Cost(captured_ns, busy_ms, latency_ms))
+        if result.inferred:
+            busy_ms = inference.scale_ms + timings.invoke_ms + timings.decode_ms
+            if self.looking is not None:
+                self.looking.note(len(inference.outputs), busy_ms)
+            if self._rate_limit is not None:
+                self._rate_limit.note(Cost(captured_ns, busy_ms, latency_ms))
         return replace(result, timings=timings)
 
-    def run(self, frame: Frame, *, busy: bool = False) -> Result:
+    def run(self, frame: Frame, *, busy: bool = False, tracks: Sequence[TrackedBox] = ()) -> Result:
         """All three parts on one thread, for a frame whose clock may be another one's.
 
         Its latency is the time of its stages, without any wait between them.
@@ -122,37 +160,31 @@ class InferenceStep:
         Args:
             frame: the frame.
             busy: as of ``infer``.
+            tracks: as of ``infer``.
 
         Raises:
             BadModelError: the runtime failed.
             BadLabelsError: the model gave a class that has no label.
         """
-        return self._decoded(self.infer(self.prepare(frame), busy=busy))
-
-    def _is_wanted(self, prepared: Prepared, *, busy: bool) -> bool:
-        # The gate judges only frames within the rate limit: one that it wants is never left out.
-        captured_ns = prepared.frame.captured_ns
-        if self._rate_limit is not None and not self._rate_limit.is_due(captured_ns):
-            return False
-        gate = self.gate
-        if gate is None:
-            return True
-        if busy:
-            gate.hold(captured_ns + 1)
-        return gate.observe(prepared.staged, captured_ns).infer
+        return self._decoded(self.infer(self.prepare(frame), busy=busy, tracks=tracks))
 
     def _decoded(self, inference: Inference) -> Result:
         prepared, outputs = inference.prepared, inference.outputs
         frame, detector = prepared.frame, prepared.detector
         detections, decode_ms = Detections(), 0.0
-        if outputs is not None:
-            detections, decode_ms = detector.decode(outputs, frame.width, frame.height)
-        stages_ms = (prepared.preprocess_ms, inference.invoke_ms, decode_ms)
+        size, looks = (frame.width, frame.height), inference.looks
+        if looks:
+            detections, decode_ms = decode_looks(detector, outputs, looks, size)
+        elif outputs:
+            detections, decode_ms = detector.decode(outputs[0], *size)
+        preprocess_ms = prepared.preprocess_ms + inference.scale_ms
+        stages_ms = (preprocess_ms, inference.invoke_ms, decode_ms)
         return Result(
             frame,
             detections,
             detector.labels,
             Timings(*stages_ms, latency_ms=sum(stages_ms)),
             dropped=inference.dropped,
-            inferred=outputs is not None,
+            inferred=bool(outputs),
+            looks=looks,
         )

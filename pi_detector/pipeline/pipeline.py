@@ -31,6 +31,7 @@ from pi_detector.pipeline.counters import Counters
 from pi_detector.pipeline.decoding import Decoding
 from pi_detector.pipeline.detection import DetectionLoop
 from pi_detector.pipeline.inference import Inference, InferenceStep
+from pi_detector.pipeline.looks import Looking
 from pi_detector.pipeline.privacy import PrivacyMasks
 from pi_detector.pipeline.publishing import Publishing
 from pi_detector.pipeline.supervision import Supervision
@@ -58,6 +59,7 @@ class Pipeline:
         stage: makes events of detections; None publishes detections alone.
         gate: finds the frames that are worth inference; None takes all.
         rate_limit: limits the rate of inference; None does not.
+        looking: chooses the looks at each frame; None looks at the whole frame alone.
         privacy: blackens parts of every frame; None blackens nothing.
         max_fps: limits the rate at which frames are read; None does not.
         reports_source: publish status records also of a source that is not supervised; one that is
@@ -79,6 +81,7 @@ class Pipeline:
         stage: EventStage | None = None,
         gate: MotionGate | None = None,
         rate_limit: RateLimit | None = None,
+        looking: Looking | None = None,
         privacy: PrivacyMasks | None = None,
         max_fps: float | None = None,
         reports_source: bool = False,
@@ -93,7 +96,7 @@ class Pipeline:
             source, reports_source = supervision.of_source(source, self.publish), False
         self._reports_source = reports_source
 
-        self._step = InferenceStep(detector, gate, rate_limit, privacy)
+        self._step = InferenceStep(detector, gate, rate_limit, looking, privacy)
         self._frames = BoundedQueue[Prepared](1, lossless=not source.live)
         # Decoding takes a fraction of an invoke, so that the detector never waits here for long.
         self._inferences = BoundedQueue[Inference | StatusRecord](1, lossless=True)
@@ -111,6 +114,7 @@ class Pipeline:
             self._inferences,
             self.counters,
             busy=lambda: self._publishing.busy,
+            tracked=lambda: self._publishing.tracked,
             wait_is_progress=self._capture.check_deadlines,
         )
         self._decoding = Decoding(self._step, self._inferences, self.publish)
@@ -182,9 +186,14 @@ class Pipeline:
         """Blacken other parts of the frames, from the next captured one on."""
         self._step.privacy = privacy
 
-    def replace_gate(self, gate: MotionGate | None) -> None:
-        """Judge motion by another gate, or not at all, from the next frame on."""
-        self._step.gate = gate
+    def replace_gate(self, gate: MotionGate | None, looking: Looking | None = None) -> None:
+        """Judge motion by another gate, or not at all, from the next frame on.
+
+        Args:
+            gate: finds the frames that are worth inference, and the regions that move.
+            looking: chooses the looks by these.
+        """
+        self._step.gate, self._step.looking = gate, looking
 
     def replace_stage(self, stage: EventStage) -> None:
         """Follow objects by another stage, which takes over what the one before follows.

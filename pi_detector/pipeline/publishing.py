@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+from pi_detector.core.looks import TrackedBox
 from pi_detector.core.records import Publication
 from pi_detector.events.feed import EventFeed
 from pi_detector.events.stage import EventStage
@@ -47,6 +48,11 @@ class Publishing:
     def busy(self) -> bool:
         """Whether something is followed that does not stand still."""
         return self.feed is not None and self.feed.busy
+
+    @property
+    def tracked(self) -> tuple[TrackedBox, ...]:
+        """Where what is followed is expected."""
+        return self.feed.tracked if self.feed is not None else ()
 
     @property
     def runners(self) -> list[SinkRunner]:

@@ -7,7 +7,8 @@ import threading
 from contextlib import suppress
 
 from pi_detector.core.current import CurrentState
-from pi_detector.core.records import Publication, Result
+from pi_detector.core.records import Publication
+from pi_detector.core.result import Result
 from pi_detector.errors import SinkError
 from pi_detector.sinks.base import CatchesUp, Sink
 from pi_detector.util.bounded_queue import BoundedQueue
@@ -20,7 +21,7 @@ QUEUE = 8
 
 
 class SinkRunner:
-    """What leads to one sink: ``start``, ``put`` from any thread, ``finish``.
+    """The queue and the thread of one sink: ``start``, ``put`` from any thread, ``finish``.
 
     Args:
         sink: the sink.
@@ -60,7 +61,7 @@ class SinkRunner:
         try:
             self._worker = Worker(f"sink-{self.name}", self._publish)
         except RuntimeError as error:
-            with suppress(Exception):  # the error above is the one to tell
+            with suppress(Exception):  # the error above is the one to raise
                 self._sink.close()
             raise SinkError(
                 f"{self.name}: {error}; raise the limit of threads (TasksMax= of a service)"

@@ -1,4 +1,4 @@
-"""The sinks of a run, over its reloads: which are made anew, and which go on."""
+"""The sinks of a run across reloads: which are recreated, and which continue."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from pi_detector.config.settings import Settings
 from pi_detector.core.records import StatusRecord
 from pi_detector.detector.bundle import Bundle
-from pi_detector.sinks.base import Sink
+from pi_detector.sinks.base import ShowsSettings, Sink
+from pi_detector.sinks.plugin import make_plugin_sinks
 from pi_detector.sinks.registry import (
     make_mqtt_sink,
+    make_notify_sink,
     make_recording_sinks,
     make_sinks,
     make_socket_sink,
@@ -27,12 +29,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """What outputs ask of the machine, or have it do; from threads of their own.
+class SinkContext:
+    """What sinks may ask of the run and have it do, from threads of their own.
 
     Attributes:
         publish: takes status records.
-        obey: takes ``reload``, ``pause``, ``resume``.
+        command: takes ``reload``, ``pause``, ``resume``.
         healthy: whether it makes progress.
         state: how the run is.
         is_on: whether one of the named schedules is on; always without names.
@@ -41,7 +43,7 @@ class Machine:
     """
 
     publish: Callable[[StatusRecord], None]
-    obey: Callable[[str], None]
+    command: Callable[[str], None]
     healthy: Callable[[], bool]
     state: Callable[[], RunState]
     is_on: Callable[[Sequence[str]], bool]
@@ -57,7 +59,7 @@ class SinkSet:
     Args:
         settings: at the start.
         environ: environment variables.
-        machine: what the sinks ask of it.
+        context: what the sinks ask of it.
         meter: the sink of performance records.
 
     Raises:
@@ -66,17 +68,17 @@ class SinkSet:
     """
 
     def __init__(
-        self, settings: Settings, environ: Mapping[str, str], machine: Machine, meter: Sink
+        self, settings: Settings, environ: Mapping[str, str], context: SinkContext, meter: Sink
     ) -> None:
         self._settings = settings
         self._environ = environ
-        self._machine = machine
+        self._context = context
         self._meter = meter
         self._recordings = make_recording_sinks(
             settings.recording,
             environ,
-            machine.publish,
-            lambda: machine.is_on(settings.recording.schedules),
+            context.publish,
+            lambda: context.is_on(settings.recording.schedules),
         )
         self._textfiles = make_textfile_sinks(settings.metrics, self._metrics_text)
         self._metrics: Metrics | None = None
@@ -102,8 +104,8 @@ class SinkSet:
             self._environ,
             model=bundle.name,
             labels=labels,
-            report=self._machine.publish,
-            command=self._machine.obey,
+            report=self._context.publish,
+            command=self._context.command,
         )
         wanted: list[Sink | None] = [
             *make_sinks(settings.output, page_address(settings.web)),
@@ -111,12 +113,17 @@ class SinkSet:
             self._metrics,
             *self._textfiles,
             mqtt,
+            make_notify_sink(settings, self._environ, self._context.publish),
             self._web,
             self._meter if settings.telemetry.interval_s else None,
+            *make_plugin_sinks(settings.plugins),
             # Last: it takes its file from the one before it, which is too late for another's error.
             make_socket_sink(settings.output),
         ]
         self._sinks = [self._same(sink) for sink in wanted if sink is not None]
+        for sink in self._sinks:
+            if isinstance(sink, ShowsSettings):
+                sink.show(settings)
         return self._sinks
 
     def _same(self, wanted: Sink) -> Sink:
@@ -133,15 +140,15 @@ class SinkSet:
         bundle: Bundle,
         replace: Callable[[Sequence[Sink]], None],
     ) -> None:
-        """Go on with the sinks of other settings.
+        """Continue with the sinks of other settings.
 
         Args:
             new: the settings.
             bundle: the model.
-            replace: has the pipeline publish to other sinks.
+            replace: makes the pipeline publish to other sinks.
 
         Raises:
-            SinkError: a sink cannot be had; all is as it was.
+            SinkError: a sink cannot be started; everything stays as it was.
         """
         before = (self._metrics, self._web, self._sinks)
         labels = [label.name for label in bundle.labels]
@@ -164,7 +171,7 @@ class SinkSet:
             return None
         from pi_detector.telemetry.metrics import Metrics
 
-        return Metrics(settings.metrics.detector, self._machine.state)
+        return Metrics(settings.metrics.detector, self._context.state)
 
     def _metrics_text(self) -> bytes:
         assert self._metrics is not None, "a file of metrics asks for them"
@@ -175,8 +182,8 @@ class SinkSet:
             settings,
             self._environ,
             labels=labels,
-            command=self._machine.obey,
-            healthy=self._machine.healthy,
-            check=self._machine.check_drawn,
+            command=self._context.command,
+            healthy=self._context.healthy,
+            check=self._context.check_drawn,
             metrics=self.exposition,
         )

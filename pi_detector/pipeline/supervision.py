@@ -1,4 +1,4 @@
-"""How a run outlives the failures of its source and its sinks."""
+"""Recovery of a run from failures of its source and its sinks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a report says: the values behind the page, the summary and the JSON file.
+"""The content of a report: the values behind the page, the summary and the JSON file.
 
-Moments are UTC; what a device's clock showed before it was set is corrected where it was set later
-in the same boot. What a device does not tell is null.
+Times are UTC; times from before a device's clock was set are corrected if it was set later in the
+same boot. Values that a device does not report are null.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Summary(msgspec.Struct, frozen=True):
 
     ``covered_s`` is the time that performance records are about, ``silent_s`` that in between,
     where it is known. ``unseen`` is, by output, what it was too slow for. ``throttling`` holds the
-    conditions that the device tells about.
+    conditions that the device reports.
     """
 
     name: str
@@ -93,7 +93,7 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 class Episode(msgspec.Struct, frozen=True):
-    """A time in which a condition was met, as far as records tell."""
+    """A time in which a condition was met, according to the records."""
 
     device: str
     condition: str

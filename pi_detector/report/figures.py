@@ -39,7 +39,7 @@ _STATES = (
 
 
 def fleet(report: Report, series: Mapping[str, Series]) -> str:
-    """A row a device: when it told of itself, and what slowed it."""
+    """One row per device: when it sent records, and what throttled it."""
     names = [summary.name for summary in report.devices]
     with mpl.rc_context({**_STYLE, "svg.hashsalt": "fleet"}):
         figure = Figure(figsize=(_WIDTH_IN, 1.25 + 0.24 * len(names)), layout="constrained")

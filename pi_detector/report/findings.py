@@ -113,7 +113,7 @@ def summaries(store: Store, key: str, where: str) -> dict[int, Summary]:
 
     Args:
         store: the tables.
-        key: what is told apart: ``device`` or ``period``.
+        key: what is distinguished: ``device`` or ``period``.
         where: which records: a condition about these two.
     """
 

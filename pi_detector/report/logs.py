@@ -51,7 +51,7 @@ def find_logs(arguments: Sequence[str]) -> list[LogFile]:
     """All log files that the arguments name, in the order in which they were written.
 
     An argument is a file, a folder (searched through) or a glob pattern. A device is a folder that
-    holds log files; it is named by the part of its path that tells it from the others. Of a file
+    holds log files; it is named by the part of its path that distinguishes it. Of a file
     that is there compressed and not, one is taken: a crash can leave both.
 
     Raises:
@@ -62,7 +62,7 @@ def find_logs(arguments: Sequence[str]) -> list[LogFile]:
         paths = _named_by(argument)
         if not paths:
             raise LogNotFoundError(
-                f"{argument}: no log files ({', '.join(_SUFFIXES)}) there; name the folder of "
+                f"{argument}: no log files ({', '.join(_SUFFIXES)}) in it; name the folder of "
                 "output.log, or a copy of it"
             )
         for path in paths:
@@ -75,7 +75,7 @@ def find_logs(arguments: Sequence[str]) -> list[LogFile]:
 
 
 def device_names(folders: Sequence[Path]) -> dict[Path, str]:
-    """The shortest names that tell folders apart, without what all paths begin and end with."""
+    """The shortest distinct names of folders, without what all paths have in common."""
     if len(folders) == 1:
         return {folders[0]: folders[0].name or str(folders[0])}
     common = Path(os.path.commonpath(folders))

@@ -39,7 +39,7 @@ def notes(report: Report) -> list[Note]:
     if files.damaged_lines or files.half_lines:
         found.append(
             Note(
-                "Lines that are no records were left out",
+                "Lines that are not records were skipped",
                 [f"{files.damaged_lines} damaged, {files.half_lines} cut off"],
             )
         )
@@ -133,7 +133,7 @@ _KINDS = (
     _Kind("Booted often", _boots),
     _Kind("Without records", _silent),
     _Kind("The model is much slower than the camera", _replaced),
-    _Kind("Clock not synchronized, so that times may be wrong: is a time server in reach?",
+    _Kind("Clock not synchronized, so times may be wrong: check that a time server is reachable",
           _unsynchronized),
     _Kind("Disk nearly full, at some time", _full),
 )  # fmt: skip

@@ -59,7 +59,7 @@ def page(report: Report, store: Store) -> str:
 
 
 def _gist(summary: Summary) -> str:
-    """What tells a device from the others at a glance."""
+    """The key figures of a device."""
     parts = []
     if "invoke" in summary.stages_ms:
         parts.append(f"{summary.stages_ms['invoke'].p50:.3g} ms")

@@ -21,7 +21,7 @@ from pi_detector.report.logs import LogFile
 
 GAP_S = 120.0
 GAP_INTERVALS = 2.0
-"""A time without records is told as a gap beyond the longer of these."""
+"""A time without records counts as a gap beyond the longer of these."""
 CLOCK_STEP_S = 2.0
 _CHUNK_S = 900
 _SHORT_CHUNK_S = 60

@@ -1,4 +1,4 @@
-"""How much a record log may write in a day."""
+"""The daily limit of a record log."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from pi_detector.core.records import State, encode, status_record
 log = logging.getLogger(__name__)
 
 _FRAMES_SHARE = 0.75
-"""Records of frames may take this much of the allowance: the rest is for what is rarer."""
+"""Share of the allowance that records of frames may use; the rest is for rarer records."""
 
 
 class DailyBytes:
     """The allowance of a day, which ends at midnight UTC.
 
-    What exceeds it is left out. The log itself tells from when, and at the next day or its end how
-    many records that were: status records of the sink, `limited` and then `live` or `stopped`.
+    Records beyond it are dropped. The log itself shows when that began and, on the next day or at
+    its end, how many records were dropped: status records of the sink, `limited` and then `live` or
+    `stopped`.
 
     Args:
-        most: bytes a day; None allows all.
-        name: of the log, for messages.
+        most: bytes per day; None = no limit.
+        name: name of the log, for messages.
     """
 
     def __init__(self, most: int | None, name: str) -> None:
@@ -44,7 +45,7 @@ class DailyBytes:
         )
 
     def let_through(self, line: bytes, *, of_frame: bool) -> bytes:
-        """What is to be written instead of a record's line: it, nothing, or a word about that."""
+        """Return the bytes to write for a record's line: the line, nothing, or a status record."""
         if self._most is None:
             return line
         told = self._new_day()
@@ -65,20 +66,20 @@ class DailyBytes:
         return self._account("live")
 
     def end(self) -> bytes:
-        """What is to be written last."""
+        """Return what to write last."""
         return self._account("stopped")
 
     def _account(self, state: State) -> bytes:
         lost, self._left_out = self._left_out, 0
         if not lost:
             return b""
-        log.warning("%s: %d records were left out", self._name, lost)
+        log.warning("%s: %d records were dropped", self._name, lost)
         return encode(status_record("sink", "log", state, lost=lost))
 
     def _tell(self, what: str) -> bytes:
         if self._told in (what, "records"):
             return b""
         self._told = what
-        reason = f"{what} are left out until 00:00 UTC: output.log_mb_per_day is reached"
+        reason = f"{what} are dropped until 00:00 UTC: output.log_mb_per_day is reached"
         log.warning("%s: %s", self._name, reason)
         return encode(status_record("sink", "log", "limited", reason=reason))

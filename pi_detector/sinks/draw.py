@@ -1,4 +1,4 @@
-"""Boxes and labels on pictures, readable at any size."""
+"""Draw boxes and labels on images, readable at any size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pi_detector.config.settings import LineSettings, ZoneSettings
 from pi_detector.core.frame import ImageArray
 from pi_detector.core.geometry import Detections
-from pi_detector.core.records import Result
+from pi_detector.core.result import Result
 
 Colour = tuple[int, int, int]
 Rect = tuple[int, int, int, int]
@@ -51,7 +51,7 @@ class _Label:
 
 
 def annotate(image: ImageArray, detections: Detections, labels: Mapping[int, str]) -> ImageArray:
-    """A copy of a picture with the boxes, labels, numbers and scores of its detections.
+    """Return a copy of an image with the boxes, labels, numbers and scores of its detections.
 
     Args:
         image: (H, W, 3) uint8 RGB; not changed.

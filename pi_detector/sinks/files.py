@@ -1,36 +1,16 @@
-"""Folders and files that are written: made, checked, and never seen half written."""
+"""Output folders and files: created, checked, and never visible half written."""
 
 from __future__ import annotations
 
 import errno
-import os
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 from pi_detector.core.frame import ImageArray
 from pi_detector.errors import SinkError
+from pi_detector.util.whole_files import write_aside
 
 _JPEG_QUALITY = 90
-_PART_SUFFIX = ".part"
-
-
-def output_path(text: str) -> Path:
-    """The path that a setting names.
-
-    ``~`` is the home folder, and ``$NAME`` an environment variable, such as the ``STATE_DIRECTORY``
-    and ``LOGS_DIRECTORY`` of a systemd service.
-
-    Raises:
-        SinkError: there is no such folder or variable.
-    """
-    expanded = os.path.expandvars(text)
-    if "$" in expanded:
-        raise SinkError(f"{text}: no such environment variable; write the path in full")
-    try:
-        return Path(expanded).expanduser()
-    except RuntimeError as error:
-        raise SinkError(f"{text}: no such home folder; write the path without '~'") from error
 
 
 def prepare_folder(folder: Path) -> list[str]:
@@ -64,10 +44,10 @@ def unwritable(folder: Path, error: OSError) -> SinkError:
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return SinkError(
             f"{folder}: cannot write: {error.strerror}; raise the limit (LimitNOFILE= of a "
-            "service), or see who connects to it"
+            "service), or reduce the number of connections"
         )
     return SinkError(
-        f"{folder}: cannot write: {error.strerror}; make room there, give this user the right to "
+        f"{folder}: cannot write: {error.strerror}; free some space, give this user the right to "
         "write, or set another folder"
     )
 
@@ -91,7 +71,7 @@ def jpeg_of(image: ImageArray, name: object) -> bytes:
     except cv2.error:  # some versions raise, some return False
         done = False
     if not done:
-        raise SinkError(f"{name}: a picture of shape {image.shape} does not fit into a JPEG file")
+        raise SinkError(f"{name}: an image of shape {image.shape} does not fit in a JPEG file")
     return data.tobytes()
 
 
@@ -108,45 +88,7 @@ def write_whole(path: Path, data: bytes, *, durable: bool = False, mode: int | N
     Raises:
         SinkError: it cannot be written.
     """
-    aside = unfinished_path(path)
     try:
-        with os.fdopen(_opened(aside), "wb") as file:
-            file.write(data)
-            if mode is not None:
-                os.fchmod(file.fileno(), mode)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        aside.replace(path)
+        write_aside(path, lambda file: file.write(data), durable=durable, mode=mode)
     except OSError as error:
-        with suppress(OSError):  # the error above is the one to tell
-            aside.unlink(missing_ok=True)
         raise unwritable(path.parent, error) from error
-
-
-def _opened(aside: Path) -> int:
-    """A file to write, in place of a link of that name: the folder may be somebody else's."""
-    aside.unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.open(aside, flags, 0o666)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def unfinished_path(path: Path) -> Path:
-    """Where a file is written until it is complete: in the same folder, hidden."""
-    return path.with_name(f".{path.name}{_PART_SUFFIX}")
-
-
-def finished_name(name: str) -> str | None:
-    """The name that an unfinished file would get; None for others."""
-    if name.startswith(".") and name.endswith(_PART_SUFFIX):
-        return name[1 : -len(_PART_SUFFIX)]
-    return None

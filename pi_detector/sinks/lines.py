@@ -1,11 +1,12 @@
-"""Records as lines of JSON, for those who read them one by one."""
+"""Records as JSON lines, for sinks that write one line per record."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from pi_detector.core import vision_msgs
-from pi_detector.core.records import Publication, Result, detections_record, encode
+from pi_detector.core.records import Publication, detections_record, encode
+from pi_detector.core.result import Result
 
 LineFormat = Literal["jsonl", "vision_msgs"]
 

@@ -1,4 +1,4 @@
-"""Records in files that stay small: JSON Lines, rotated."""
+"""Record logs: rotated JSON Lines files of limited size."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 import time
 from pathlib import Path
 
-from pi_detector.core.records import Publication, Result, StatusRecord, detections_record, encode
+from pi_detector.core.records import Publication, StatusRecord, detections_record, encode
+from pi_detector.core.result import Result
 from pi_detector.errors import SinkError
 from pi_detector.sinks.daily import DailyBytes
 from pi_detector.sinks.files import prepare_folder, unwritable
@@ -21,18 +22,18 @@ _MOST_WAITING_BYTES = 1024 * 1024
 class RecordLogSink:
     """Keeps the latest records in the files of a folder.
 
-    Events, status and performance records are always kept, those of frames on request. Records are
-    written in batches, every five seconds and with each status record, and not forced to the card:
-    a crash of the program costs five seconds at most, a power cut also what the kernel had not
-    written yet (half a minute by its defaults). A full disk never cuts a line in two.
+    Events, status and performance records are always kept, records of frames on request. Records
+    are written in batches, every five seconds and with each status record, and not synced to the
+    card: a crash of the program loses five seconds at most, a power cut also what the kernel had
+    not written yet (half a minute by default). A full disk never cuts a line in two.
 
     Args:
-        folder: made where it does not exist.
-        most_bytes: of all files together.
-        most_daily_bytes: written in a day; records beyond it are left out, and counted in the log.
-            None sets no bound.
-        detections: also keep the records of frames in which something was found.
-        compress: compress files that are full.
+        folder: created if it does not exist.
+        most_bytes: size of all files together.
+        most_daily_bytes: bytes written per day; records beyond that are dropped, and counted in the
+            log. None = no limit.
+        detections: also keep the records of frames with detections.
+        compress: compress full files.
     """
 
     name = "log"
@@ -76,7 +77,7 @@ class RecordLogSink:
             Whether a batch was written.
 
         Raises:
-            SinkError: the batch cannot be written; it is tried again with the next record.
+            SinkError: the batch cannot be written; it is retried with the next record.
         """
         if not isinstance(item, Result):
             self._add(encode(item), of_frame=False)
@@ -94,7 +95,9 @@ class RecordLogSink:
 
     def _add(self, line: bytes, *, of_frame: bool) -> None:
         if len(self._waiting) + len(line) > _MOST_WAITING_BYTES:
-            raise SinkError(f"{self._folder}: {len(self._waiting)} bytes of records wait already")
+            raise SinkError(
+                f"{self._folder}: {len(self._waiting)} bytes of records are already waiting"
+            )
         self._waiting += self._daily.let_through(line, of_frame=of_frame)
 
     def _write(self) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pi_detector.config.drawn import drawn_file, state_home
+from pi_detector.config.check import is_loopback
+from pi_detector.config.drawn import drawn_file
 from pi_detector.config.outputs import (
     MetricsSettings,
     OutputSettings,
@@ -19,9 +19,7 @@ from pi_detector.config.settings import Settings
 from pi_detector.core.records import StatusRecord
 from pi_detector.errors import DependencyMissingError
 from pi_detector.sinks.base import Sink
-from pi_detector.sinks.files import output_path
 from pi_detector.sinks.log import RecordLogSink
-from pi_detector.sinks.recordings.layout import recordings_folder
 from pi_detector.sinks.recordings.sink import RecordingSink
 from pi_detector.sinks.snapshots import SnapshotSink
 from pi_detector.sinks.socket_lines import SocketSink
@@ -30,10 +28,12 @@ from pi_detector.sinks.terminal import TerminalSink, is_terminal
 from pi_detector.sinks.textfile import TextfileSink
 from pi_detector.sinks.video import VideoSink
 from pi_detector.util.installation import how_to_install
+from pi_detector.util.paths import output_path, recordings_folder, state_folder
 
 if TYPE_CHECKING:
-    from pi_detector.sinks.mqtt.discovery import Place
+    from pi_detector.sinks.mqtt.discovery import Subjects
     from pi_detector.sinks.mqtt.sink import MqttSink
+    from pi_detector.sinks.notify.sink import NotifySink
     from pi_detector.sinks.web.sink import WebSink
 
 _MIB = 1024 * 1024
@@ -174,10 +174,39 @@ def make_mqtt_sink(
         settings.recovery,
         state_folder(settings.mqtt.queue, environ),
         model=model,
-        place=place_of(settings, labels),
+        subjects=subjects_of(settings, labels),
         report=report,
         command=command,
         performance=settings.telemetry.interval_s > 0,
+        page="" if is_loopback(settings.web.host) else page_address(settings.web),
+    )
+
+
+def make_notify_sink(
+    settings: Settings, environ: Mapping[str, str], report: Callable[[StatusRecord], None]
+) -> NotifySink | None:
+    """The sink that sends messages, not started; None where no rule is enabled.
+
+    Args:
+        settings: with their secrets.
+        environ: environment variables.
+        report: takes status records about the services.
+
+    Raises:
+        SinkError: a path or a URL that makes no sense.
+        DependencyMissingError: the extra ``notify`` is not installed.
+    """
+    rules = {name: rule for name, rule in settings.notify.items() if rule.enabled}
+    if not rules:
+        return None
+    from pi_detector.sinks.notify.sink import NotifySink
+
+    return NotifySink(
+        rules,
+        settings.recovery,
+        state_folder("", environ),
+        page=page_address(settings.web),
+        report=report,
     )
 
 
@@ -229,22 +258,13 @@ def make_web_sink(
     )
 
 
-def place_of(settings: Settings, labels: Iterable[str]) -> Place:
+def subjects_of(settings: Settings, labels: Iterable[str]) -> Subjects:
     """What is published about: the labels that are reported, zones and lines."""
-    from pi_detector.sinks.mqtt.discovery import Place
+    from pi_detector.sinks.mqtt.discovery import Subjects
 
     wanted = settings.detection.labels
-    return Place(
+    return Subjects(
         labels=tuple(label for label in labels if not wanted or label in wanted),
         zones=tuple(settings.zones),
         lines=tuple(settings.lines),
     )
-
-
-def state_folder(path: str, environ: Mapping[str, str]) -> Path:
-    """The folder of what must survive a restart.
-
-    Raises:
-        SinkError: a path that makes no sense.
-    """
-    return output_path(path or state_home(environ) or "~/.local/state/pi-detector")

@@ -6,10 +6,12 @@ import logging
 import os
 import re
 import shutil
+import stat
 from collections.abc import Collection
 from pathlib import Path
+from typing import BinaryIO
 
-from pi_detector.sinks.files import finished_name, sync_folder, unfinished_path
+from pi_detector.util.whole_files import finished_name, sync_folder, write_aside
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +72,7 @@ class Segments:
         return [self._folder / name for name in self._names]
 
     def last(self) -> Path | None:
-        """The file to go on with, or None where the last one is complete, or cut off in a line."""
+        """The file to append to; None if the last one is complete, or truncated within a line."""
         if not self._names or self._names[-1].endswith(_SUFFIX):
             return None
         path = self._folder / self._names[-1]
@@ -125,23 +127,18 @@ def compress_file(path: Path) -> None:
     from backports import zstd
 
     target = path.with_name(path.name + _SUFFIX)
-    aside = unfinished_path(target)
     options: dict[int, int] = {
         zstd.CompressionParameter.compression_level: _LEVEL,
         zstd.CompressionParameter.checksum_flag: True,
     }
-    try:
-        with path.open("rb") as plain, aside.open("wb") as file:
-            os.fchmod(file.fileno(), os.fstat(plain.fileno()).st_mode)
+    with path.open("rb") as plain:
+
+        def write(file: BinaryIO) -> None:
             with zstd.ZstdFile(file, "w", options=options) as packed:
                 shutil.copyfileobj(plain, packed, _CHUNK_BYTES)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(target)
-        sync_folder(path.parent)
-    except OSError:
-        aside.unlink(missing_ok=True)
-        raise
+
+        write_aside(target, write, mode=stat.S_IMODE(os.fstat(plain.fileno()).st_mode))
+    sync_folder(path.parent)
     path.unlink()
 
 

@@ -1,4 +1,4 @@
-"""Annotated pictures in a folder."""
+"""Annotated images in a folder."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ from datetime import UTC
 from pathlib import Path
 
 from pi_detector.core.frame import Frame
-from pi_detector.core.records import Publication, Result
+from pi_detector.core.records import Publication
+from pi_detector.core.result import Result
 from pi_detector.sinks.draw import annotated
-from pi_detector.sinks.files import finished_name, prepare_folder, unwritable, write_jpeg
+from pi_detector.sinks.files import prepare_folder, unwritable, write_jpeg
+from pi_detector.util.media import IMAGE_SUFFIXES
+from pi_detector.util.whole_files import finished_name
 
 _OURS = re.compile(r"\d{8}T\d{6}\.\d{3}Z-\d{6,}(-[\w.-]+)?\.jpg", re.ASCII)
 _LONGEST_NAME = 40
-_PICTURES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
 class SnapshotSink:
-    """Keeps the latest pictures of frames in which something was found.
+    """Keeps the latest annotated images of frames with detections.
 
     Files are named after the time in UTC, the frame's number and the source:
     ``20261124T020304.123Z-000042-demo.jpg``. Files with other names are never deleted.
 
     Args:
-        folder: made where it does not exist.
-        interval_s: at most one picture in this time, by the frames' monotonic clock.
-        keep: pictures kept in the folder; the oldest are deleted.
-        width: pictures are scaled down to this width in pixels; 0 keeps the frame's size.
+        folder: created if it does not exist.
+        interval_s: shortest time between two images, by the frames' monotonic clock.
+        keep: images kept in the folder; the oldest are deleted.
+        width: largest width of the images in pixels; 0 = the frame's width.
     """
 
     name = "snapshots"
@@ -129,7 +131,7 @@ class AnnotatedImageSink:
     def _free_name(self, frame: Frame) -> str:
         number = f"{frame.sequence:06d}"
         file = Path(frame.path or "")
-        if file.suffix.lower() in _PICTURES:
+        if file.suffix.lower() in IMAGE_SUFFIXES:
             stem = file.stem
         else:
             stem = f"{file.stem}-{number}" if file.stem else number

@@ -1,4 +1,4 @@
-"""The file of a Unix-domain socket: taken over from the dead, never from the living."""
+"""The file of a Unix-domain socket: taken over from a dead process, never from a live one."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class SocketFile:
         self._path = path
         if len(os.fsencode(path)) > _MOST_PATH_BYTES:
             raise SinkError(
-                f"{path}: longer than the {_MOST_PATH_BYTES} bytes that the path of a socket may "
-                "have; set output.socket to a shorter one"
+                f"{path}: longer than {_MOST_PATH_BYTES} bytes, the limit for the path of a "
+                "socket; set output.socket to a shorter one"
             )
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         self._inode = 0
@@ -82,7 +82,7 @@ class SocketFile:
             self._inode = self._path.lstat().st_ino
         except BlockingIOError as error:
             raise SinkError(
-                f"{self._path}: another program holds a lock on its folder; try again"
+                f"{self._path}: another program has locked its folder; try later"
             ) from error
         finally:
             os.close(folder)
@@ -101,19 +101,20 @@ def remove_stale(path: Path) -> None:
         return
     if not stat.S_ISSOCK(mode):
         raise SinkError(
-            f"{path}: exists and is no socket; delete it, or set output.socket to another path"
+            f"{path}: exists and is not a socket; delete it, or set output.socket to another path"
         )
     owner = listening_process(path)
     if owner not in (None, os.getpid()):
         raise SinkError(
-            f"{path}: {f'process {owner}' if owner else 'another program'} serves there; stop it, "
+            f"{path}: {f'process {owner}' if owner else 'another program'} uses this socket; stop "
+            "it, "
             "or set output.socket to another path"
         )
     path.unlink()
 
 
 def listening_process(path: Path) -> int | None:
-    """The process that listens at a socket's file: 0 where it cannot be told, None without one.
+    """The process that listens at a socket's file: 0 if unknown, None without one.
 
     Raises:
         OSError: this user may not connect there.

@@ -1,4 +1,4 @@
-"""Records at a Unix-domain socket, for any number of programs of the same machine."""
+"""Records at a Unix-domain socket, for any number of programs on the same device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pi_detector.core.records import Publication, Result
+from pi_detector.core.records import Publication
+from pi_detector.core.result import Result
 from pi_detector.errors import SinkError
 from pi_detector.sinks.lines import LineFormat, line_of
 from pi_detector.sinks.socket_file import SocketFile
@@ -61,19 +62,19 @@ class _Reader:
 
 
 class SocketSink:
-    """Gives each program that connects the lines from that moment on.
+    """Sends each connected program the lines published from then on.
 
-    A thread of its own does all that has to do with readers. One that is slow loses the oldest
-    lines, of frames before others, always whole ones; it slows down nobody else.
+    A separate thread serves the readers. A slow reader loses the oldest lines, those of frames
+    first and always whole ones; it does not slow down the others.
 
     Args:
-        path: of the socket's file.
-        line_format: of the lines.
-        empty_frames: frames in which nothing was found have a line as well.
+        path: path of the socket file.
+        line_format: format of the lines.
+        empty_frames: also send the record of a frame without detections.
 
     Attributes:
-        setup: all that it was made from; a sink with an equal one may go on in its place.
-        lost: lines that readers were too slow for, of all that left.
+        setup: everything that it was made from; a reload keeps the sink if it is equal.
+        lost: lines that readers were too slow for, over all former readers.
     """
 
     name = "socket"
@@ -158,7 +159,7 @@ class SocketSink:
             return
         self._look_s = now_s + _LOOK_S
         if self._file is not None and self._file.missing:
-            raise SinkError(f"{self._path}: the file was deleted; it is made again")
+            raise SinkError(f"{self._path}: the file was deleted; recreating it")
 
     def _hang_up(self) -> None:
         if self._worker is None or self._file is None:
@@ -206,14 +207,14 @@ class SocketSink:
             time.sleep(_BREATH_S)
             return
         if len(self._readers) >= MOST_READERS:
-            log.warning("socket: a reader is refused: there are %d already", MOST_READERS)
+            log.warning("socket: a reader is refused: %d are connected already", MOST_READERS)
             connection.close()
             return
         connection.setblocking(False)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         self._poller.register(connection, select.POLLIN)
         self._readers = {**self._readers, connection.fileno(): _Reader(connection)}
-        log.debug("socket: a reader came, %d are there", len(self._readers))
+        log.debug("socket: a reader connected, %d in all", len(self._readers))
 
     def _listen_to(self, reader: _Reader, happened: int) -> None:
         """Readers have nothing to say; but one may say that it is gone."""
@@ -247,4 +248,4 @@ class SocketSink:
         reader.connection.close()
         self.lost += reader.lines.dropped
         if reader.lines.dropped:
-            log.info("socket: a reader was too slow for %d lines", reader.lines.dropped)
+            log.info("socket: a slow reader lost %d lines", reader.lines.dropped)

@@ -1,4 +1,4 @@
-"""Records on standard output: one JSON object a line."""
+"""Records on standard output: one JSON object per line."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pi_detector.util.text import several_lines
 
 
 class JsonLinesSink:
-    """Writes a record a line, and flushes it.
+    """Writes one record per line, and flushes it.
 
     Args:
-        stream: where to; None takes standard output.
-        line_format: of the lines.
-        empty_frames: also write the record of a frame in which nothing was found.
+        stream: stream to write to; None = standard output.
+        line_format: format of the lines.
+        empty_frames: also write the record of a frame without detections.
     """
 
     name = "stdout"
@@ -42,7 +42,7 @@ class JsonLinesSink:
         if self._stream is None:
             if sys.stdout is None:
                 raise SinkError(
-                    "standard output is closed; redirect it to a file, or set output.stdout to none"
+                    "standard output: closed; redirect it to a file, or set output.stdout to none"
                 )
             self._stream = sys.stdout.buffer
         self._to_terminal = self._stream.isatty()
@@ -64,13 +64,13 @@ class JsonLinesSink:
             self._stream.write(line)
             self._stream.flush()
         except BrokenPipeError as error:
-            raise ReaderGoneError("standard output: its reader is gone") from error
+            raise ReaderGoneError("standard output: the reader has closed it") from error
         except OSError as error:
             # What could not be written stays in the stream's buffer, so that a later try, or the
             # next record, completes the line.
             raise SinkError(
                 f"standard output: cannot write a record: {error.strerror}; "
-                "check the disk or program that it goes to"
+                "check the disk or the program behind it"
             ) from error
         return True
 

@@ -21,20 +21,20 @@ from pi_detector.sinks.base import CatchesUp, Sink
 log = logging.getLogger(__name__)
 
 MOST_KEPT = 1000
-"""Events and status records that wait for a sink that is down; of more, the oldest are lost."""
+"""Most events and status records that wait for a failed sink; beyond that, the oldest are lost."""
 
 
 class SupervisedSink:
-    """Keeps a run going whose disk is full or whose folder is gone: detection never stops for that.
+    """Keeps detection running when a sink fails, for example because its disk is full.
 
     After a failure, be it a SinkError or any other exception, the sink is left alone for a delay;
     then it is started again and gets the next item. Events and status records wait for that;
-    results are lost, and counted. The outage is over when the sink has written something.
+    results are lost, and counted. The outage ends when the sink has written something.
 
     Args:
         sink: the sink.
         recovery: mode and delays.
-        report: takes the status records; called from the sink's thread.
+        report: receives the status records; called from the sink's thread.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class SupervisedSink:
         self._lost = 0
 
     def start(self) -> None:
-        """Start the sink. Raises PiDetectorError where that is not to be tried again."""
+        """Start the sink. Raises PiDetectorError if it must not be retried."""
         try:
             self._start()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this sink's failure
@@ -74,10 +74,10 @@ class SupervisedSink:
             self._outage.failed(error)
 
     def handle(self, item: Publication) -> bool:
-        """Publish one item, unless the sink is down and not due to be tried again.
+        """Publish one item, unless the sink has failed and its retry is not due.
 
         Raises:
-            PiDetectorError: the sink never worked and is not to be waited for.
+            PiDetectorError: the sink never worked and must not be retried.
             ReaderGoneError: the run has lost its reader.
         """
         if self._outage.left_s:

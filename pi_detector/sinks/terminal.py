@@ -1,4 +1,4 @@
-"""A line about the run for a person at a terminal, in the place of records."""
+"""The status line: shows the state of the run at a terminal, instead of records."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import time
 from collections import deque
 from typing import BinaryIO, TextIO
 
-from pi_detector.core.records import Publication, Result, StatusRecord
+from pi_detector.core.records import Publication, StatusRecord
+from pi_detector.core.result import Result
 from pi_detector.errors import ReaderGoneError, SinkError
 from pi_detector.util.status_line import StatusLine
 from pi_detector.util.text import one_line
@@ -18,11 +19,11 @@ _WINDOW_S = 3.0
 
 
 class TerminalSink:
-    """Shows source, state, frames per second and the last detection, four times a second at most.
+    """Shows source, state, frames per second and the last detection, at most four times per second.
 
     Args:
         page: address of the page; empty for none.
-        stream: that goes to a terminal; None takes standard output.
+        stream: stream of a terminal; None = standard output.
     """
 
     name = "stdout"
@@ -43,7 +44,7 @@ class TerminalSink:
         """Begin the line. Raises SinkError where the process has no standard output."""
         if self._stream is None:
             if sys.stdout is None:
-                raise SinkError("standard output is closed; set output.stdout to none")
+                raise SinkError("standard output: closed; set output.stdout to none")
             self._stream = sys.stdout.buffer
         self._line = self._line or StatusLine(self._stream)
 
@@ -101,7 +102,7 @@ class TerminalSink:
             rate = (len(self._frames_s) - 1) / max(now_s - self._frames_s[0], 1e-3)
             words += f", {rate:.1f} frames/s"
         if self._paused:
-            words += ", detection is paused"
+            words += ", detection paused"
         elif self._found is None:
             words += ", nothing detected yet"
         else:
@@ -115,7 +116,9 @@ class TerminalSink:
         except BrokenPipeError as error:
             raise ReaderGoneError("standard output: the terminal is gone") from error
         except OSError as error:
-            raise SinkError(f"terminal: cannot write: {error.strerror}; start it again") from error
+            raise SinkError(
+                f"terminal: cannot write: {error.strerror}; restart pi-detector"
+            ) from error
 
 
 def is_terminal(stream: TextIO | None) -> bool:

@@ -20,12 +20,12 @@ _MODE = 0o644
 
 
 class TextfileSink:
-    """Writes a file every so often, whatever is published, and removes it at the end.
+    """Writes a file at intervals, whatever is published, and removes it at the end.
 
     Args:
-        path: of the file; its folder exists, and is made again where it vanishes.
-        interval_s: it is written once in this time.
-        text: gives its content; called from this sink's thread.
+        path: path of the file; its folder exists, and is recreated if it vanishes.
+        interval_s: time between two writes.
+        text: returns its content; called from this sink's thread.
     """
 
     name = "textfile"
@@ -62,10 +62,10 @@ class TextfileSink:
         return written
 
     def close(self) -> None:
-        """Stop writing, and remove the file: it would go on saying that all is well."""
+        """Stop writing, and remove the file: it would otherwise keep reporting that all is well."""
         self._stopping.set()
         if self._worker is not None and not self._worker.join(time.monotonic() + _STOP_S):
-            log.warning("%s: cannot be removed, its disk does not answer", self._path)
+            log.warning("%s: cannot be removed because its disk does not respond", self._path)
             return
         try:
             self._path.unlink(missing_ok=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pi_detector.core.frame import ImageArray
-from pi_detector.core.records import Publication, Result
+from pi_detector.core.records import Publication
+from pi_detector.core.result import Result
 from pi_detector.errors import SinkError
 from pi_detector.sinks.draw import annotated
 from pi_detector.sinks.files import prepare_folder, unwritable
@@ -44,9 +45,7 @@ class VideoSink:
     def __init__(self, path: str | Path, fps: float | None = None) -> None:
         path = Path(path)
         if path.suffix.lower() not in _CODECS:
-            raise SinkError(
-                f"{path}: no video of this kind can be written; use {' or '.join(_CODECS)}"
-            )
+            raise SinkError(f"{path}: unsupported video type; use {' or '.join(_CODECS)}")
         self.setup = (path, fps)
         self.lossless = fps is not None
         self._path = path
@@ -66,9 +65,11 @@ class VideoSink:
             self._writer.release()
             self._writer = None
         if self._path.is_dir():
-            raise SinkError(f"{self._path}: is a folder; name a file for the video")
+            raise SinkError(f"{self._path}: a folder; name a file for the video")
         if not is_unicode(str(self._path)):
-            raise SinkError(f"{self._path}: OpenCV needs a name that is UTF-8; give another one")
+            raise SinkError(
+                f"{self._path}: the name is not UTF-8, as OpenCV requires; use another one"
+            )
 
     def handle(self, item: Publication) -> bool:
         """Add a frame.
@@ -102,7 +103,10 @@ class VideoSink:
         try:
             if not _plays(self._aside):
                 self._aside.unlink(missing_ok=True)
-                raise SinkError(f"{self._path}: the video could not be finished; is the disk full?")
+                raise SinkError(
+                    f"{self._path}: the video could not be finished; check that the disk is not "
+                    "full"
+                )
             self._aside.replace(self._path)
         except SinkError:
             raise
@@ -116,7 +120,7 @@ class VideoSink:
         except OSError as error:
             raise unwritable(self._path.parent, error) from error
         if free < _LEAST_FREE_BYTES:
-            raise SinkError(f"{self._path}: the disk is full; make room, or set another file")
+            raise SinkError(f"{self._path}: the disk is full; free some space, or set another file")
 
     def _begin(self) -> None:
         import cv2
@@ -156,7 +160,7 @@ class VideoSink:
 
 
 def _rate(times_ns: list[int]) -> float:
-    """Frames a second of frames taken at these times; the median, for the first are uneven."""
+    """Rate of frames taken at these times, per second; the median, because the first are uneven."""
     intervals_s = [(later - earlier) / 1e9 for earlier, later in pairwise(times_ns)]
     interval_s = statistics.median(intervals_s) if intervals_s else 0.0
     rate = 1 / interval_s if interval_s > 0 else 10.0

@@ -1,4 +1,4 @@
-"""Whatever camera there is."""
+"""The source ``auto``: any available camera."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ log = logging.getLogger(__name__)
 
 
 class AutoSource:
-    """The first camera that there is when it is opened: for a service, which waits for one.
+    """The first camera available at opening time; for a service, which waits for one.
 
     Args:
-        settings: for the camera's own source; ``uri`` is not used.
-        make: makes that source.
+        settings: settings for the camera's own source; ``uri`` is not used.
+        make: creates that source.
 
     Attributes:
-        name: of the camera's source; ``auto`` before there was one.
+        name: name of the camera's source; ``auto`` until one was found.
     """
 
     live = True
@@ -43,16 +43,16 @@ class AutoSource:
 
         Raises:
             SourceNotFoundError: there is none.
-            PiDetectorError: what its source raises.
+            PiDetectorError: an error of its source.
         """
         self.close()
         camera = first_camera()
         if camera is None:
             raise SourceNotFoundError(
-                "no camera found; plug one in, or set source.uri ('pi-detector doctor' tells what "
-                "is there)"
+                "auto: no camera found; plug one in, or set source.uri ('pi-detector doctor' lists "
+                "the cameras)"
             )
-        # The source of the same camera goes on with its numbers.
+        # The source of the same camera continues its sequence numbers.
         if self._source is None or self._settings.uri != camera.uri:
             self._settings = msgspec.structs.replace(self._settings, uri=camera.uri)
             self._source = self._make(self._settings)
@@ -63,7 +63,7 @@ class AutoSource:
     def read(self) -> Frame | None:
         """The next frame. Raises what the camera's source raises."""
         if self._source is None:
-            raise SourceLostError("auto: is not open; open it first")
+            raise SourceLostError("auto: not open; open it first")
         return self._source.read()
 
     def limit_rate(self, rate_fps: float | None) -> bool:

@@ -1,4 +1,4 @@
-"""What a source is: open, read a frame, close."""
+"""The interface of a source: open, read a frame, close."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Controls: TypeAlias = Mapping[str, ControlValue]
 
 
 class Source(Protocol):
-    """Where frames come from. One thread at a time uses a source.
+    """A source of frames, used by one thread at a time.
 
     Attributes:
         name: short name for records and logs, stable across reopening.
-        live: frames arrive in real time, so the newest wins; else every frame counts and the
-            source waits for its reader.
+        live: True if frames arrive in real time and the newest wins; False if every frame counts
+            and the source waits for its reader.
     """
 
     @property
@@ -40,7 +40,7 @@ class Source(Protocol):
         """
 
     def read(self) -> Frame | None:
-        """The next frame, or None at the end of a file or folder.
+        """Return the next frame, or None at the end of a file or folder.
 
         Raises:
             SourceStalledError: nothing arrived within the deadline.
@@ -48,7 +48,7 @@ class Source(Protocol):
         """
 
     def close(self) -> None:
-        """Release everything; may be called twice, and on a source that never opened."""
+        """Release everything; may be called twice, and on a source that was never opened."""
 
 
 @runtime_checkable

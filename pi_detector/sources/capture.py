@@ -1,4 +1,4 @@
-"""A live cv2.VideoCapture whose reads end: with a picture, or with the reason why there is none."""
+"""A live cv2.VideoCapture whose reads end with an image or with the reason for its absence."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 # A read that fails after this share of its deadline ran into it: timers of FFmpeg and select(2)
 # may end a little early.
 _STALLED_SHARE = 0.9
-# FFmpeg says "no frame" for a damaged packet as for the end of the stream, which comes again at
-# once at every further try.
+# FFmpeg reports "no frame" for a damaged packet as for the end of the stream, which recurs at
+# once at every retry.
 _GRABS = 10
 
 
@@ -43,14 +43,14 @@ class Captured(NamedTuple):
 class LiveCapture:
     """An open capture of a camera or stream.
 
-    OpenCV says "no frame" for a stall as for an unplug, and goes on saying that it is opened: the
-    time that a failed read took tells them apart. The capture itself must have been given a
-    deadline of about ``read_timeout_s``, because a read cannot be interrupted from here.
+    OpenCV reports "no frame" for a stall as for an unplug, and still claims to be opened: the
+    duration of a failed read distinguishes them. The capture itself needs a deadline of about
+    ``read_timeout_s``, because a read cannot be interrupted from here.
 
     Args:
-        capture: opened.
-        name: of the source, for messages.
-        read_timeout_s: the deadline of a read.
+        capture: opened capture.
+        name: name of the source, for messages.
+        read_timeout_s: deadline of a read.
     """
 
     def __init__(self, capture: cv2.VideoCapture, name: str, read_timeout_s: float) -> None:
@@ -78,7 +78,7 @@ class LiveCapture:
             grabbed = self._capture.grab()
             moment = Moment.now()
             elapsed_s = time.monotonic() - started
-            # A grab that succeeds this late gave what the decoder still held: an old picture.
+            # A grab that succeeds this late returned an old image that the decoder still held.
             if elapsed_s >= self._read_timeout_s * _STALLED_SHARE:
                 raise SourceStalledError(
                     f"{self._name}: no frame for {elapsed_s:.1f} s; check the camera, or raise "
@@ -95,9 +95,7 @@ class LiveCapture:
             if image is not None:
                 pace.step(moment.monotonic_ns)
                 return Captured(image, moment, skipped)
-        raise SourceLostError(
-            f"{self._name}: the stream ended; check the cable, or the server that sends it"
-        )
+        raise SourceLostError(f"{self._name}: the stream ended; check the cable or the server")
 
     def _retrieve(self) -> ImageArray | None:
         import cv2
@@ -113,5 +111,5 @@ class LiveCapture:
         return np.asarray(image, np.uint8)
 
     def release(self) -> None:
-        """Give the device or connection back."""
+        """Release the device or connection."""
         self._capture.release()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from pi_detector.config.settings import ControlValue
 from pi_detector.errors import ConfigError
+from pi_detector.util.suggest import nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,7 @@ def find_control(controls: Iterable[Control], name: str, camera: str) -> Control
     by_name = {control.name: control for control in controls}
     if name in by_name:
         return by_name[name]
-    lower = {each.lower(): each for each in by_name}
-    near = difflib.get_close_matches(name.lower(), lower, n=1)
-    hint = f"did you mean {lower[near[0]]}? " if near else ""
+    near = nearest(name, by_name)
+    hint = f"did you mean {near}? " if near else ""
     has = ", ".join(sorted(by_name)) or "none"
     raise ConfigError(f"source.controls.{name}: {camera} has no such control; {hint}It has: {has}")

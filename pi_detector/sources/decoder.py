@@ -1,13 +1,7 @@
-"""Decoding of video files: by PyAV where one that can do it is installed, else by OpenCV's FFmpeg.
-
-Which of the two it is, is not seen in the frames: both give every frame upright, interlaced ones
-too. Of OpenCV not every version does, see ``opencv_faults``.
-"""
+"""Decoding of video files: the interface of a decoder, and what all decoders use."""
 
 from __future__ import annotations
 
-import importlib.util
-import logging
 import math
 import re
 from collections.abc import Callable
@@ -17,12 +11,9 @@ import numpy as np
 
 from pi_detector.core.frame import ImageArray
 
-log = logging.getLogger(__name__)
-
-_LEAST_PYAV = 12  # the first whose frames say how they are turned
 _LEAST_FPS, _MOST_FPS = 0.1, 300.0
 _USUAL_FPS = 25.0
-# Times that go back further than this begin a new part of the file: a recorder's restart.
+# Times that jump back further than this begin a new part of the file: a recorder's restart.
 _RESTART_S = 1.0
 
 
@@ -31,7 +22,7 @@ class DecodedFrame(NamedTuple):
 
     Attributes:
         image: (H, W, 3) uint8 RGB, upright.
-        time_s: where it stands in the video, or None where the video does not say.
+        time_s: time of the frame in the video, or None if the video has no times.
     """
 
     image: ImageArray
@@ -39,7 +30,7 @@ class DecodedFrame(NamedTuple):
 
 
 class UndecodableError(Exception):
-    """What is opened holds no video that can be decoded. The message is the reason."""
+    """A file that contains no decodable video. The message is the reason."""
 
 
 IsWanted = Callable[[float | None], bool]
@@ -55,9 +46,9 @@ class Decoder(Protocol):
     """An open video.
 
     Attributes:
-        size: width and height of its frames in pixels, before they are turned.
-        fps: frames per second, or 0 where it is not known.
-        length_s: that the video announces, or 0.
+        size: width and height of its frames in pixels, before rotation.
+        fps: frames per second, or 0 if unknown.
+        length_s: length that the video announces, or 0.
     """
 
     size: tuple[int, int]
@@ -75,68 +66,40 @@ class Decoder(Protocol):
         """Close the video. May be called twice."""
 
 
-def decoder_type() -> Callable[[str], Decoder]:
-    """What opens video files here.
-
-    It takes a path: absolute, as FFmpeg takes what stands before a colon for a protocol, and in
-    Unicode. It raises UndecodableError where that holds no video that can be decoded.
-    """
-    if has_pyav():
-        from pi_detector.sources.decoder_av import AvDecoder
-
-        return AvDecoder
-    from pi_detector.sources.decoder_cv import CvDecoder
-
-    return CvDecoder
-
-
-def has_pyav() -> bool:
-    """Whether a PyAV is installed that gives every frame upright."""
-    if importlib.util.find_spec("av") is None:
-        return False
-    try:
-        import av
-    except ImportError as error:  # its libraries do not fit this machine
-        log.debug("PyAV cannot be used: %s", error)
-        return False
-    major = re.match(r"\d+", av.__version__)
-    return major is not None and int(major[0]) >= _LEAST_PYAV
-
-
 def opencv_faults() -> str:
-    """What the installed OpenCV decodes wrongly, in words; empty where nothing is known.
+    """Describe what the installed OpenCV decodes wrongly; empty if nothing is known.
 
-    Measured with its wheels: 4.11 ignores how a file is turned; from 4.13 on an interlaced frame is
-    a buffer that nothing was written to, and is said to be decoded; 4.12, whose frames are right,
-    takes a stream that stalls for one that ended.
+    Measured with its wheels: 4.11 ignores the rotation of a file; from 4.13 on an interlaced frame
+    is an unwritten buffer, reported as decoded; 4.12 decodes frames correctly but takes a stalled
+    stream for an ended one.
     """
     import cv2
 
     numbers = re.match(r"(\d+)\.(\d+)", cv2.__version__)
     version = (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
     if version == (4, 11):
-        return "videos of phones stay lying on their side"
+        return "phone videos stay rotated"
     if version == (4, 12):
-        return "a stream that stalls is taken for one that ended"
+        return "a stalled stream looks like an ended one"
     if version >= (4, 13):
-        return "interlaced frames are black or those of an earlier moment"
+        return "interlaced frames are black or outdated"
     return ""
 
 
 class FrameTimes:
-    """The times of a video's frames, which always advance.
+    """The times of a video's frames, made to advance always.
 
-    Of a raw stream (``rpicam-vid -o x.h264``) the frames have no times, or all the same: then the
-    frame rate tells how far the next one is. A recorder's restart, at which times begin again, is
-    followed without a leap.
+    The frames of a raw stream (``rpicam-vid -o x.h264``) have no times, or all the same: then the
+    frame rate sets the distance to the next frame. A restart of the recorder, at which times begin
+    again, is followed without a jump.
 
     Args:
-        fps: of the video; what cannot be one is taken for 25.
-        untimed_fps: of a video whose frames have no times at all; 0 takes ``fps``.
+        fps: rate of the video; an impossible one is replaced by 25.
+        untimed_fps: rate of a video whose frames have no times at all; 0 = ``fps``.
 
     Attributes:
-        fps: that is counted with.
-        untimed: frames in a row that had no time of their own.
+        fps: the rate in use.
+        untimed: number of consecutive frames without a time of their own.
     """
 
     def __init__(self, fps: float, untimed_fps: float = 0.0) -> None:
@@ -149,10 +112,10 @@ class FrameTimes:
         self._offset_s = 0.0
 
     def next(self, said_s: float | None) -> float:
-        """The time of the next frame, in seconds.
+        """Return the time of the next frame, in seconds.
 
         Args:
-            said_s: what the video says, or None.
+            said_s: time given by the video, or None.
         """
         if self._now_s is None:
             self._said_s, self._now_s = said_s, said_s or 0.0
@@ -173,12 +136,12 @@ class FrameTimes:
 
 
 def upright(image: ImageArray, matrix: tuple[int, int, int, int]) -> ImageArray:
-    """An image as its display matrix wants it: turned by quarters, mirrored.
+    """Apply a display matrix to an image: quarter turns and mirroring.
 
     Args:
         image: (H, W, 3).
-        matrix: a, b, c, d of FFmpeg's display matrix: the pixel (x, y) is shown at
-            (a x + c y, b x + d y). Of one that turns by other angles the nearest quarter is taken.
+        matrix: a, b, c, d of FFmpeg's display matrix: the pixel (x, y) is shown at (a x + c y, b x
+            + d y). Other angles are rounded to the nearest quarter.
     """
     a, b, c, d = matrix
     if abs(b) + abs(c) > abs(a) + abs(d):

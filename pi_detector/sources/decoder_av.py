@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# FFmpeg writes to stderr by itself, a line a frame.
+# FFmpeg itself writes to stderr, one line per frame.
 av.logging.set_level(av.logging.PANIC)
 
 _MATRIX = struct.Struct("=9i")
@@ -49,11 +49,11 @@ class AvDecoder:
             self._stream: Any = self._container.streams.video[0]
         except IndexError as error:
             self._container.close()
-            raise UndecodableError("it holds no video") from error
+            raise UndecodableError("no video in it") from error
         if self._stream.codec_context is None:
             self._container.close()
-            raise UndecodableError("nothing here decodes its video")
-        # Several threads hold back a frame each; and the cores are the interpreter's.
+            raise UndecodableError("no decoder for its video format")
+        # Several threads hold back a frame each, and the interpreter needs the cores.
         self._stream.codec_context.thread_count = 1
         self.size = (self._stream.codec_context.width, self._stream.codec_context.height)
         self.fps = _rate(self._stream)
@@ -125,7 +125,7 @@ class AvDecoder:
     def _rgb(self, frame: Any) -> ImageArray:
         """(H, W, 3) uint8 RGB, not yet upright.
 
-        One converter for all frames, on this thread: each frame's own would start a thread per
+        One converter for all frames, on this thread: a converter per frame would start a thread per
         core, which a process with few rights may not.
         """
         converted = self._converter.reformat(frame, format="rgb24", **self._one_thread)

@@ -1,4 +1,4 @@
-"""Decoding by OpenCV's FFmpeg, for machines without PyAV."""
+"""Decoding by OpenCV's FFmpeg, for devices without PyAV."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class CvDecoder:
 
         if faults := opencv_faults():
             log.warning(
-                "OpenCV %s decodes this video: %s; PyAV 12 or later does not; to install it: %s",
+                "OpenCV %s decodes this video, with a fault: %s; install PyAV 12 or later: %s",
                 cv2.__version__,
                 faults,
                 how_to_install("clips"),
@@ -43,7 +43,7 @@ class CvDecoder:
         self._capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
         if not self._capture.isOpened():
             self._capture.release()
-            raise UndecodableError("it holds no video")
+            raise UndecodableError("no video in it")
         wide, high = cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT
         self.size = (int(self._capture.get(wide)), int(self._capture.get(high)))
         self.fps = float(self._capture.get(cv2.CAP_PROP_FPS))

@@ -1,7 +1,7 @@
-"""A camera for machines without one: a moving view over a photograph.
+"""A camera for devices without one: a moving view of a photograph.
 
-The photograph is "camera", 512×512 in grey, by Lav Varshney, who put it in the public domain (CC0).
-It shows a man behind a film camera, and ships with the package PyWavelets.
+The photograph is "camera", 512×512 in grey, by Lav Varshney, who released it into the public domain
+(CC0). It shows a man behind a film camera, and ships with the package PyWavelets.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _PAN_Y_PERIOD_S = 11.0
 
 
 class DemoSource:
-    """A view that pans and zooms slowly over the photograph; the same at every run.
+    """A view that pans and zooms slowly over the photograph, identical in every run.
 
     Args:
         target: empty.
-        settings: width, height, fps (0 gives 15).
+        settings: width, height, fps (0 = 15).
     """
 
     live = True
@@ -42,7 +42,7 @@ class DemoSource:
 
     def __init__(self, target: str, settings: SourceSettings) -> None:
         if target:
-            raise ConfigError(f"source.uri demo:{target}: nothing may follow 'demo:'; remove it")
+            raise ConfigError(f"source.uri: unexpected text after 'demo:': {target}; remove it")
         self._size = (settings.width, settings.height)
         self._fps = settings.fps or _FPS
         self._frames = FrameMaker(self.name)
@@ -61,9 +61,9 @@ class DemoSource:
         self._due_s = time.monotonic()
 
     def read(self) -> Frame:
-        """The next view, when it is due."""
+        """Return the next view, when it is due."""
         if self._photograph is None:
-            raise SourceLostError("demo: is not open; open it first")
+            raise SourceLostError("demo: not open; open it first")
         moment, skipped = self._next_moment(), 0
         while not self._pace.take(moment.monotonic_ns):
             moment, skipped = self._next_moment(), skipped + 1
@@ -79,28 +79,29 @@ class DemoSource:
         """Wait until the next view is due."""
         time.sleep(max(0.0, self._due_s - time.monotonic()))
         moment = Moment.now()
-        # A reader that came late is not sent the views that it missed.
+        # A late reader does not receive the views that it missed.
         self._due_s = max(self._due_s, time.monotonic() - 1 / self._fps) + 1 / self._fps
         self._count += 1
         return moment
 
     def close(self) -> None:
-        """Forget the photograph."""
+        """Release the photograph."""
         self._photograph = None
 
 
 def load_photograph() -> ImageArray:
-    """The photograph, (512, 512, 3) uint8 RGB. The package that ships it is not imported.
+    """Load the photograph, (512, 512, 3) uint8 RGB, without importing its package.
 
     Raises:
-        DependencyMissingError: PyWavelets is not installed, or without its data.
+        DependencyMissingError: PyWavelets or its data is not installed.
     """
     spec = importlib.util.find_spec("pywt")
     folders = spec.submodule_search_locations if spec is not None else None
     path = Path(next(iter(folders or ()), "")) / "data/camera.npz"
     if spec is None or not path.is_file():
         raise DependencyMissingError(
-            f"demo: needs the photograph that PyWavelets ships; to install it: {how_to_install()}"
+            f"demo: PyWavelets, which ships its photograph, is missing; install it: "
+            f"{how_to_install()}"
         )
     with np.load(path, allow_pickle=False) as archive:
         grey = archive["data"].astype(np.uint8)
@@ -108,14 +109,14 @@ def load_photograph() -> ImageArray:
 
 
 def render_view(photograph: ImageArray, size: tuple[int, int], time_s: float) -> ImageArray:
-    """What the moving camera sees.
+    """Render the view of the moving camera.
 
-    The view never leaves the photograph: at its edges a mirrored second man would appear.
+    The view never leaves the photograph: a mirrored second man would appear at its edges.
 
     Args:
         photograph: (H, W, 3) uint8.
         size: (width, height) of the view in pixels.
-        time_s: since the first view.
+        time_s: seconds since the first view.
 
     Returns:
         (height, width, 3) uint8.

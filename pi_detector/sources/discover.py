@@ -1,4 +1,4 @@
-"""Which cameras there are."""
+"""Find the available cameras."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _DEV = Path("/dev")
 
 @dataclass(frozen=True, slots=True)
 class CameraInfo:
-    """A camera that is there.
+    """An available camera.
 
     Attributes:
         uri: opens it, such as ``v4l2:/dev/video0`` or ``picamera:0``.
-        description: its name in words.
-        by_id: path under ``/dev/v4l/by-id`` that stays the same at every plug, or None. Of webcams
-            without a serial number that are of one make, only one has it.
+        description: its name.
+        by_id: path under ``/dev/v4l/by-id`` that stays the same whenever it is plugged in, or None.
+            Among identical webcams without a serial number, only one has it.
         permitted: this user may open it.
-        by_path: path under ``/dev/v4l/by-path``, the same as long as the camera stays at its
-            connector, or None.
+        by_path: path under ``/dev/v4l/by-path``, the same while the camera stays at its connector,
+            or None.
         has_twin: another camera is of the same make, and one of the two has no name of its own.
     """
 
@@ -42,20 +42,20 @@ class CameraInfo:
 
     @property
     def permanent_uri(self) -> str | None:
-        """The URI that opens this camera, and no other, also after the next boot; or None."""
+        """The URI that opens this camera and no other, even after a reboot; or None."""
         path = self.by_path if self.has_twin or self.by_id is None else self.by_id
         return f"v4l2:{path}" if path else None
 
 
 def find_cameras() -> list[CameraInfo]:
-    """All cameras: those of picamera2 first, then V4L2 capture devices (USB webcams)."""
+    """Return all cameras: those of picamera2 first, then V4L2 capture devices (USB webcams)."""
     return find_picameras() + find_v4l2_cameras()
 
 
 def find_picameras() -> list[CameraInfo]:
-    """Cameras that libcamera sees on the camera connectors; none without picamera2.
+    """Return the cameras on the camera connectors that libcamera finds; none without picamera2.
 
-    libcamera lists USB webcams as well: those are left to V4L2, which serves them directly.
+    libcamera lists USB webcams too; those are left to V4L2, which serves them directly.
     """
     try:
         cameras = picamera.list_cameras()
@@ -70,7 +70,7 @@ def find_picameras() -> list[CameraInfo]:
 
 
 def find_v4l2_cameras(sys_class: Path = _SYS_CLASS, dev: Path = _DEV) -> list[CameraInfo]:
-    """V4L2 devices that deliver pictures, in the order of their numbers.
+    """Return the V4L2 devices that deliver images, in the order of their numbers.
 
     Args:
         sys_class: the kernel's folder of video devices.

@@ -1,9 +1,8 @@
-"""What FFmpeg says while it opens a source: where it connects, and why it fails.
+"""Watch what FFmpeg logs while it opens a source: its connections, and why it fails.
 
-FFmpeg has no option against redirects that RTSP and HTTP servers answer with, and takes user and
-password along to the next RTSP server. But it logs each connection before it is made, so that the
-process can be ended first. This is known of FFmpeg 4 to 8; ``tests/integration`` try it with the
-one that is installed.
+FFmpeg has no option against redirects by RTSP and HTTP servers, and sends user and password to the
+next RTSP server too. But it logs each connection before making it, so that the process can be ended
+first. This holds for FFmpeg 4 to 8; ``tests/integration`` check the installed one.
 """
 
 from __future__ import annotations
@@ -38,11 +37,11 @@ _Callback = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_
 
 
 class Watch:
-    """What was seen of an opening.
+    """Observations during an opening.
 
     Attributes:
-        reason: the first error or warning, without secrets; empty where there was none.
-        playlist: the container was refused because it is this kind of playlist; else empty.
+        reason: the first error or warning, without secrets; empty if there was none.
+        playlist: kind of playlist because of which the container was refused; else empty.
     """
 
     def __init__(self, check: Check) -> None:
@@ -61,7 +60,7 @@ class Watch:
         elif _REFUSED_FORMAT in line:
             names = _REFERRING.intersection(self._probed.split(","))
             self.playlist = next(iter(names), "")
-            self.reason = f"its container '{self._probed}' is not allowed"
+            self.reason = f"container format '{self._probed}' is not allowed"
         elif level <= _WARNING and self._lines < _MOST_LINES:
             self._lines += 1
             text = redact_text(line).strip()
@@ -76,23 +75,23 @@ class _Guard:
 
 
 def watch_openings(refuse: Refuse) -> None:
-    """Have ``watched`` listen from now on. For a process that does nothing but read a source.
+    """Make ``watched`` listen from now on, in a process that only reads a source.
 
     Args:
-        refuse: is called with the address and port of a connection that is not allowed; it is made
-            when this returns, so this ends the process.
+        refuse: called with the address and port of a forbidden connection; the connection is made
+            if it returns, so it ends the process.
     """
     _Guard.refuse = refuse
 
 
 @contextlib.contextmanager
 def watched(server: tuple[str, int] | None = None) -> Iterator[Watch]:
-    """Listen to FFmpeg while a source is opened; its lines do not go to stderr meanwhile.
+    """Listen to FFmpeg while a source is opened; meanwhile its lines do not go to stderr.
 
-    Where ``watch_openings`` was not called, nothing is listened to.
+    Does nothing unless ``watch_openings`` was called.
 
     Args:
-        server: host and port that alone may be connected to; None for any.
+        server: host and port of the only allowed connection; None allows all.
     """
     refuse = _Guard.refuse
     check = _OnlyTo(*server, refuse) if server is not None and refuse is not None else _anywhere
@@ -120,12 +119,12 @@ def _anywhere(host: str, port: int) -> None:
 
 
 class _OnlyTo:
-    """Tells connections to one server from all others.
+    """Distinguishes connections to one server from all others.
 
     Args:
         host: name or address.
-        port: of the server.
-        refuse: is called with another server's address and port, and does not return.
+        port: port of the server.
+        refuse: called with another server's address and port; does not return.
     """
 
     def __init__(self, host: str, port: int, refuse: Refuse) -> None:
@@ -145,7 +144,7 @@ class _OnlyTo:
     def _addresses(self) -> set[str]:
         try:
             found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-        except OSError:  # it cannot be connected to, which FFmpeg will find as well
+        except OSError:  # unreachable, as FFmpeg will find too
             return set()
         return {_address(str(entry[4][0])) for entry in found}
 

@@ -1,4 +1,4 @@
-"""The one place where sources make frames: numbered, stamped, RGB, read-only."""
+"""Makes the frames of all sources: numbered, timestamped, RGB, read-only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Moment:
 
 
 class FrameMaker:
-    """Makes the frames of one source. Numbering goes on when the source is reopened.
+    """Makes the frames of one source. Numbering continues when the source is reopened.
 
     Args:
         source: name of the source.

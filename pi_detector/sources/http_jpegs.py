@@ -1,4 +1,4 @@
-"""Cameras that send JPEGs over HTTP: MJPEG of any make, ESP32 cameras among them."""
+"""Cameras that send JPEGs over HTTP: MJPEG of any make, including ESP32 cameras."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _GONE, _BUSY, _SERVER = 401, 403, 404, 41
 
 
 class HttpJpegs:
-    """JPEGs that a server sends, one after the other.
+    """JPEGs that a server sends one after the other.
 
     Args:
-        response: of the server.
-        name: of the source, for messages.
-        timeout_s: a frame takes this long at most.
-        begin: bytes of the response that were read already.
+        response: response of the server.
+        name: name of the source, for messages.
+        timeout_s: deadline of a frame, in seconds.
+        begin: bytes of the response that were already read.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class HttpJpegs:
             self._ahead.append(self._next(Pace()))
         except SourceLostError as error:
             raise SourceNotFoundError(
-                f"{self._name}: the server answers but sends no JPEG; check the path"
+                f"{self._name}: the server responds but sends no JPEG; check the path"
             ) from error
         except SourceStalledError as error:
             raise _no_video(self._name, self._timeout_s) from error
@@ -83,7 +83,7 @@ class HttpJpegs:
             self._ahead.append(self._next(Pace()))
         except SourceLostError as error:
             raise SourceNotFoundError(
-                f"{self._name}: the server sends a single image, not a stream; give the address of "
+                f"{self._name}: the server sends a single image, not a stream; use the address of "
                 "its stream (often /stream, /mjpeg or /video)"
             ) from error
 
@@ -149,8 +149,8 @@ class HttpJpegs:
             self._scanner.feed(data)
         except TooLongError as error:
             raise SourceLostError(
-                f"{self._name}: no whole JPEG within {LONGEST_JPEG // 1024 // 1024} MiB; check "
-                "what the server sends"
+                f"{self._name}: no complete JPEG within {LONGEST_JPEG // 1024 // 1024} MiB; check "
+                "the server's output"
             ) from error
 
     def _check_deadline(self, started: float) -> None:
@@ -164,24 +164,23 @@ class HttpJpegs:
         )
 
     def _lost(self) -> SourceLostError:
-        return SourceLostError(
-            f"{self._name}: the stream ended; check the cable, or the server that sends it"
-        )
+        return SourceLostError(f"{self._name}: the stream ended; check the cable or the server")
 
 
 def open_jpegs(
     uri: str, name: str, timeout_s: float, *, elsewhere: bool = False
 ) -> HttpJpegs | None:
-    """Connect to a server of JPEGs; None where it sends something else, for FFmpeg to read.
+    """Connect to a server of JPEGs; return None if it sends something else, which FFmpeg may read.
 
     Args:
-        uri: ``http://`` or ``https://``, with user and password if the server wants them.
-        name: of the source, without them.
-        timeout_s: the deadline of opening, and of each read.
-        elsewhere: follow redirects to other servers; they are given no user and password.
+        uri: ``http://`` or ``https://``, with user and password if the server asks for them.
+        name: name of the source, without them.
+        timeout_s: deadline of opening and of each read, in seconds.
+        elsewhere: follow redirects to other servers, without user and password.
 
     Raises:
-        PiDetectorError: the server cannot be reached, or its answer is no video; says why.
+        PiDetectorError: the server cannot be reached, or does not send video; the message has the
+            reason.
     """
     started = time.monotonic()
     try:
@@ -198,7 +197,7 @@ def open_jpegs(
         reason = getattr(error, "reason", error)
         if isinstance(reason, ssl.SSLCertVerificationError):
             log.warning(
-                "%s: the server's certificate is not trusted (%s), and not checked any further",
+                "%s: the server's certificate is not trusted (%s); continuing without verification",
                 name,
                 reason.verify_message,
             )
@@ -222,8 +221,8 @@ def _of_response(
     kind = response.headers.get_content_type().lower()
     if kind in _PAGE_TYPES:
         raise SourceNotFoundError(
-            f"{name}: the server answers but sends no video: it is a page ({kind}); look there for "
-            "the address of its stream"
+            f"{name}: the server responds with a page ({kind}), not with video; find on that page "
+            "the address of the stream"
         )
     begin = b""
     if not (kind.startswith("multipart/") or kind in _IMAGE_TYPES):
@@ -300,7 +299,7 @@ def _refused(name: str, code: int, *, has_password: bool) -> PiDetectorError:
         return SourcePermissionError(f"{name}: the server refuses this user and password {said}")
     if code == _UNAUTHORIZED:
         return SourcePermissionError(
-            f"{name}: the server asks for user and password {said}; write "
+            f"{name}: the server asks for user and password {said}; use "
             "SCHEME://USER:PASSWORD@HOST/PATH"
         )
     if code == _FORBIDDEN:
@@ -311,7 +310,7 @@ def _refused(name: str, code: int, *, has_password: bool) -> PiDetectorError:
         return SourceNotFoundError(f"{name}: the server has no such path {said}; check the path")
     if code == _BUSY:
         return SourceBusyError(
-            f"{name}: the camera is busy {said}; many serve one viewer at a time: close the others"
+            f"{name}: the camera is busy {said}; many serve one viewer only: close other viewers"
         )
     what = "fails" if code >= _SERVER else "refuses to send video"
     return SourceNotFoundError(f"{name}: the server {what} {said}; see its log")

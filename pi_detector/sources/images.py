@@ -1,4 +1,4 @@
-"""Images: those of a folder, or named ones."""
+"""Images of a folder, or named ones."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _PIXEL_LIMIT = "CV_IO_MAX_IMAGE"
 class ImagesSource:
     """Images one after the other, in the order of their names (folder) or as given.
 
-    An image that cannot be decoded is skipped with a warning; only when none at all could be
-    decoded is that an error. Images are turned upright by their EXIF orientation.
+    An image that cannot be decoded is skipped with a warning; if none can be decoded, that is an
+    error. Images are rotated upright by their EXIF orientation.
 
-    They are decoded in a process of its own, unless ``isolation`` is off: a file of a few KiB may
+    They are decoded in a separate process, unless ``isolation`` is off: a file of a few KiB may
     announce gigabytes, or crash its decoder.
 
     Args:
@@ -83,7 +83,7 @@ class ImagesSource:
             self._files, self.skipped = _list_folder(self._folder)
         missing = next((path for path in self._files if not _is_there(path)), None)
         if missing is not None:
-            raise SourceNotFoundError(f"no image at {missing}; check the path")
+            raise SourceNotFoundError(f"{missing}: no such image; check the path")
         self._next = 0
         self._delivered = 0
         self._is_open = True
@@ -96,7 +96,7 @@ class ImagesSource:
             SourcePermissionError: not one of them may be read.
         """
         if not self._is_open:
-            raise SourceLostError(f"{self.name} is not open; open it first")
+            raise SourceLostError(f"{self.name}: not open; open it first")
         while True:
             if self._next == len(self._files):
                 if not self._delivered:
@@ -133,7 +133,7 @@ class ImagesSource:
         except (BadImageError, SourcePermissionError) as error:
             self.skipped += 1
             self._faults.append(error)
-            log.warning("%s: skipped, it cannot be decoded (%s)", path, error)
+            log.warning("%s: skipped because it cannot be decoded (%s)", path, error)
             return None
 
     def _nothing_decoded(self) -> PiDetectorError:
@@ -141,11 +141,11 @@ class ImagesSource:
         if all(isinstance(fault, SourcePermissionError) for fault in self._faults):
             where = self._files[0] if len(self._files) == 1 else self._folder or self._files[0]
             return SourcePermissionError(
-                f"{where}: no permission to read ({reason}); change it with 'chmod -R a+rX'"
+                f"{where}: no permission to read ({reason}); grant it with 'chmod -R a+rX'"
             )
         if len(self._files) == 1:
             return BadImageError(
-                f"{self._files[0]}: cannot be decoded ({reason}); check that it is a whole image "
+                f"{self._files[0]}: cannot be decoded ({reason}); check that it is an intact image "
                 "(JPEG, PNG, BMP, TIFF, WebP)"
             )
         return BadImageError(
@@ -183,19 +183,19 @@ def decode_picture(file: BinaryIO) -> ImageArray:
     try:
         encoded = np.frombuffer(file.read(), np.uint8)
         if not encoded.size:
-            raise BadImageError("it is empty")
+            raise BadImageError("the file is empty")
         size = picture_size(encoded[:_HEAD_BYTES].tobytes())
         if size is not None:
             check_size(*size)
         image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
     except cv2.error as error:
         # The variable of OpenCV, which a process of ours sets, holds for all kinds of pictures.
-        reason = f"its pixels are more than {largest_image() / 1e6:.3g} megapixels"
+        reason = f"larger than {largest_image() / 1e6:.3g} megapixels"
         raise BadImageError(reason if _PIXEL_LIMIT in error.err else error.err) from error
     except MemoryError as error:
-        raise BadImageError("there is not enough memory for it") from error
+        raise BadImageError("not enough memory") from error
     if image is None:
-        raise BadImageError("it is damaged or no image")
+        raise BadImageError("damaged, or not an image")
     return np.asarray(image, np.uint8)
 
 
@@ -238,19 +238,19 @@ def _list_folder(folder: Path) -> tuple[list[Path], int]:
         found = list_folder(folder, frozenset({"image"}))
     except PermissionError as error:
         raise SourcePermissionError(
-            f"{folder}: no permission to read this folder; change it with 'chmod a+rx'"
+            f"{folder}: no permission to read this folder; grant it with 'chmod a+rx'"
         ) from error
     except OSError as error:
         raise SourceNotFoundError(
-            f"no folder {folder} ({error.strerror}); check the path"
+            f"{folder}: cannot read the folder ({error.strerror}); check the path"
         ) from error
     if not found.files:
         faults = [error for _, error in found.faulty]
         if faults and all(isinstance(error, PermissionError) for error in faults):
             raise SourcePermissionError(
-                f"{folder}: no permission to read what is in it; change it with 'chmod -R a+rX'"
+                f"{folder}: no permission to read its files; grant it with 'chmod -R a+rX'"
             )
         raise SourceNotFoundError(
-            f"{folder} holds no images (.jpg, .png, .bmp, .tif, .webp); check the path"
+            f"{folder}: no images in it (.jpg, .png, .bmp, .tif, .webp); check the path"
         )
     return found.files, len(found.faulty)

@@ -1,14 +1,14 @@
-"""A source in a process of its own: what crashes or hangs there is an ordinary error here.
+"""A source in a separate process: a crash or hang there is an ordinary error here.
 
-Streams and video files are decoded by FFmpeg, which damaged data may crash or hang, and with it the
-process that it runs in. Here that is a child, started anew at every opening, and killed when it
-does not answer. Pictures have their own process, see ``isolated_pictures``.
+Streams and video files are decoded by FFmpeg, which damaged data may crash or hang together with
+its process. Here that is a child process, started at every opening and killed when it does not
+respond. Images have their own process, see ``isolated_pictures``.
 
-What it costs, by ``benchmarks/isolation.py`` on an x86-64 machine with two cores: 0.3 s to open;
-56 MiB of RSS at 640x480, of which 38 MiB are its own (PSS; 69 and 49 MiB at 1920x1080); 0.6 ms to
-hand over a frame of 640x480, 1.9 ms of 1920x1080. In turn a file's next frame is decoded while this
-one is worked on: with 12 ms of work a frame, a 1920x1080 file took 14.5 ms a frame, against 20.0 ms
-in the same process.
+Cost, measured by ``benchmarks/isolation.py`` on an x86-64 machine with two cores: 0.3 s to open; 56
+MiB of RSS at 640x480, 38 MiB of it private (PSS; 69 and 49 MiB at 1920x1080); 0.6 ms to hand over a
+frame of 640x480, 1.9 ms of 1920x1080. In return a file's next frame is decoded while this one is
+processed: with 12 ms of work per frame, a 1920x1080 file took 14.5 ms per frame, against 20.0 ms in
+the same process.
 """
 
 from __future__ import annotations
@@ -66,15 +66,15 @@ _CLOSE_TIMEOUT_S = 2.0
 
 
 class IsolatedSource:
-    """A source whose frames are read in a process of its own.
+    """A source whose frames are read in a separate process.
 
-    One request brings one frame, through memory that both processes share; of a source that is
-    not live the next frame is decoded meanwhile. Each side copies a frame once.
+    One request brings one frame, through memory shared by both processes; if the source is not
+    live, the next frame is decoded meanwhile. Each side copies a frame once.
 
     Args:
         inner: the source; only its ``name`` and ``live`` are used here.
-        settings: make the same source in the process.
-        starts_at: of a recording, see ``VideoSource``.
+        settings: settings that create the same source in the process.
+        starts_at: start of a recording, see ``VideoSource``.
     """
 
     def __init__(
@@ -108,7 +108,9 @@ class IsolatedSource:
         level, rate_fps = log.getEffectiveLevel(), self._rate_fps
         job = pack_job(Job(settings, model_size, level, self._starts_at, rate_fps))
         if len(job) > LONGEST_PACKET:
-            raise ConfigError(f"source.uri is {len(settings.uri)} characters long; shorten it")
+            raise ConfigError(
+                f"source.uri: {len(settings.uri)} characters are too long; shorten it"
+            )
         deadline_s = time.monotonic() + _OPEN_LIMIT_S + settings.read_timeout_s
         pixels = settings.width * settings.height if self.live else 0
         process = self._process = start_process(self.name, pixels)
@@ -120,7 +122,7 @@ class IsolatedSource:
             if isinstance(answer, Failed):
                 raise self._error_of(answer)
             if not isinstance(answer, Opened):
-                raise self._died("answered nonsense")
+                raise self._died("sent an invalid reply")
         except ProcessInterruptedError:
             self.close()
             return
@@ -141,7 +143,7 @@ class IsolatedSource:
         if self._interrupted:
             return None
         if self._process is None:
-            raise SourceLostError(f"{self.name} is not open; open it first")
+            raise SourceLostError(f"{self.name}: not open; open it first")
         try:
             rate_fps = self._rate_fps
             answer = self._ask(self._process, read_request(rate_fps), self._timeout_s(rate_fps))
@@ -153,7 +155,7 @@ class IsolatedSource:
                 case Delivered():
                     return self._frame(self._process, answer)
                 case _:
-                    raise self._died("answered nonsense")
+                    raise self._died("sent an invalid reply")
         except ProcessInterruptedError:
             self.close()
             return None
@@ -192,7 +194,8 @@ class IsolatedSource:
             raise self._died(str(error)) from error
         except ProcessSilentError as error:
             raise SourceStalledError(
-                f"{self.name}: its process did not answer for {timeout_s:.1f} s and was killed; "
+                f"{self.name}: the reading process did not respond for {timeout_s:.1f} s and was "
+                "killed; "
                 f"{self._advice()}"
             ) from error
 

@@ -1,7 +1,7 @@
-"""What an isolated source and its process say to each other, and the memory that they share.
+"""The messages between an isolated source and its process, and their shared memory.
 
-Messages are whole packets (SOCK_SEQPACKET), so that neither side ever waits for the rest of one.
-The other side may have lost its mind: what it sends is checked before it is used.
+Messages are whole packets (SOCK_SEQPACKET), so neither side ever waits for the rest of one. The
+other side may be compromised: everything it sends is validated.
 """
 
 from __future__ import annotations

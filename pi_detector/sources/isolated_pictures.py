@@ -1,4 +1,4 @@
-"""Pictures decoded in a process of their own: one that crashes or hangs it is just damaged."""
+"""Decodes images in a separate process: an image that crashes or hangs it counts as damaged."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class PictureProcess:
             self._process = start_process(self._name)
             self._process.send(pack_job(Job(None, None, log.getEffectiveLevel())))
             if not isinstance(self._process.receive(_TIMEOUT_S), Opened):
-                raise ProcessDiedError("answered nonsense")
+                raise ProcessDiedError("sent an invalid reply")
         # Opened here: the process itself may open nothing.
         with _opened(path) as fd:
             self._process.send_file(fd)
@@ -89,7 +89,7 @@ class PictureProcess:
         if isinstance(answer, Delivered):
             return self._process.take(answer.shape, None)[0]
         if not isinstance(answer, Failed):
-            raise ProcessDiedError("answered nonsense")
+            raise ProcessDiedError("sent an invalid reply")
         text = unpack_text(answer.text)
         if answer.kind == "SourcePermissionError":
             raise SourcePermissionError(text)

@@ -1,4 +1,4 @@
-"""The process of an isolated source, seen from the parent: start, ask, end, without leftovers."""
+"""The process of an isolated source, seen from the parent: start, request, end, clean up."""
 
 from __future__ import annotations
 
@@ -39,25 +39,25 @@ _STDERR_CHUNK = 64 * 1024
 
 
 class ProcessDiedError(Exception):
-    """The process is gone, or does not make sense any more. The message says how it ended."""
+    """The process is gone or sends invalid data. The message is how it ended."""
 
 
 class ProcessSilentError(Exception):
-    """The process did not answer within its deadline, and was killed."""
+    """The process did not respond within its deadline, and was killed."""
 
 
 class ProcessInterruptedError(Exception):
-    """Another thread wants no answer any more."""
+    """Another thread ended the request."""
 
 
 class IsolatedProcess:
-    """A running process, with the socket and the memory that are shared with it.
+    """A running process, with the socket and the memory shared with it.
 
-    What its libraries write to stderr becomes log messages of level debug.
+    Output of its libraries to stderr becomes log messages of level debug.
 
     Args:
-        name: of the source.
-        least_pixels: an image of so many is never too large.
+        name: name of the source.
+        least_pixels: an image of this many pixels is never too large.
 
     Raises:
         OSError: no process can be started.
@@ -139,7 +139,7 @@ class IsolatedProcess:
                 message = isolated_link.decode(packet)
             except msgspec.DecodeError as error:
                 self._process.kill()
-                raise ProcessDiedError("answered nonsense") from error
+                raise ProcessDiedError("sent an invalid reply") from error
             if not isinstance(message, Logged):
                 return message
             _log(message)
@@ -161,7 +161,7 @@ class IsolatedProcess:
         return False
 
     def _read_stderr(self) -> bool:
-        """Read what is there. Returns whether more may come."""
+        """Read the available output. Returns whether more may come."""
         try:
             data = os.read(self._stderr, _STDERR_CHUNK)
         except BlockingIOError:
@@ -178,7 +178,7 @@ class IsolatedProcess:
         try:
             return self._reader.take(shape, model_shape)
         except ValueError as error:
-            raise ProcessDiedError(f"answered nonsense ({error})") from error
+            raise ProcessDiedError(f"sent an invalid reply ({error})") from error
 
     def end(self, patience_s: float) -> None:
         """End the process, by force after ``patience_s``, and give everything back."""
@@ -240,15 +240,15 @@ def start_process(name: str, least_pixels: int = 0) -> IsolatedProcess:
     try:
         first = process.receive(_START_TIMEOUT_S)
         if not isinstance(first, Started):
-            raise ProcessDiedError("answered nonsense")
+            raise ProcessDiedError("sent an invalid reply")
     except BaseException as error:
         process.end(0)
         if isinstance(error, ProcessDiedError):
             raise _not_started(name, str(error)) from error
         if isinstance(error, ProcessSilentError):
             raise SourceStalledError(
-                f"{name}: the process of its decoder did not start within {_START_TIMEOUT_S:g} s; "
-                "see what keeps this machine busy"
+                f"{name}: the decoder process did not start within {_START_TIMEOUT_S:g} s; check "
+                "the load of this device"
             ) from error
         raise
     return process
@@ -256,7 +256,7 @@ def start_process(name: str, least_pixels: int = 0) -> IsolatedProcess:
 
 def _not_started(name: str, reason: str) -> SourceLostError:
     return SourceLostError(
-        f"{name}: the process of its decoder cannot be started ({reason}); check the installation "
+        f"{name}: the decoder process cannot be started ({reason}); check the installation "
         "and the free memory, or set source.isolation to 'off'"
     )
 

@@ -1,4 +1,4 @@
-"""Whole JPEGs in a stream of bytes, whatever stands between them."""
+"""Extracts complete JPEGs from a byte stream, whatever comes between them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Which protocols and containers FFmpeg may use, by the kind of a source.
+"""The protocols and containers that FFmpeg may use, per kind of source.
 
-Left alone it opens whatever the first bytes of a file or stream ask for: a playlist has it fetch
-any address that the machine can reach, or open other files.
+Without limits, FFmpeg opens whatever the first bytes of a file or stream ask for: a playlist makes
+it fetch any address that the device can reach, or open other files.
 """
 
 from __future__ import annotations

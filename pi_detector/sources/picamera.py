@@ -1,7 +1,7 @@
 """Raspberry Pi cameras, by picamera2.
 
-``main`` gives the picture; ``lores`` gives the same moment at the model's size, scaled by the
-camera's ISP at no cost to the processor. Both show the same field of view: ``lores`` is the whole
+``main`` delivers the image; ``lores`` delivers the same capture at the model's size, scaled by the
+camera's ISP at no cost to the processor. Both have the same field of view: ``lores`` is the whole
 of ``main``, stretched.
 """
 
@@ -116,7 +116,7 @@ class PicameraSource:
     def __init__(self, target: str, settings: SourceSettings) -> None:
         if target and not target.isdigit():
             raise ConfigError(
-                f"source.uri picamera:{target}: give the camera's number, such as picamera:0"
+                f"source.uri: picamera:{target} has no camera number; use one such as picamera:0"
             )
         self._index = int(target or 0)
         self._settings = settings
@@ -161,7 +161,7 @@ class PicameraSource:
             SourceLostError: it is gone, or what it delivered cannot be decoded.
         """
         if self._camera is None:
-            raise SourceLostError(f"{self.name} is not open; open it first")
+            raise SourceLostError(f"{self.name}: not open; open it first")
         request, moment, skipped = self._next_request(), Moment.now(), 0
         while not self._pace.take(moment.monotonic_ns):
             self._release(request)
@@ -171,7 +171,7 @@ class PicameraSource:
             lores = request.make_array("lores") if self._granted.get("lores") else None
         except OSError as error:
             raise SourceLostError(
-                f"{self.name}: the camera sent a damaged picture ({error}); check its cable"
+                f"{self.name}: the camera sent a damaged image ({error}); check its cable"
             ) from error
         finally:
             self._release(request)
@@ -222,7 +222,7 @@ class PicameraSource:
             _within(self._settings.read_timeout_s, f"{self.name}: closing it", camera.close)
         except RuntimeError as error:
             raise SourceLostError(
-                f"{self.name} was not closed cleanly ({error}); restart pi-detector"
+                f"{self.name}: not closed cleanly ({error}); restart pi-detector"
             ) from error
 
     def _start(self, model_size: tuple[int, int] | None) -> None:
@@ -322,11 +322,11 @@ class PicameraSource:
             )
         if any("busy" in text.lower() for text in chain):
             return SourceBusyError(
-                f"{self.name} is in use by another program; find it with 'fuser -v /dev/media*' "
+                f"{self.name}: in use by another program; find it with 'fuser -v /dev/media*' "
                 "and stop it"
             )
         return SourceNotFoundError(
-            f"{self.name} does not start ({chain[-1]}); check the ribbon cable, and "
+            f"{self.name}: does not start ({chain[-1]}); check the ribbon cable, and "
             "'rpicam-hello --list-cameras'"
         )
 
@@ -338,7 +338,7 @@ def _picamera2() -> Any:
     except (ImportError, ValueError) as error:
         # ValueError is what a module compiled for another numpy raises.
         raise DependencyMissingError(
-            f"picamera2 cannot be imported ({error}); to install it: {how_to_install('picamera')}"
+            f"picamera2: cannot be imported ({error}); install it: {how_to_install('picamera')}"
         ) from error
     return Picamera2
 
@@ -383,7 +383,7 @@ def _within(timeout_s: float, what: str, function: Callable[[], T]) -> T:
     thread.join(timeout_s)
     if thread.is_alive():
         raise SourceStuckError(
-            f"{what} took longer than {timeout_s:g} s, as libcamera does not answer; restart "
+            f"{what} took longer than {timeout_s:g} s because libcamera does not respond; restart "
             "pi-detector"
         )
     if errors:

@@ -1,8 +1,7 @@
-"""From a URI to its source."""
+"""Create a source from its URI."""
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Callable
 from datetime import datetime
@@ -18,27 +17,30 @@ from pi_detector.sources.base import Source
 from pi_detector.sources.demo import DemoSource
 from pi_detector.sources.images import ImagesSource
 from pi_detector.sources.picamera import PicameraSource
+from pi_detector.sources.plugin import PluginSource
 from pi_detector.sources.stream import StreamSource
 from pi_detector.sources.turn import TurnedSource, needs_turning
 from pi_detector.sources.v4l2 import V4l2Source
 from pi_detector.sources.video import VideoSource
 from pi_detector.util.media import kind_of
+from pi_detector.util.plugins import find_plugin, installed
+from pi_detector.util.suggest import nearest
 from pi_detector.util.uri import redact, split_uri
 
 log = logging.getLogger(__name__)
 
 
 def make_source(settings: SourceSettings, *, wait: bool = False) -> Source:
-    """The source of ``settings.uri``, not yet opened, in a process of its own where wanted.
+    """Create the source of ``settings.uri``, not yet opened, isolated in a process if needed.
 
     Args:
-        settings: ``uri`` is one of the kinds below or a path; the rest goes to the source.
-        wait: where no camera is there yet, ``auto`` is one that may come, instead of the demo.
+        settings: ``uri`` is of one of the kinds below or a path; the source uses the rest.
+        wait: without a camera, ``auto`` waits for one instead of running the demo.
 
     Raises:
-        UnknownSchemeError: the URI is of no kind that there is.
-        SourceNotFoundError: it is the path of nothing.
-        ConfigError: its kind is known, but not what follows, or does not have a setting.
+        UnknownSchemeError: the URI has an unknown scheme.
+        SourceNotFoundError: it is a path that does not exist.
+        ConfigError: its scheme is known, but the rest is invalid, or it lacks a setting.
     """
     if settings.uri.lower() == "auto" or split_uri(settings.uri)[0] == "auto":
         if wait:
@@ -56,7 +58,7 @@ def make_source(settings: SourceSettings, *, wait: bool = False) -> Source:
 
 
 def make_recording(settings: SourceSettings, starts_at: datetime) -> Source:
-    """A video file with clocks of its own, not yet opened, in a process of its own where wanted.
+    """Create the source of a video file with its own clocks, not yet opened, isolated if needed.
 
     It is not turned: recordings are upright already.
 
@@ -73,14 +75,14 @@ def make_recording(settings: SourceSettings, starts_at: datetime) -> Source:
 
 
 def check_source(settings: SourceSettings) -> list[str]:
-    """What is wrong with a source before it is opened.
+    """Check a source before it is opened.
 
     Returns:
-        What may be meant: a file that is not there yet, a setting without effect.
+        Warnings: a file that does not exist yet, a setting without effect.
 
     Raises:
-        UnknownSchemeError: the URI is of no kind that there is.
-        ConfigError: its kind is known, but not what follows, or does not have a setting.
+        UnknownSchemeError: the URI has an unknown scheme.
+        ConfigError: its scheme is known, but the rest is invalid, or it lacks a setting.
     """
     uri = settings.uri
     # What a secret holds is not known yet.
@@ -101,6 +103,8 @@ def check_source(settings: SourceSettings) -> list[str]:
 
 def _refuse(source: Source, settings: SourceSettings) -> None:
     """Raises ConfigError where a source is asked for what sources of its kind do not have."""
+    if isinstance(source, PluginSource):  # whose business it is
+        return
     kinds = {
         "controls": (PicameraSource, V4l2Source),
         "pixel_format": (V4l2Source,),
@@ -125,7 +129,9 @@ def _refuse(source: Source, settings: SourceSettings) -> None:
 
 
 def _is_isolated(source: Source, wanted: str) -> bool:
-    if isinstance(source, ImagesSource):  # isolates one picture from the other by itself
+    # The first isolates one picture from the other by itself; a plugin is code of the owner's, and
+    # what it needs is not known.
+    if isinstance(source, ImagesSource | PluginSource):
         return False
     return wanted == "on" or (wanted == "auto" and isinstance(source, StreamSource | VideoSource))
 
@@ -139,6 +145,8 @@ def _make(settings: SourceSettings) -> Source:
     # An empty one would be the path of the working directory.
     if uri and (_exists(Path(uri)) or (not scheme and _looks_like_path(uri))):
         return _from_path(uri, settings)
+    if scheme and (plugin := find_plugin("source", scheme)):
+        return PluginSource(plugin, target, settings)
     raise _unknown(uri, scheme)
 
 
@@ -152,7 +160,7 @@ def _from_path(target: str, settings: SourceSettings) -> Source:
         return V4l2Source(target, settings)
     if not exists:
         raise SourceNotFoundError(
-            f"no video, image or folder at '{redact(target)}'; check the path"
+            f"{redact(target)}: no such video, image or folder; check the path"
         )
     if path.is_dir():
         return ImagesSource(target, settings)
@@ -173,8 +181,9 @@ def _find() -> str:
     if camera is not None:
         return camera.uri
     log.warning(
-        "NO CAMERA FOUND: showing the demo, a view over a photograph. Plug in a camera, or set "
-        "source.uri; 'pi-detector doctor' tells what is there."
+        "NO CAMERA FOUND: showing the demo, a moving view of a photograph. Plug in a camera, or "
+        "set "
+        "source.uri; 'pi-detector doctor' lists the cameras."
     )
     return "demo:"
 
@@ -205,6 +214,8 @@ _KINDS = {
     "demo": _Kind(DemoSource, "demo:"),
 }
 _EXAMPLES_OF: dict[type[Source], str] = {PicameraSource: "picamera:N", V4l2Source: "v4l2:"}
+SCHEMES = frozenset({"auto", *_KINDS})
+"""Of our sources; a plugin cannot have one of them."""
 _EXAMPLES = {"auto": "auto"} | {scheme: kind.example for scheme, kind in _KINDS.items()}
 
 
@@ -220,10 +231,11 @@ def _looks_like_path(uri: str) -> bool:
 
 
 def _unknown(uri: str, scheme: str) -> UnknownSchemeError:
-    nearest = difflib.get_close_matches(scheme or uri.lower(), _EXAMPLES, n=1, cutoff=0.5)
-    hint = f"did you mean '{_EXAMPLES[nearest[0]]}'? " if nearest else ""
-    kinds = ", ".join(_EXAMPLES.values())
+    examples = _EXAMPLES | {each.name: f"{each.name}:" for each in installed("source")}
+    near = nearest(scheme or uri, examples)
+    hint = f"did you mean '{examples[near]}'? " if near else ""
+    kinds = ", ".join(examples.values())
     return UnknownSchemeError(
-        f"source.uri '{redact(uri)}' is of no known kind; {hint}Give one of {kinds}, or the path "
+        f"source.uri: unknown scheme in '{redact(uri)}'; {hint}use one of {kinds}, or the path "
         "of a video, an image or a folder of images"
     )

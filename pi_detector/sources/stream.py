@@ -1,4 +1,4 @@
-"""Network streams: RTSP, JPEGs over HTTP, and what else FFmpeg reads over HTTP."""
+"""Network streams: RTSP, JPEGs over HTTP, and other video that FFmpeg reads over HTTP."""
 
 from __future__ import annotations
 
@@ -77,7 +77,9 @@ class StreamSource:
         import cv2
 
         if faults := opencv_faults():
-            log.warning("%s: is decoded by OpenCV %s: %s", self.name, cv2.__version__, faults)
+            log.warning(
+                "%s: decoded by OpenCV %s, with a fault: %s", self.name, cv2.__version__, faults
+            )
         started = time.monotonic()
         options = opencv_options(split_uri(self._uri)[0], playlists=self._playlists)
         with options, watched(None if self._playlists else (self._host, self._port)) as watch:
@@ -102,7 +104,7 @@ class StreamSource:
             SourceLostError: it closed the connection.
         """
         if self._capture is None:
-            raise SourceLostError(f"{self.name} is not open; open it first")
+            raise SourceLostError(f"{self.name}: not open; open it first")
         image, moment, skipped = self._capture.read(self._pace)
         return self._frames.from_bgr(image, moment, skipped=skipped)
 
@@ -160,6 +162,7 @@ class StreamSource:
             )
         reason = f" ({watch.reason})" if watch.reason else ""
         return SourceNotFoundError(
-            f"{self.name}: the server answers but sends no video{reason}; check the path, user and "
+            f"{self.name}: the server responds but sends no video{reason}; check the path, user "
+            "and "
             "password"
         )

@@ -1,4 +1,4 @@
-"""A live source that is opened again when it fails."""
+"""A live source that is reopened when it fails."""
 
 from __future__ import annotations
 
@@ -28,27 +28,26 @@ State = Literal["starting", "live", "stalled", "reopening"]
 
 OPEN_LIMIT_S = 20.0
 """Opening a camera takes this long at most, beside the time that a read may take."""
-# Waiting mends none of these; the last says that nothing does but a restart.
+# Waiting repairs none of these; the last can only be repaired by a restart.
 _FINAL = (ConfigError, DependencyMissingError, SourceStuckError)
 _REMINDER_S = 3600.0
 
 
 class SupervisedSource:
-    """Keeps a live source going: ``starting`` -> ``live`` -> ``stalled`` -> ``reopening`` -> ...
+    """Keeps a live source running: ``starting`` -> ``live`` -> ``stalled`` -> ``reopening`` -> ...
 
-    A source that fails is closed and, after a delay, opened again; the delays grow as long as it
-    does not stay live for longer than the last of them. Each change is logged and reported as a
-    ``status`` record.
+    A source that fails is closed and reopened after a delay; the delays grow until it stays live
+    for longer than the last of them. Each change is logged and published as a ``status`` record.
 
-    Whatever the source does has a deadline, which ``overdue`` compares with the clock: a thread
-    inside a driver cannot be interrupted, but others can see that it hangs.
+    Every call of the source has a deadline, which ``overdue`` compares with the clock: a thread
+    inside a driver cannot be interrupted, but other threads can notice that it hangs.
 
     Args:
-        source: live.
+        source: a live source.
         recovery: mode and delays.
-        read_timeout_s: after which the source itself ends a read.
-        grace_s: how long the source may exceed its own deadlines before it counts as stuck.
-        report: takes the status records; called from the thread that reads.
+        read_timeout_s: time after which the source itself ends a read.
+        grace_s: time by which the source may exceed its own deadlines before it counts as stuck.
+        report: receives the status records, on the thread that reads.
 
     Attributes:
         state: see above.
@@ -91,7 +90,7 @@ class SupervisedSource:
         """Open the source.
 
         Raises:
-            PiDetectorError: it cannot be opened, and is not to be waited for.
+            PiDetectorError: it cannot be opened, and must not be retried.
         """
         self._model_size = model_size
         try:
@@ -100,10 +99,10 @@ class SupervisedSource:
             self._failed(error)
 
     def read(self) -> Frame | None:
-        """The next frame, however often the source has to be opened for it; None once stopped.
+        """Return the next frame, reopening the source as often as needed; None once stopped.
 
         Raises:
-            PiDetectorError: the source failed, and is not to be opened again.
+            PiDetectorError: the source failed, and must not be retried.
             SourceStuckError: it could not be closed.
         """
         while not self._stopping.is_set():
@@ -144,7 +143,7 @@ class SupervisedSource:
             raise SourceStuckError(str(error)) from error
 
     def _let_go(self) -> None:
-        """Close the source for the next try. Raises SourceStuckError."""
+        """Close the source before a retry. Raises SourceStuckError."""
         try:
             self.close()
         except SourceStuckError:
@@ -153,7 +152,7 @@ class SupervisedSource:
             log.debug("%s: not closed: %s", self.name, words_of(error))
 
     def stop(self) -> None:
-        """End a wait for the next try, now and in future. May be called from any thread."""
+        """End a wait for the next retry, now and in future. Safe to call from any thread."""
         self._stopping.set()
 
     def interrupt(self) -> None:
@@ -190,7 +189,7 @@ class SupervisedSource:
         self._report(status_record("source", self.name, "live"))
 
     def _failed(self, error: Exception) -> None:
-        """Close the source and wait for the next try, or raise what is not to be waited for."""
+        """Close the source and wait for the retry, or raise an error that must not be retried."""
         if self.state == "live":
             if time.monotonic() - self._live_since_s > self._delay_s:
                 self._backoff.reset()
@@ -207,15 +206,15 @@ class SupervisedSource:
         self._stopping.wait(self._delay_s)
 
     def _tell(self, error: Exception) -> None:
-        """Say why it failed, unless that was said within the hour."""
+        """Log why it failed, unless that was logged within the hour."""
         reason, now_s = words_of(error), time.monotonic()
         if reason == self._told[0] and now_s - self._told[1] < _REMINDER_S:
-            log.debug("%s; trying again in %.1f s", reason, self._delay_s)
+            log.debug("%s; retrying in %.1f s", reason, self._delay_s)
             return
         self._told = (reason, now_s)
         stalled = self.state == "stalled"
         log.warning(
-            "%s; trying again in %.1f s, and until it works",
+            "%s; retrying in %.1f s, and until it recovers",
             reason,
             self._delay_s,
             exc_info=None if isinstance(error, PiDetectorError) else error,

@@ -1,4 +1,4 @@
-"""Cameras of the kernel's video interface: USB webcams."""
+"""USB webcams and other cameras of the kernel's video interface (V4L2)."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class V4l2Source:
         if not capture.isOpened():
             capture.release()
             raise SourceNotFoundError(
-                f"{self.name}: OpenCV cannot read this camera; see what formats it has with "
+                f"{self.name}: OpenCV cannot read this camera; check its formats with "
                 f"'v4l2-ctl -d {self._path} --list-formats-ext'"
             )
         capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*self._fourcc))
@@ -104,7 +104,7 @@ class V4l2Source:
             SourceLostError: it was unplugged.
         """
         if self._capture is None:
-            raise SourceLostError(f"{self.name} is not open; open it first")
+            raise SourceLostError(f"{self.name}: not open; open it first")
         image, moment, skipped = self._capture.read(self._pace)
         return self._frames.from_bgr(image, moment, skipped=skipped)
 
@@ -114,7 +114,7 @@ class V4l2Source:
         return True
 
     def adjust(self, controls: Controls) -> bool:
-        """Set the driver's controls, see ``Adjustable``: the stream goes on meanwhile."""
+        """Set the driver's controls, see ``Adjustable``: the stream continues meanwhile."""
         gone = self._settings.controls.keys() - controls.keys()
         try:
             fd = self._opened()
@@ -184,7 +184,7 @@ class V4l2Source:
             os.close(fd)
 
     def _probe(self) -> str:
-        """Find out what OpenCV would not tell; returns the path of the device node."""
+        """Diagnose what OpenCV does not report; return the path of the device node."""
         try:
             fd = self._opened()
         except OSError as error:
@@ -193,7 +193,7 @@ class V4l2Source:
             capability = videodev.query_capability(fd)
             if capability is None or not capability.is_camera:
                 raise SourceNotFoundError(
-                    f"{self.name} is not a camera; 'pi-detector doctor' lists the cameras"
+                    f"{self.name}: not a camera; 'pi-detector doctor' lists the cameras"
                 )
             if videodev.is_busy(fd, capability):
                 raise self._busy()
@@ -205,19 +205,19 @@ class V4l2Source:
     def _explained(self, error: OSError) -> Exception:
         if error.errno in {errno.EACCES, errno.EPERM}:
             return SourcePermissionError(
-                f"no permission to open {self._path}; add the user to the group 'video': "
+                f"{self._path}: no permission to open it; add the user to the group 'video': "
                 "sudo usermod -aG video $USER, then log in again"
             )
         if error.errno == errno.EBUSY:
             return self._busy()
         return SourceNotFoundError(
-            f"no camera at {self._path} ({error.strerror}); plug it in, or see "
-            "'pi-detector doctor' for the cameras there are"
+            f"{self._path}: no camera ({error.strerror}); plug it in, or list the cameras with "
+            "'pi-detector doctor'"
         )
 
     def _busy(self) -> SourceBusyError:
         return SourceBusyError(
-            f"{self.name} is in use by another program; find it with 'fuser -v {self._path}' "
+            f"{self.name}: in use by another program; find it with 'fuser -v {self._path}' "
             "and stop it"
         )
 
@@ -241,9 +241,9 @@ class V4l2Source:
 
 
 def set_read_deadline(settings: SourceSettings) -> None:
-    """Give OpenCV the deadline of its reads, for all V4L2 cameras of this process.
+    """Set the deadline of OpenCV's reads, for all V4L2 cameras of this process.
 
-    OpenCV may read it when it is imported, so it is set before anybody opens a source. One that was
-    inherited gives way: the setting is what the user is told to raise.
+    OpenCV may read it when it is imported, so it is set before any source is opened. An inherited
+    value is overridden, because error messages advise users to raise the setting.
     """
     os.environ[_SELECT_TIMEOUT] = str(max(1, math.ceil(settings.read_timeout_s)))

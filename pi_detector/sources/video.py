@@ -1,4 +1,4 @@
-"""Video files: every frame, as fast as the reader takes them."""
+"""Video files: every frame, as fast as the reader processes them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,11 @@ from pi_detector.errors import (
     SourceNotFoundError,
     SourcePermissionError,
 )
-from pi_detector.sources.decoder import (
-    Decoder,
-    FrameTimes,
-    UndecodableError,
-    decoder_type,
-)
+from pi_detector.sources.decoder import Decoder, FrameTimes, UndecodableError
 from pi_detector.sources.ffmpeg_watch import watched
 from pi_detector.sources.framing import FrameMaker, Moment
 from pi_detector.sources.media import opencv_options
+from pi_detector.sources.video_decoders import decoder_type
 from pi_detector.util.memory import check_size
 from pi_detector.util.rate_limit import Pace
 from pi_detector.util.uri import is_unicode
@@ -75,7 +71,7 @@ class VideoSource:
             BadImageError: it holds no video that can be decoded.
         """
         self.close()
-        reason = "no frame of it can be decoded"
+        reason = "none of its frames can be decoded"
         # Before FFmpeg is listened to: PyAV brings a listener of its own.
         open_decoder = decoder_type()
         with self._open_file() as file, opencv_options("file"), watched() as watch:
@@ -94,18 +90,18 @@ class VideoSource:
             self.close()
             if watch.playlist:
                 raise BadImageError(
-                    f"{self._path}: a playlist ({watch.playlist}), which names other files; give "
-                    "the video itself"
+                    f"{self._path}: a playlist ({watch.playlist}) of other files; use the video "
+                    "itself"
                 )
             raise BadImageError(
-                f"{self._path}: no video that can be decoded ({reason}); check it with 'ffprobe', "
+                f"{self._path}: cannot decode the video ({reason}); check it with 'ffprobe', "
                 "or convert it to H.264 in MP4"
             )
 
     def read(self) -> Frame | None:
         """The next frame; None at the end, unless the file is looped."""
         if self._decoder is None:
-            raise SourceLostError(f"{self._path} is not open; open it first")
+            raise SourceLostError(f"{self._path}: not open; open it first")
         decoded = self._ahead or self._decode(self._decoder)
         self._ahead = None
         if decoded is None:
@@ -137,11 +133,11 @@ class VideoSource:
             return self._path.open("rb")
         except PermissionError as error:
             raise SourcePermissionError(
-                f"no permission to read {self._path}; change it with 'chmod a+r'"
+                f"{self._path}: no permission to read it; grant it with 'chmod a+r'"
             ) from error
         except OSError as error:
             raise SourceNotFoundError(
-                f"cannot read {self._path} ({error.strerror}); check the path"
+                f"{self._path}: cannot be read ({error.strerror}); check the path"
             ) from error
 
     def _path_for_ffmpeg(self, file: BinaryIO) -> str:
@@ -173,7 +169,7 @@ class VideoSource:
         if self._times.untimed == _UNTIMED and not self._untimed_logged:
             self._untimed_logged = True
             log.warning(
-                "%s: its frames have no times; taking %g frames per second (source.fps sets "
+                "%s: frames have no timestamps; assuming %g frames per second (source.fps sets "
                 "another rate)",
                 self._path,
                 self._times.fps,
@@ -183,9 +179,9 @@ class VideoSource:
         return Moment(self._last_ns, utc)
 
     def _log_end(self, decoder: Decoder) -> None:
-        """Say where the file ended, loudly if it announced to be longer.
+        """Log the end of the file, as a warning if it announced a longer video.
 
-        Time decides: of a file with a varying frame rate the number of frames is only a guess.
+        Time decides: with a varying frame rate the number of frames is only a guess.
         """
         tolerance_s = max(_END_TOLERANCE_S, 2 / self._times.fps)
         if decoder.length_s > self._position_s + tolerance_s:

@@ -1,4 +1,4 @@
-"""The few V4L2 calls that tell what a video device is, without OpenCV.
+"""The V4L2 calls that identify a video device, without OpenCV.
 
 Source: the kernel's ``linux/videodev2.h``; numbers and layouts are part of its stable interface.
 """
@@ -39,7 +39,7 @@ opened by picamera2.
 
 @dataclass(frozen=True, slots=True)
 class Capability:
-    """What a video device says that it is.
+    """What a video device reports about itself.
 
     Attributes:
         driver: kernel driver, such as ``uvcvideo``.
@@ -63,7 +63,7 @@ class Capability:
 
 
 def query_capability(fd: int) -> Capability | None:
-    """Ask an open device what it is (VIDIOC_QUERYCAP); None for what is no video device."""
+    """Query an open device (VIDIOC_QUERYCAP); None if it is not a video device."""
     buffer = bytearray(_CAPABILITY.size)
     try:
         fcntl.ioctl(fd, _VIDIOC_QUERYCAP, buffer)

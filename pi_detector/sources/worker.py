@@ -1,12 +1,12 @@
-"""The process of an isolated source: it opens one source, or pictures, and sends the frames.
+"""The process of an isolated source: opens one source, or images, and sends the frames.
 
 Started by ``isolated_process`` as ``python -m pi_detector.sources.worker LINK MEMORY PID PIXELS``
-with two inherited file descriptors, the process id of the parent and the size of the largest image.
+with two inherited file descriptors, the process ID of the parent and the size of the largest image.
 Everything else comes over the link, because others can read the arguments of a process.
 
-Nothing here may end the parent's work: signals that ask a program to end are the parent's business,
-what libraries print goes to stderr, which the parent reads, and data that makes a decoder ask for
-all memory of the machine gets none. Data that takes the decoder over finds itself confined.
+Nothing here may end the parent's work: the parent handles signals to stop, reads what libraries
+print to stderr, and a decoder that damaged data makes ask for all memory gets none. Data that takes
+over the decoder is confined to this process.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ class _Server:
     def _refuse(self, host: str, port: int) -> NoReturn:
         """Say where the server has this process connect to, and end it before it does."""
         error = SourceNotFoundError(
-            f"{self._name}: the server redirects to {host} port {port}; if you trust it, set "
+            f"{self._name}: the server redirects to {host} port {port}; if you trust that, set "
             "source.uri to that address, or source.playlists to true"
         )
         self._send(self._failed(error))

@@ -1,1 +1,1 @@
-"""What it costs: latencies by stage, sensors of the host, the performance record."""
+"""Telemetry: latencies by stage, sensors of the host, performance records, metrics."""

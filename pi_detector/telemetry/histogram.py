@@ -28,7 +28,7 @@ Buckets = list[tuple[int, int]]
 class Histogram:
     """Counts of latencies, in milliseconds.
 
-    Values from a microsecond to an hour are told apart; those outside count as these bounds, so
+    Values from a microsecond to an hour are distinguished; others count as these bounds, so
     there are at most 1100 buckets. Largest value and sum are exact.
 
     Attributes:

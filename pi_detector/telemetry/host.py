@@ -1,4 +1,4 @@
-"""The sensors of the machine as the performance record has them."""
+"""The sensors of the device, as in the performance record."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pi_detector.telemetry.sensors import ROOT
 _UNKNOWN = ThrottlingFlags()
 
 
-def read_host(root: Path = ROOT, folder: Path | None = None) -> HostReadings:
+def read_host(root: Path, folder: Path) -> HostReadings:
     """All sensors that are read once for a record.
 
     Args:
         root: the folder that stands for ``/``.
-        folder: whose file system's free space matters; ``state_folder()`` by default.
+        folder: where files grow: the free space of its file system is read.
     """
     now, ever = read_throttling(root)
     return HostReadings(
@@ -29,19 +29,19 @@ def read_host(root: Path = ROOT, folder: Path | None = None) -> HostReadings:
         throttling_ever=ever,
         load_1m=sensors.first_number(root / "proc/loadavg"),
         memory_available_mb=sensors.available_mb(root),
-        disk_free_mb=sensors.free_mb(folder or sensors.state_folder()),
+        disk_free_mb=sensors.free_mb(folder),
         wifi_dbm=sensors.wifi_dbm(root),
         uptime_s=sensors.first_number(root / "proc/uptime"),
     )
 
 
 def read_throttling(root: Path = ROOT) -> tuple[ThrottlingFlags, ThrottlingFlags]:
-    """What slows the processor now, and what did earlier, as far as /sys tells.
+    """Read what throttles the processor now, and what did earlier, as far as /sys reports it.
 
-    The kernel's file holds the answer that its voltage driver got when it last asked the firmware,
-    every 2 s, and has the firmware forget the earlier conditions each time: "earlier" is since
-    then. Kernels without that file (Debian's own) tell of under-voltage alone.
-    Source: drivers/firmware/raspberrypi.c and drivers/hwmon/raspberrypi-hwmon.c of the kernel.
+    The kernel's file contains the reply that its voltage driver got when it last queried the
+    firmware, every 2 s, which makes the firmware forget the earlier conditions each time: "earlier"
+    is since then. Kernels without that file (Debian's own) only report under-voltage. Source:
+    drivers/firmware/raspberrypi.c and drivers/hwmon/raspberrypi-hwmon.c of the kernel.
     """
     word = sensors.throttled_word_of_kernel(root)
     bits = None if word is None else sensors.parse_word(word)

@@ -1,11 +1,14 @@
-"""Takes the timings of every processed frame."""
+"""Collects the timings of every processed frame."""
 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 
+from pi_detector.core.looks import LookReason
 from pi_detector.core.readings import LatencySummary, StageLatencies
-from pi_detector.core.records import Publication, Result
+from pi_detector.core.records import Publication
+from pi_detector.core.result import Result
 from pi_detector.telemetry.histogram import Histogram
 
 
@@ -17,6 +20,7 @@ class _Window:
         self.invoke = Histogram()
         self.decode = Histogram()
         self.latency = Histogram()
+        self.looks = Counter[LookReason]()
 
 
 class Meter:
@@ -49,6 +53,7 @@ class Meter:
             if item.inferred:
                 window.invoke.add(timings.invoke_ms)
                 window.decode.add(timings.decode_ms)
+                window.looks.update(look.reason for look in item.looks)
             window.latency.add(timings.latency_ms)
         return True
 
@@ -57,14 +62,19 @@ class Meter:
 
     def take(self) -> StageLatencies:
         """What came since the last time, summarized. May be called from any thread."""
+        return self.take_all()[0]
+
+    def take_all(self) -> tuple[StageLatencies, dict[LookReason, int] | None]:
+        """As ``take``, and the looks by their reason; None without any. From any thread."""
         with self._changing:
             window, self._window = self._window, _Window()
-        return StageLatencies(
+        stages = StageLatencies(
             preprocess=summary_of(window.preprocess),
             invoke=summary_of(window.invoke),
             decode=summary_of(window.decode),
             latency=summary_of(window.latency),
         )
+        return stages, dict(window.looks) or None
 
 
 def summary_of(histogram: Histogram) -> LatencySummary | None:

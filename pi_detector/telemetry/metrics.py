@@ -31,18 +31,13 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from pi_detector import __version__
 from pi_detector.core.current import CurrentState
 from pi_detector.core.readings import ThrottlingFlags
-from pi_detector.core.records import (
-    EventRecord,
-    PerformanceRecord,
-    Publication,
-    Result,
-    StatusRecord,
-)
+from pi_detector.core.records import EventRecord, PerformanceRecord, Publication, StatusRecord
+from pi_detector.core.result import Result
 from pi_detector.telemetry.monitor import RunState
 
 PREFIX = "pi_detector"
 MOST_LABELS = 100
-"""Labels of models that are told apart; those beyond are ``other``."""
+"""Most distinct labels of models; further ones become ``other``."""
 
 # From a fast PC to a Pi Zero with a large model.
 _BUCKETS_S = (
@@ -56,11 +51,11 @@ _MEGA = 1e6
 _HOST = (
     ("temperature_celsius", "Temperature of the processor.", "temperature_celsius", 1.0),
     ("frequency_hertz", "Clock of the processor.", "cpu_mhz", _MEGA),
-    ("load1", "Load of the machine over a minute.", "load_1m", 1.0),
-    ("memory_available_bytes", "Memory to be had without swapping.", "memory_available_mb", _MEGA),
-    ("disk_free_bytes", "Space left for the folder of state.", "disk_free_mb", _MEGA),
+    ("load1", "Load average over a minute.", "load_1m", 1.0),
+    ("memory_available_bytes", "Memory available without swapping.", "memory_available_mb", _MEGA),
+    ("disk_free_bytes", "Free space for the state folder.", "disk_free_mb", _MEGA),
     ("wifi_signal_dbm", "Signal of the first wireless interface.", "wifi_dbm", 1.0),
-    ("uptime_seconds", "Time since the machine was started.", "uptime_s", 1.0),
+    ("uptime_seconds", "Time since the device was started.", "uptime_s", 1.0),
 )
 
 
@@ -69,7 +64,7 @@ class Metrics:
 
     Args:
         detector: label ``detector`` of every sample; empty for none.
-        state: tells how the run is; called from the thread that reads the metrics.
+        state: returns the state of the run; called from the thread that reads the metrics.
 
     Example:
         >>> metrics = Metrics("", state)
@@ -100,11 +95,10 @@ class Metrics:
             )
 
         self._inferred = counter("frames_inferred", "Frames that went through the model.")
-        self._detections = counter("detections", "Objects found, in each frame anew.", "label")
+        self._looks = counter("looks", "Runs of the model, on frames and crops.", "reason")
+        self._detections = counter("detections", "Detections, counted in each frame.", "label")
         self._events = counter("events", "Records of events.", "label", "phase")
-        self._reopenings = counter(
-            "source_reopenings", "Times that the source delivered frames again after a failure."
-        )
+        self._reopenings = counter("source_reopenings", "Recoveries of the source after a failure.")
         stages = histogram("stage_duration_seconds", "Time that a frame took in a stage.", "stage")
         self._preprocess = stages.labels("preprocess")
         self._invoke = stages.labels("invoke")
@@ -175,7 +169,7 @@ class Metrics:
         for name, meaning, total in (
             ("captured", "Frames read from the source.", flow.captured),
             ("processed", "Frames that went through the pipeline.", flow.processed),
-            ("dropped", "Frames that gave way to a newer one.", flow.replaced),
+            ("dropped", "Frames replaced by a newer one.", flow.replaced),
         ):
             yield CounterMetricFamily(f"{PREFIX}_frames_{name}", meaning, total)
         yield _gauges(
@@ -186,7 +180,7 @@ class Metrics:
         )
         dropped = CounterMetricFamily(
             f"{PREFIX}_output_dropped",
-            "Items that the output was too slow for, or that were lost while it failed.",
+            "Items lost because the output was slow or had failed.",
             labels=("output", "reason"),
         )
         for output, unseen in flow.unseen.items():
@@ -206,8 +200,12 @@ class Metrics:
         for name, meaning, field, factor in _HOST:
             yield _gauge(f"host_{name}", meaning, getattr(host, field, None), factor)
         for name, meaning, flags in (
-            ("throttling", "What slows the processor now.", host and host.throttling),
-            ("throttling_ever", "What slowed it since the start.", host and host.throttling_ever),
+            ("throttling", "What throttles the processor now.", host and host.throttling),
+            (
+                "throttling_ever",
+                "What throttled it since the start.",
+                host and host.throttling_ever,
+            ),
         ):
             met = msgspec.structs.asdict(flags or ThrottlingFlags())
             yield _gauges(f"host_{name}", meaning, "condition", met)
@@ -226,6 +224,8 @@ class Metrics:
         self._preprocess.observe(timings.preprocess_ms / 1e3)
         if result.inferred:
             self._inferred.inc()
+            for look in result.looks or (None,):
+                self._looks.labels("whole" if look is None else look.reason).inc()
             self._invoke.observe(timings.invoke_ms / 1e3)
             self._decode.observe(timings.decode_ms / 1e3)
         self._latency.observe(timings.latency_ms / 1e3)

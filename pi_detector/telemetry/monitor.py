@@ -1,4 +1,4 @@
-"""The performance record: made every so often, and at once when throttling changes."""
+"""The performance record: made at intervals, and at once when throttling changes."""
 
 from __future__ import annotations
 
@@ -83,11 +83,12 @@ class PerformanceMonitor:
 
     Args:
         settings: how often.
-        source: tells the name of the source.
-        flow: tells the totals of the run; called from the monitor's thread.
+        source: returns the name of the source.
+        flow: returns the totals of the run; called from the monitor's thread.
         publish: takes the records, and status records; called from the monitor's thread.
         root: the folder that stands for ``/``.
-        governor: tells the level in force; called from the monitor's thread.
+        folder: returns the folder in which files grow.
+        governor: returns the current level; called from the monitor's thread.
 
     A failure of its own is retried, and published as status records of the part ``telemetry``.
 
@@ -103,6 +104,7 @@ class PerformanceMonitor:
         publish: Callable[[PerformanceRecord | StatusRecord], None],
         root: Path = ROOT,
         *,
+        folder: Callable[[], Path],
         governor: Callable[[], GovernorReadings | None] = lambda: None,
     ) -> None:
         self.meter = Meter()
@@ -111,6 +113,7 @@ class PerformanceMonitor:
         self._flow = flow
         self._publish = publish
         self._root = root
+        self._folder = folder
         self._governor = governor
         self._woken = threading.Event()
         self._stopping = False
@@ -141,7 +144,7 @@ class PerformanceMonitor:
         self._stopping = True
         self._woken.set()
         if self._worker is not None and not self._worker.finish(deadline):
-            log.warning("a sensor of this machine does not answer")
+            log.warning("a sensor of this device does not respond")
 
     def _run(self) -> None:
         while not self._stopping:
@@ -190,9 +193,9 @@ class PerformanceMonitor:
     def _tell(self, reason: Literal["interval", "throttling"], begin: _Begin) -> _Begin:
         end = self._begin()
         seconds = max(end.at_s - begin.at_s, 1e-3)
-        stages = self.meter.take()
+        stages, looks = self.meter.take_all()
         flow = difference(begin.flow, end.flow, stages.invoke.count if stages.invoke else 0)
-        host = read_host(self._root)
+        host = read_host(self._root, self._folder())
         self._publish(
             PerformanceRecord(
                 reason=reason,
@@ -210,6 +213,7 @@ class PerformanceMonitor:
                 ),
                 process=read_process(begin.cpu, end.cpu, seconds, self._root),
                 governor=self._governor(),
+                looks=looks,
             )
         )
         return end
@@ -237,7 +241,7 @@ def difference(before: FlowTotals, now: FlowTotals, inferred: int) -> FrameFlow:
 
 
 def either(one: ThrottlingFlags, other: ThrottlingFlags) -> ThrottlingFlags:
-    """What is met in one of two; None where neither tells."""
+    """Conditions met in either; None if neither reports them."""
 
     def met(first: bool | None, second: bool | None) -> bool | None:
         return second if first is None else first or bool(second)

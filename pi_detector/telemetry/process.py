@@ -1,7 +1,6 @@
-"""What this process uses: processor time by thread, memory.
+"""Resource use of this process: processor time by thread, memory.
 
-Source: proc_pid_stat(5), proc_pid_statm(5), proc_tid_children(5),
-proc_uptime(5).
+Source: proc_pid_stat(5), proc_pid_statm(5), proc_tid_children(5), proc_uptime(5).
 """
 
 from __future__ import annotations
@@ -77,7 +76,7 @@ def _by_name(
 ) -> dict[str, float]:
     """Percent of a core by name of thread; threads that are not Python's (the runtime's) together.
 
-    Python 3.14 is the first to tell the kernel the names of its threads, so /proc does not know
+    Python 3.14 is the first to pass the names of its threads to the kernel; before, /proc lacks
     them.
     """
     names = {thread.native_id: thread.name for thread in threading.enumerate()}

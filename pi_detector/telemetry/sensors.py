@@ -1,13 +1,12 @@
-"""Sensors of the machine: heat, power, clock, load, disk, radio.
+"""Sensors of the device: temperature, power, clock, load, disk, radio.
 
-What a machine lacks is None, never zero. All but ``vcgencmd`` is read from /proc and /sys, which
-the sandbox of the service leaves readable; ``root`` is the folder that stands for ``/``. Nothing
-here needs a package, so that ``pi-detector doctor`` works without any.
+A missing sensor is None, never zero. All but ``vcgencmd`` is read from /proc and /sys, which the
+sandbox of the service leaves readable; ``root`` is the folder mounted as ``/``. This module needs
+no package, so that ``pi-detector doctor`` works without any.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -54,7 +53,7 @@ def cpu_governor(root: Path = ROOT) -> str | None:
 
 
 def throttled_word(root: Path = ROOT) -> str | None:
-    """The throttling word in hexadecimal, or None where nobody tells it.
+    """The throttling word in hexadecimal, or None if it is not available.
 
     ``vcgencmd`` is asked first: its upper half is since boot. It needs /dev/vcio, which the service
     may not open.
@@ -128,21 +127,6 @@ def wifi_dbm(root: Path = ROOT) -> int | None:
             continue
         return level if level < 0 else None
     return None
-
-
-def state_folder() -> Path:
-    """Where the daemon, or this user, keeps files that grow.
-
-    The first of: systemd's ``STATE_DIRECTORY``, /var/lib/pi-detector where it exists,
-    the XDG state folder of the user.
-    """
-    if told := os.environ.get("STATE_DIRECTORY"):
-        return Path(told.split(":")[0])
-    system = Path("/var/lib/pi-detector")
-    if system.is_dir():
-        return system
-    home = os.environ.get("XDG_STATE_HOME")
-    return (Path(home) if home else Path.home() / ".local/state") / "pi-detector"
 
 
 def read_text(path: Path) -> str | None:

@@ -1,1 +1,1 @@
-"""Small tools that know nothing of detection: queues, threads, delays, addresses."""
+"""General tools, independent of detection: queues, threads, delays, addresses."""

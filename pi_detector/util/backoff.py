@@ -1,4 +1,4 @@
-"""How long to wait before a thing that failed is tried again."""
+"""Delays before the retries of something that failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bounded queue that stands between two threads."""
+"""The bounded queue between two threads."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _MOST_PRECIOUS = 1000
 
 
 class BoundedQueue(Generic[T]):
-    """Hands items from one thread to another.
+    """Passes items from one thread to another.
 
-    A lossless hand-off makes its giver wait while it is full. A lossy one replaces the oldest item
+    A lossless queue makes its producer wait while it is full. A lossy one replaces the oldest item
     (with a capacity of one: the newest wins) and counts what it dropped.
 
     Args:
-        capacity: items inside at most.
+        capacity: most items in the queue.
         lossless: see above.
-        is_precious: an item that a lossy hand-off drops only when there are a thousand of them;
-            they count for the capacity of the others, but may exceed it.
+        is_precious: an item that a lossy queue drops only when there are a thousand of them; they
+            count towards the capacity of the others, but may exceed it.
 
     Attributes:
-        dropped: items replaced so far.
+        dropped: number of items replaced so far.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class BoundedQueue(Generic[T]):
         self._changed = threading.Condition()
 
     def put(self, item: T) -> bool:
-        """Give an item. Returns False if the hand-off is closed, and the item not taken."""
+        """Give an item. Returns False if the queue is closed, and the item not taken."""
         with self._changed:
             while self._lossless and len(self._items) >= self._capacity and not self._closed:
                 self._changed.wait()

@@ -1,7 +1,7 @@
-"""How this pi-detector was installed, and hence how to add to it what is missing.
+"""How this pi-detector was installed, and so how to install what is missing.
 
-pi-detector is on no package index, so that no ``pip install`` of its name helps anybody: advice
-depends on where this one came from.
+pi-detector is on no package index, so ``pip install`` of its name does not help; the advice depends
+on where it was installed from.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import json
 import re
 import shlex
 import sys
-from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from urllib.parse import unquote, urlsplit
@@ -27,6 +26,7 @@ _OF_SERVICE = frozenset({"", "web"})
 _DEBIAN_MODULES = "/usr/lib/python3/dist-packages"
 _DEBIAN_PACKAGES = {
     "clips": "python3-av",
+    "notify": "apprise",
     "picamera": "python3-picamera2",
     "systemd": "python3-systemd",
 }
@@ -63,6 +63,9 @@ def how_to_install(extra: str = "") -> str:
 
 def requirements(extra: str) -> list[str]:
     """The requirements of an extra, or with "" of pi-detector itself, without their conditions."""
+    # Not at the top, here and below: it costs a fifth of the time that '--help' takes.
+    from importlib import metadata
+
     found = []
     for line in metadata.requires(_NAME) or []:
         requirement, _, condition = line.partition(";")
@@ -105,6 +108,8 @@ def _for_service(extra: str) -> str:
 
 def _checkout() -> tuple[Path | None, bool]:
     """The folder that pip installed from, if it is still there, and whether it is imported."""
+    from importlib import metadata
+
     try:
         text = metadata.distribution(_NAME).read_text("direct_url.json")
         origin = json.loads(text or "{}")

@@ -1,4 +1,4 @@
-"""A limit of log messages that strangers can cause."""
+"""A rate limit for log messages that remote clients can cause."""
 
 from __future__ import annotations
 

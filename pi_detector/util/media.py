@@ -1,4 +1,4 @@
-"""Which files are images and videos: by one list of suffixes, else by their content."""
+"""Recognizes images and videos: by a list of suffixes, else by their content."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def kind_of(path: Path) -> Kind | None:
 
 
 def kind_of_content(head: bytes) -> Kind | None:
-    """What a file is by its first bytes; None where they tell nothing, or nothing decodes it."""
+    """The kind of a file by its first bytes; None if they do not decide, or nothing decodes it."""
     container, brand = head[:4], head[8:12]
     if head.startswith(_IMAGE_BEGINNINGS) or (container == b"RIFF" and brand == b"WEBP"):
         return "image"
@@ -150,7 +150,7 @@ def _kind_of_entry(path: Path) -> Kind | None:
 
 def _add_fault(listing: Listing, path: Path, error: OSError) -> None:
     reason = "a link to nothing" if path.is_symlink() and not path.exists() else error.strerror
-    log.warning("%s: skipped, it cannot be read (%s)", path, reason)
+    log.warning("%s: skipped because it cannot be read (%s)", path, reason)
     listing.faulty.append((path, error))
 
 

@@ -1,4 +1,4 @@
-"""How much memory there is to work with, and how large an image may therefore be."""
+"""The available memory, and the largest image that fits in it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MEMINFO_UNIT = 1024
 
 
 def largest_image(root: Path = Path("/")) -> int:
-    """Pixels of the largest image that this machine should decode now.
+    """Pixels of the largest image that this device should decode now.
 
     Args:
         root: the folder that stands for ``/``.
@@ -49,8 +49,8 @@ def check_size(width: int, height: int) -> None:
     largest = largest_image()
     if width * height > largest:
         raise BadImageError(
-            f"{width}x{height} pixels are more than the {largest / 1e6:.3g} megapixels that the "
-            "memory of this machine allows"
+            f"{width}x{height} pixels exceed the {largest / 1e6:.3g} megapixels that the memory of "
+            "this device allows"
         )
 
 
@@ -60,7 +60,7 @@ def available_memory(root: Path = Path("/")) -> int | None:
     Source: proc_meminfo(5), and the kernel's documentation of cgroup-v2 and cgroup-v1 ("memory").
 
     Returns:
-        None where the kernel does not tell.
+        None if the kernel does not report it.
     """
     found = list(_left_in_groups(root))
     meminfo = _table(root / "proc/meminfo")

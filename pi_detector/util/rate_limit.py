@@ -1,4 +1,4 @@
-"""How many frames per second are read and go to the detector, and what they cost lately."""
+"""Limits the rates of reading and of inference, and keeps the recent costs of inferred frames."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What libraries write to stderr by themselves, made into log messages of ours.
+"""Turns what libraries write to stderr into log messages.
 
-FFmpeg, OpenCV, libjpeg and TFLite print lines in forms of their own, FFmpeg with the addresses that
-it opens, passwords included, and some a line a frame.
+FFmpeg, OpenCV, libjpeg and TFLite print lines in their own formats, FFmpeg including the addresses
+that it opens with passwords, and sometimes one line per frame.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One line at the lower end of a terminal that is refreshed in place; log messages go above it."""
+"""A status line at the bottom of a terminal, refreshed in place; log messages appear above it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text of others made fit to be printed: names of files, zones and labels, errors of libraries."""
+"""Makes foreign text safe to print: names of files, zones and labels, errors of libraries."""
 
 from __future__ import annotations
 

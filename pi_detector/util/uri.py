@@ -1,7 +1,7 @@
-"""Source URIs: taken apart once, and shown without their secrets.
+"""Source URIs: parsed once, and shown without their secrets.
 
-What may be shown is decided by what a part *is* after parsing: scheme, host, port, plain segments
-of the path, and query items that are known to be harmless. All else is hidden, so that a new way to
+What may be shown depends on what a part *is* after parsing: scheme, host, port, plain segments of
+the path, and query items known to be harmless. Everything else is hidden, so that a new way to
 write a password is hidden too.
 """
 
@@ -132,9 +132,8 @@ def network_uri_problem(uri: str) -> str | None:
     if split_uri(uri)[0] not in _NETWORK or parse_network_uri(uri) is not None:
         return None
     return (
-        f"source.uri {redact(uri)}: no host and port can be read from it; write special characters "
-        "of user, password and path as %XX ('@' as %40, '/' as %2F, '#' as %23, '?' as %3F, ' ' as "
-        "%20)"
+        f"source.uri: no host and port found in {redact(uri)}; write special characters of user, "
+        "password and path as %XX ('@' as %40, '/' as %2F, '#' as %23, '?' as %3F, ' ' as %20)"
     )
 
 

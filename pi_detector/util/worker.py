@@ -1,4 +1,4 @@
-"""A thread that can be waited for, and that tells how it ended."""
+"""A thread that can be waited for and reports how it ended."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The plot of the comparison."""
 
-from benchmarks.compare import BARE, COLUMNS, OURS, Comparison, Entry
+from benchmarks.comparison import BARE, COLUMNS, OURS, Comparison, Entry
 from benchmarks.plot import draw
 from pi_detector.bench.machine import machine_of, observe
 from pi_detector.bench.results import figure_of

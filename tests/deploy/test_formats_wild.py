@@ -22,7 +22,8 @@ from deploy.data.dataset import DatasetError, load_coco
 from deploy.data.formats import ReadOptions, open_source
 from deploy.data.formats.base import photo_facts
 from deploy.data.formats.voc import parse_xml
-from deploy.data.formats.yolo import parse_line, read_config
+from deploy.data.formats.yolo import parse_line
+from deploy.data.formats.yolo_config import read_config
 
 WILD = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

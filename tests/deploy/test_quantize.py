@@ -31,7 +31,8 @@ from deploy.quantization.recipes import (
 from pi_detector.core.frame import Frame
 from pi_detector.detector.bundle import load_bundle
 from pi_detector.detector.detector import Detector
-from pi_detector.detector.runtime import open_interpreter, tensor_info
+from pi_detector.detector.runtime import open_interpreter
+from pi_detector.detector.tensors import tensor_info
 
 RECIPES = [recipe.name for recipe in list_recipes()]
 INT8 = [name for name in RECIPES if name.startswith(("int8", "qat"))]

@@ -13,6 +13,8 @@ from pi_detector.sources.demo import load_photograph
 
 FPS = 10
 WIDTH, HEIGHT = 640, 480
+FAR = (1280, 720)
+FAR_PX = 44  # height of the visitor
 _CUT = (slice(60, 490), slice(90, 380))  # the man and his camera
 
 
@@ -41,6 +43,26 @@ def draw(path: Path) -> Path:
         frame = np.clip(background, 0, 255).astype(np.uint8)
         if middle is not None:
             _paste(frame, man, round(middle))
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+def draw_far(path: Path) -> Path:
+    """Write a clip of a visitor who is far away, in a larger frame: 44 of 720 pixels high."""
+    cut = load_photograph()[_CUT]
+    width = round(FAR_PX * cut.shape[1] / cut.shape[0])
+    man = cv2.resize(cut, (width, FAR_PX), interpolation=cv2.INTER_AREA)
+    rng = np.random.default_rng(1)
+    background = np.full((FAR[1], FAR[0], 3), 150, np.float32)
+    background[400:] = 110
+    background += cv2.GaussianBlur(rng.normal(0, 60, background.shape), (0, 0), 9)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), FPS, FAR)
+    assert writer.isOpened()
+    for left in [None] * 5 + list(np.linspace(700, 830, 40)) + [None] * 36:
+        frame = np.clip(background, 0, 255).astype(np.uint8)
+        if left is not None:
+            frame[410 - FAR_PX : 410, round(left) : round(left) + width] = man
         writer.write(frame)
     writer.release()
     return path

@@ -57,7 +57,7 @@ def test_cases_are_measured_written_and_compared(tmp_path: Path) -> None:
     ("options", "code", "said"),
     [
         (("--size", "640"), 64, "is not WIDTHxHEIGHT"),
-        (("--size", "16x16"), 64, "each side is in 32..8192"),
+        (("--size", "16x16"), 64, "width and height must be in 32..8192"),
         (("--starts", "-1"), 64, "is negative"),
         (("--source", "nothing.mp4"), 66, "nothing.mp4"),
         (("--compare", "nothing.json"), 66, "nothing.json: cannot be read"),

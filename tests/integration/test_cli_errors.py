@@ -187,7 +187,7 @@ def test_a_fault_of_its_own_is_one_line(tmp_path: Path) -> None:
     code, said = broken_command(tmp_path)
     assert code == os.EX_SOFTWARE
     assert said.splitlines() == [
-        "pi-detector: error: unexpected KeyError: 'who wrote this'; this is a fault of "
+        "pi-detector: error: unexpected KeyError: 'who wrote this'; this is a bug in "
         "pi-detector: please report it with the traceback that -v shows"
     ]
 

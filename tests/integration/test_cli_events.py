@@ -127,7 +127,7 @@ def test_keep_protects_and_delete_spares(folder: Path) -> None:
     assert output_of("keep", "--folder", folder, "a") == "1 events kept\n"
     assert "complete, kept" in output_of("list", "--folder", folder, "--kept")
     line = fails(75, "delete", "--folder", folder, "a")
-    assert "a: is kept; add --force" in line
+    assert "a: the event is protected; add --force" in line
     line = fails(64, "delete", "--folder", folder, "--until", "1d")
     assert "1 events match; add --yes" in line or "2 events match; add --yes" in line
     assert output_of("delete", "--folder", folder, "--until", "2030-01-01", "--yes") == (
@@ -148,7 +148,7 @@ def test_an_event_that_goes_on_is_not_deleted(folder: Path) -> None:
     camera.frames(14)
     sink._disk.drain(10)
     assert "recording" in output_of("list", "--folder", folder)
-    assert "still goes on" in fails(75, "delete", "--folder", folder, "long")
+    assert "is ongoing" in fails(75, "delete", "--folder", folder, "long")
     output_of("keep", "--folder", folder, "long")
     sink.close()
     (row,) = rows(folder, keys=("long",))
@@ -200,7 +200,7 @@ def test_an_export_that_fails_leaves_nothing(folder: Path) -> None:
         (["show", "nothing"], 66, "nothing: no such event"),
         (["list", "--since", "soon"], 64, "'soon' is not a time"),
         (["list", "--since", "999999w"], 64, "is not a time"),
-        (["delete"], 64, "say which"),
+        (["delete"], 64, "no events named"),
         (["show"], 64, "required"),
     ],
 )
@@ -214,13 +214,13 @@ def test_an_id_that_several_events_start_with(folder: Path) -> None:
     short_event(camera, "c-2")
     short_event(camera, "c-11")
     sink.close()
-    assert "3 events start like this" in fails(64, "show", "--folder", folder, "c-")
+    assert "3 events begin with this ID" in fails(64, "show", "--folder", folder, "c-")
     assert output_of("show", "--folder", folder, "c-1").startswith("event      c-1\n")
 
 
 def test_without_recordings(tmp_path: Path) -> None:
     line = fails(66, "list", "--folder", tmp_path / "none")
-    assert f"{tmp_path}/none: no recordings here" in line
+    assert f"{tmp_path}/none: no recordings in it" in line
 
 
 def test_a_damaged_index_is_told(folder: Path) -> None:

@@ -135,7 +135,7 @@ def test_hangups_during_the_imports_wait_and_reload() -> None:
         timeout=PATIENCE_S,
     )
     assert process.returncode == 0, process.stderr
-    assert "settings read again" in process.stderr
+    assert "settings reloaded" in process.stderr
 
 
 def takes_hangups(pid: int) -> bool:
@@ -156,7 +156,7 @@ def test_a_storm_of_early_hangups_ends_nothing(tmp_path: Path) -> None:
 
     def sent_until_it_reloaded() -> bool:
         process.send_signal(signal.SIGHUP)
-        return process.poll() is not None or "settings read again" in log.read_text()
+        return process.poll() is not None or "settings reloaded" in log.read_text()
 
     until(sent_until_it_reloaded, log.read_text, interval_s=0.001)
     assert process.wait(PATIENCE_S) == 0, log.read_text()

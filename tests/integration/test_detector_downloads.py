@@ -175,7 +175,7 @@ def four_at_once(model: Any, schema: Any) -> None:
         (renamed("OurOwnOp"), "needs the custom operator OurOwnOp"),
         (newer, r"is newer than \S+ \(its CONV_2D is of version 99\); upgrade"),
         (of_the_future, "is newer than .*out of range: 250.*; upgrade"),
-        (four_at_once, "takes 4 images at once; export it with a batch of 1"),
+        (four_at_once, "takes 4 images at once; export it with a batch size of 1"),
     ],
     ids=["edge tpu", "flex", "custom", "newer", "unknown", "batch"],
 )
@@ -201,7 +201,7 @@ def test_a_model_that_does_not_load_is_named(
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\n", "git lfs pull"),
         (b"\n<!DOCTYPE html>\n<html>", "is a web page.*download the file itself"),
         (b"PK\x03\x04" + bytes(40), "is a ZIP archive"),
-        (b"\x1f\x8b\x08" + bytes(40), "is packed by gzip"),
+        (b"\x1f\x8b\x08" + bytes(40), "is compressed by gzip"),
         (b"\x89HDF\r\n\x1a\n" + bytes(40), "is a Keras model"),
         (b"\x08\x07\x12\x07pytorch", "perhaps ONNX"),
         (b"anything else" * 9, "is not a .tflite file"),

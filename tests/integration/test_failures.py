@@ -16,7 +16,8 @@ from failing import Broker, Run, settings_in
 from waiting import until
 
 from pi_detector.core import outage
-from pi_detector.core.records import EventRecord, Result
+from pi_detector.core.records import EventRecord
+from pi_detector.core.result import Result
 from pi_detector.daemon import service as service_module
 from pi_detector.daemon.health import Health
 from pi_detector.daemon.service import Service
@@ -28,6 +29,7 @@ from pi_detector.sinks.log import RecordLogSink
 from pi_detector.sinks.mqtt.link import Link
 from pi_detector.sinks.mqtt.publisher import Publisher
 from pi_detector.sinks.mqtt.sink import MqttSink
+from pi_detector.sinks.notify.sink import NotifySink
 from pi_detector.sinks.recordings.encoder import Encoder
 from pi_detector.sinks.recordings.retention import Retention
 from pi_detector.sinks.recordings.sink import RecordingSink
@@ -99,6 +101,7 @@ SINKS: dict[str, type] = {
     "meter": Meter,
     "textfile": TextfileSink,
     "mqtt": MqttSink,
+    "notify": NotifySink,
     "web": WebSink,
 }
 # Part and name of the status records, and what fails.
@@ -115,7 +118,7 @@ CALLS: list[tuple[str, str, type, str]] = [
     ("telemetry", "telemetry", monitor.PerformanceMonitor, "_tell"),
     ("telemetry", "telemetry", monitor.PerformanceMonitor, "_throttling"),
     ("governor", "control", ControlLoop, "_read"),
-    ("service", "service", Health, "tell"),
+    ("service", "service", Health, "update"),
     ("service", "service", Service, "_govern"),
     ("source", "demo", DemoSource, "read"),
 ]

@@ -40,10 +40,10 @@ class Run:
         self.config.write_text(tomli_w.dumps({**common, **settings}))
 
     def reload(self, **settings: dict[str, Any]) -> None:
-        told = self.log.read_text().count("settings read again")
+        told = self.log.read_text().count("settings reloaded")
         self.write(**settings)
         self.process.send_signal(signal.SIGHUP)
-        self.wait_for(lambda: self.log.read_text().count("settings read again") > told)
+        self.wait_for(lambda: self.log.read_text().count("settings reloaded") > told)
 
     def value(self, name: str, **labels: str) -> float | None:
         """What the file says; None where it says nothing."""

@@ -1,4 +1,4 @@
-"""A default installation opens no port: not to the network, and not to this machine either."""
+"""A default installation opens no port: not to the network, and not to this device either."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def pid(request: pytest.FixtureRequest) -> Iterator[int]:
     [
         ((*RUN, "--source", "demo:"), "demo: live"),
         ((*RUN, "--config", SHIPPED, "--source", "demo:"), "demo: live"),
-        ((*RUN, "--config", SHIPPED), "trying again in"),
+        ((*RUN, "--config", SHIPPED), "retrying in"),
     ],
     ids=["defaults", "service", "service that waits for a camera"],
     indirect=True,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import valid
-from drawn_clip import FPS, draw
+from drawn_clip import FAR, FPS, draw, draw_far
 
 COMMAND = [sys.executable, "-m", "pi_detector", "replay"]
 SETTINGS = """
@@ -33,12 +34,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def replay(folder: Path, *options: str) -> subprocess.CompletedProcess[bytes]:
+def replay(
+    folder: Path, *options: str, clip: Path | None = None
+) -> subprocess.CompletedProcess[bytes]:
     environ = {name: value for name, value in os.environ.items() if "PI_DETECTOR" not in name}
     return subprocess.run(
         [
             *COMMAND,
-            str(folder / "visitor.avi"),
+            str(clip or folder / "visitor.avi"),
             "--config",
             str(folder / "settings.toml"),
             *options,
@@ -130,11 +133,42 @@ def test_detections_have_the_times_of_the_file_and_the_number_of_the_object(fold
     assert len(ids) <= 3
 
 
+@pytest.fixture(scope="module")
+def far(folder: Path) -> Path:
+    return draw_far(folder / "far.avi")
+
+
+def test_looks_find_a_visitor_whom_the_whole_frame_does_not_show(folder: Path, far: Path) -> None:
+    one_thread = ("--set", "model.threads=1")
+    settings = (*one_thread, "--set", "detection.looks=2", "--detections")
+    whole = records_of(replay(folder, *one_thread, clip=far))
+    assert whole == []
+    first, second = (records_of(replay(folder, *settings, clip=far)) for _ in range(2))
+    for record in (*first, *second):
+        record.pop("timings_ms", None)
+    assert first == second  # where was looked, what was found, what became of it
+
+    events = [record for record in first if record["type"] == "event"]
+    assert [(e["phase"], e["label"], e.get("reason")) for e in (events[0], events[-1])] == [
+        ("new", "person", None),
+        ("end", "person", "gone"),
+    ]
+    assert len({event["id"] for event in events}) == 1
+    assert events[-1]["hits"] > 20
+    frames = [record["looks"] for record in first if record["type"] == "detections"]
+    reasons = [[look["reason"] for look in looks] for looks in frames]
+    assert all(1 <= len(each) <= 2 for each in reasons)
+    assert all("whole" in one or "whole" in other for one, other in pairwise(reasons))
+    assert sum("motion" in each for each in reasons) > 25
+    boxes = [look["box_px"] for looks in frames for look in looks if look["reason"] == "whole"]
+    assert all(box == [0, 0, *FAR] for box in boxes)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["/nothing.mp4"], 66, "cannot read /nothing.mp4"),
-        ([__file__], 65, "no video that can be decoded"),
+        (["/nothing.mp4"], 66, "/nothing.mp4: cannot be read"),
+        ([__file__], 65, "cannot decode the video"),
         (["x.mp4", "--start", "noon"], 64, "'noon' is not a time"),
         (["x.mp4", "--set", "zones.a.polygon=[[0,0],[1,1]]"], 78, "at least 3 points"),
     ],

@@ -177,6 +177,6 @@ def test_a_second_daemon_at_the_same_socket_is_an_error_that_names_the_first(
         command, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
     assert second.returncode == 74
-    assert f"error: {path}: process {first.pid} serves there; stop it" in second.stderr
+    assert f"error: {path}: process {first.pid} uses this socket; stop it" in second.stderr
     with closing(connect(path)) as connection, connection.makefile() as lines:
         valid.record(lines.readline())

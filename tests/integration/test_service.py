@@ -170,7 +170,7 @@ def test_thresholds_model_outputs_and_log_level_change_at_a_reload(
     snapshots = tmp_path / "snapshots"
     output = f"[output]\nsnapshots = '{snapshots}'\n"
     one.reload(f"{output}[detection]\nmin_score = 1.0\n[log]\nlevel = 'debug'\n")
-    one.wait_for(lambda: "settings read again" in one.log.read_text())
+    one.wait_for(lambda: "settings reloaded" in one.log.read_text())
     before = len(one.records())
     one.wait_for(lambda: len(one.records()) > before + 5)
     assert not any(record["detections"] for record in one.records()[before + 2 :])
@@ -221,7 +221,7 @@ def test_settings_that_are_wrong_at_a_reload_change_nothing(
     assert reason in one.log.read_text()
     one.detections_go_on()
     one.reload("")
-    one.wait_for(lambda: "settings read again" in one.log.read_text())
+    one.wait_for(lambda: "settings reloaded" in one.log.read_text())
     assert one.end() == 0
 
 
@@ -229,7 +229,7 @@ def test_a_thousand_hangups_leave_everything_as_it_was(daemon: Start) -> None:
     one = daemon(managed=False)
     one.wait_for(one.records)
     one.reload("[detection]\nmin_score = 0.5\n")
-    one.wait_for(lambda: "settings read again" in one.log.read_text())
+    one.wait_for(lambda: "settings reloaded" in one.log.read_text())
     one.detections_go_on()  # an interpreter makes its threads when it is first used
     before = resources(one.process.pid)
     for _ in range(1000):

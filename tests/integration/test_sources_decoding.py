@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 
 from pi_detector.config.settings import SourceSettings
-from pi_detector.sources import decoder
-from pi_detector.sources.decoder import Decoder, FrameTimes, decoder_type, has_pyav, upright
+from pi_detector.sources import decoder, video_decoders
+from pi_detector.sources.decoder import Decoder, FrameTimes, upright
 from pi_detector.sources.decoder_av import AvDecoder
 from pi_detector.sources.decoder_cv import CvDecoder
 from pi_detector.sources.registry import make_source
 from pi_detector.sources.video import VideoSource
+from pi_detector.sources.video_decoders import decoder_type, has_pyav
 
 WIDTH, HEIGHT = 96, 64
 RED, GREEN, BLUE, GREY = (200, 30, 30), (30, 200, 30), (30, 30, 200), (128, 128, 128)
@@ -183,7 +184,7 @@ def test_a_raw_stream_advances_by_its_frame_rate(
     without_pyav: bool,
 ) -> None:
     if without_pyav:
-        monkeypatch.setattr(decoder, "has_pyav", lambda: False)
+        monkeypatch.setattr(video_decoders, "has_pyav", lambda: False)
     path = write(tmp_path / "x.h264", {"x264-params": "bframes=0"}, frames=20)
     for fps, step_s in ((0, 1 / 20), (10, 1 / 10)):
         start = datetime(2026, 11, 24, tzinfo=UTC)
@@ -193,7 +194,7 @@ def test_a_raw_stream_advances_by_its_frame_rate(
         while (frame := source.read()) is not None:
             times.append(frame.captured_ns / 1e9)
         assert times == pytest.approx([step_s * number for number in range(20)])
-        assert caplog.text.count("its frames have no times") == 1
+        assert caplog.text.count("frames have no timestamps") == 1
         assert f"{1 / step_s:g} frames per second" in caplog.text
         caplog.clear()
 
@@ -203,7 +204,11 @@ def test_a_video_without_pyav_says_what_opencv_does_wrong(
 ) -> None:
     path = write(tmp_path / "clip.mp4")
     monkeypatch.setitem(sys.modules, "av", None)
-    for version, said in (("4.10.0", ""), ("4.11.0", "lying on their side"), ("4.14.0", "interla")):
+    for version, said in (
+        ("4.10.0", ""),
+        ("4.11.0", "phone videos stay rotated"),
+        ("4.14.0", "interla"),
+    ):
         monkeypatch.setattr(cv2, "__version__", version)
         with caplog.at_level(logging.WARNING):
             video = decoder_type()(str(path))

@@ -174,9 +174,9 @@ def test_folder_in_which_nothing_can_be_decoded(tmp_path: Path, loop: bool) -> N
 
 
 def test_folder_without_images_and_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(SourceNotFoundError, match="holds no images"):
+    with pytest.raises(SourceNotFoundError, match="no images in it"):
         opened(f"images:{tmp_path}")
-    with pytest.raises(SourceNotFoundError, match="no folder"):
+    with pytest.raises(SourceNotFoundError, match="cannot read the folder"):
         opened(f"images:{tmp_path}/missing")
 
 

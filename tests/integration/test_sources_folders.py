@@ -72,8 +72,8 @@ def test_a_broken_link_does_not_end_a_folder(
     os.mkfifo(tmp_path / "pipe.jpg")
     write_image(tmp_path / "z.jpg")
     assert names_of(f"images:{tmp_path}") == ["a.jpg", "z.jpg"]
-    assert "b.jpg: skipped, it cannot be read (a link to nothing)" in caplog.text
-    assert "loop.jpg: skipped, it cannot be read" in caplog.text
+    assert "b.jpg: skipped because it cannot be read (a link to nothing)" in caplog.text
+    assert "loop.jpg: skipped because it cannot be read" in caplog.text
     done = pi_detector("detect", tmp_path)
     assert done.returncode == 65
     assert len(done.stdout.splitlines()) == 2
@@ -84,7 +84,7 @@ def test_a_broken_link_does_not_end_a_folder(
 
 def test_a_folder_of_broken_links(tmp_path: Path) -> None:
     (tmp_path / "b.jpg").symlink_to("none")
-    with pytest.raises(SourceNotFoundError, match="holds no images"):
+    with pytest.raises(SourceNotFoundError, match="no images in it"):
         names_of(f"images:{tmp_path}")
 
 
@@ -97,8 +97,8 @@ def test_what_may_not_be_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     (tmp_path / "closed").chmod(0)
     with unprivileged(tmp_path):
         assert names_of(f"images:{tmp_path}", isolation=isolation) == ["a.jpg"]
-        assert "b.jpg: skipped, it cannot be decoded (Permission denied)" in caplog.text
-        assert "closed: skipped, it cannot be read (Permission denied)" in caplog.text
+        assert "b.jpg: skipped because it cannot be decoded (Permission denied)" in caplog.text
+        assert "closed: skipped because it cannot be read (Permission denied)" in caplog.text
         for uri in (f"images:{tmp_path}/closed", f"{tmp_path}/b.jpg"):
             with pytest.raises(SourcePermissionError, match="no permission") as caught:
                 names_of(uri, isolation=isolation)
@@ -192,12 +192,12 @@ def test_the_last_line_says_why_a_picture_failed(
 ) -> None:
     empty = tmp_path / "a.png"
     empty.touch()
-    with pytest.raises(BadImageError, match=r"a\.png: cannot be decoded \(it is empty\)"):
+    with pytest.raises(BadImageError, match=r"a\.png: cannot be decoded \(the file is empty\)"):
         names_of(str(empty))
     shutil.copy(empty, tmp_path / "b.png")
-    with pytest.raises(BadImageError, match=r"none of the 2 .* is \S+a\.png \(it is empty\)"):
+    with pytest.raises(BadImageError, match=r"none of the 2 .* is \S+a\.png \(the file is empty\)"):
         names_of(str(tmp_path))
     done = pi_detector("detect", empty)
     assert done.returncode == 65
     assert "error: " in done.stderr
-    assert "(it is empty)" in done.stderr.splitlines()[-1]
+    assert "(the file is empty)" in done.stderr.splitlines()[-1]

@@ -118,6 +118,7 @@ class Watched:
             lambda: self.flow,
             self.records.append,
             root,
+            folder=lambda: root,
         )
 
     def wait_for(self, condition: Callable[[], object]) -> None:

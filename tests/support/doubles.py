@@ -7,8 +7,9 @@ import numpy as np
 from pi_detector.core.clock import utc_now
 from pi_detector.core.frame import Frame
 from pi_detector.core.geometry import Detections
-from pi_detector.core.records import Result
+from pi_detector.core.result import Result
 from pi_detector.detector.detector import Prepared
+from pi_detector.detector.resize import Stretch
 
 IMAGE = np.zeros((8, 8, 3), np.uint8)
 
@@ -40,7 +41,7 @@ class CountingSource:
 class SleepingDetector:
     """Like an interpreter: it releases the GIL for a fixed time. An input is a frame's number."""
 
-    input_size, labels = (8, 8), {1: "person"}
+    camera_size, labels, resize = (8, 8), {1: "person"}, Stretch((8, 8))
 
     def __init__(self, prepare_s=0.0, invoke_s=0.0):
         self.prepare_s, self.invoke_s = prepare_s, invoke_s

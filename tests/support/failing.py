@@ -12,7 +12,8 @@ import msgspec
 from waiting import PATIENCE_S, until
 
 from pi_detector.config.settings import Settings
-from pi_detector.core.records import Publication, Result, StatusRecord
+from pi_detector.core.records import Publication, StatusRecord
+from pi_detector.core.result import Result
 from pi_detector.daemon.service import Service
 
 CONNACK = bytes([0x20, 3, 0, 0, 0])
@@ -74,6 +75,7 @@ def settings_in(folder: Path, broker: Broker, mode: str = "after-start") -> Sett
             "name": folder.name,  # one at a time has a client id
             "queue": str(folder),
         },
+        "notify": {"phone": {"urls": ["http://127.0.0.1:9/"]}},
         "recording": {"enabled": True, "path": str(folder / "recordings"), "min_free_mb": 0},
         "web": {"enabled": True, "port": free_port()},
         "telemetry": {"interval_s": 0.1},
@@ -94,7 +96,7 @@ class Run:
     ended: list[object] = field(default_factory=list)
 
     def start(self) -> None:
-        self.service = Service(lambda: self.settings, {})
+        self.service = Service(lambda: self.settings, {"STATE_DIRECTORY": self.settings.mqtt.queue})
         publishing = self.service._pipeline._publishing
         to_sinks = publishing.sinks.put
 

@@ -22,3 +22,38 @@ def changed(model: bytes, change: Callable[[Any, Any], None]) -> bytes:
     builder = flatbuffers.Builder()
     builder.Finish(tree.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+def reshaping_model(side: int, shape: tuple[int, ...]) -> bytes:
+    """A .tflite file that gives its input, (1, side, side, 3) float32, in another shape.
+
+    Its input is named `image`, its output `boxes`.
+    """
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    flatbuffers = pytest.importorskip("flatbuffers")
+    import numpy as np
+
+    def tensor(name: str, shape: tuple[int, ...], kind: int, buffer: int) -> Any:
+        made = schema.TensorT()
+        made.name, made.shape, made.type, made.buffer = name.encode(), list(shape), kind, buffer
+        return made
+
+    types = schema.TensorType
+    code, operator, graph, model = (
+        schema.OperatorCodeT(), schema.OperatorT(), schema.SubGraphT(), schema.ModelT(),
+    )  # fmt: skip
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.RESHAPE
+    operator.opcodeIndex, operator.inputs, operator.outputs = 0, [0, 1], [2]
+    graph.tensors = [
+        tensor("image", (1, side, side, 3), types.FLOAT32, 0),
+        tensor("shape", (len(shape),), types.INT32, 1),
+        tensor("boxes", shape, types.FLOAT32, 0),
+    ]
+    graph.inputs, graph.outputs, graph.operators = [0], [2], [operator]
+    empty, sizes = schema.BufferT(), schema.BufferT()
+    sizes.data = np.frombuffer(np.asarray(shape, np.int32).tobytes(), np.uint8)
+    model.version, model.operatorCodes = 3, [code]
+    model.subgraphs, model.buffers = [graph], [empty, sizes]
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())

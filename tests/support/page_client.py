@@ -112,7 +112,7 @@ def messages(stream: http.client.HTTPResponse) -> Iterator[tuple[str, int, Any]]
 
 
 def connect(port: int, sent: bytes = b"", address: str = "127.0.0.1") -> socket.socket:
-    """A connection to the page from one of this machine's addresses; all 127.* are."""
+    """A connection to the page from one of this device's addresses; all 127.* are."""
     line = socket.create_connection(("127.0.0.1", port), PATIENCE_S, (address, 0))
     line.sendall(sent)
     return line

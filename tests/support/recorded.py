@@ -15,17 +15,11 @@ import msgspec
 import numpy as np
 
 from pi_detector.config.outputs import RecordingSettings
+from pi_detector.core.boxes import normalized
 from pi_detector.core.frame import Frame
 from pi_detector.core.geometry import Detections
-from pi_detector.core.records import (
-    BestView,
-    EventRecord,
-    FrameSize,
-    Result,
-    Timings,
-    View,
-    normalized,
-)
+from pi_detector.core.records import BestView, EventRecord, FrameSize
+from pi_detector.core.result import Result, Timings, View
 from pi_detector.sinks.recordings.filters import Filter
 from pi_detector.sinks.recordings.index import Index, Row
 from pi_detector.sinks.recordings.sink import RecordingSink

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pi_detector.core.frame import Frame
 from pi_detector.core.geometry import Detections
-from pi_detector.core.records import Result, Timings
+from pi_detector.core.result import Result, Timings
 
 # A loaded machine is no failure.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -10,7 +10,7 @@ from where import CHECKOUT, SUPPORT
 
 from pi_detector.core.frame import Frame
 from pi_detector.core.geometry import Detections
-from pi_detector.core.records import Result, Timings
+from pi_detector.core.result import Result, Timings
 
 ONE = Detections(np.zeros((1, 4), np.float32), np.ones(1, np.float32), np.zeros(1, np.int64))
 

@@ -13,7 +13,8 @@ import numpy as np
 from pi_detector.config.settings import Settings
 from pi_detector.core.frame import Frame
 from pi_detector.core.geometry import Detections
-from pi_detector.core.records import EventRecord, Result, Timings
+from pi_detector.core.records import EventRecord
+from pi_detector.core.result import Result, Timings
 from pi_detector.events.stage import EventStage
 
 LABELS = {1: "person", 3: "car", 6: "bus", 8: "truck"}

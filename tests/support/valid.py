@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonschema
 
-from pi_detector.core.records import json_schema
+from pi_detector.core.schema import json_schema
 
 
 @cache

@@ -14,6 +14,10 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # shellcheck disable=SC2034
+qemu_machine=(qemu-system-x86_64 -M q35 -cpu max)
+# shellcheck disable=SC2034
+qemu_console=ttyS0
+# shellcheck disable=SC2034
 qemu_tools=(qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio modprobe:kmod
     xz:xz-utils)
 
@@ -45,7 +49,7 @@ make_initramfs() {
     shift
     version=$(ls "$linux/lib/modules")
     mkdir -p "$root"/{bin,proc,sys,dev,lower,upper,root,modules}
-    cp "$(command -v busybox)" "$root/bin/busybox"
+    cp "${BUSYBOX:-$(command -v busybox)}" "$root/bin/busybox"
     for module in virtio_pci virtio_blk ext4 9pnet_virtio 9p overlay; do
         /sbin/modprobe -d "$linux" -S "$version" --show-depends "$module"
     done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' > "$work/modules"
@@ -73,10 +77,10 @@ boot() {
     local linux=$1 share=$2 append=$3 timeout_s=${TIMEOUT_S:-1800}
     shift 3
     say "booting Linux $(ls "$linux/lib/modules")"
-    timeout "$timeout_s" qemu-system-x86_64 -M q35 -accel "${ACCEL:-tcg,thread=multi}" -cpu max -smp 2 \
+    timeout "$timeout_s" "${qemu_machine[@]}" -accel "${ACCEL:-tcg,thread=multi}" -smp 2 \
         -nodefaults -nographic -no-reboot -serial stdio \
         -kernel "$(echo "$linux"/boot/vmlinuz-*)" -initrd "$work/initramfs.cpio" \
-        -append "console=ttyS0 quiet loglevel=3 panic=-1 $append" \
+        -append "console=$qemu_console quiet loglevel=3 panic=-1 $append" \
         -fsdev "local,id=share,path=$share,security_model=none,readonly=on,multidevs=remap" \
         -device virtio-9p-pci,fsdev=share,mount_tag=share "$@" </dev/null \
         | sed -u 's/\r//g; s/\x1b\[[0-9;?]*[A-Za-z]//g; s/\x1bc//g' | tee "$work/console" \

@@ -23,7 +23,7 @@ def read_class_names(file: Path, first: int) -> dict[int, str]:
 
         return read_label_map(file)
     if suffix in (".yaml", ".yml"):
-        from deploy.data.formats.yolo import read_config
+        from deploy.data.formats.yolo_config import read_config
 
         names = read_config(file)["names"]
     else:

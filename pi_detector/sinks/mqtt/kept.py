@@ -1,4 +1,4 @@
-"""Messages that hold until the next one of their topic."""
+"""Messages that stay valid until the next one of their topic."""
 
 from __future__ import annotations
 

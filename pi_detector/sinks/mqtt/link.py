@@ -75,6 +75,7 @@ class Link:
         self._host = settings.host
         self._port = settings.port or (_TLS_PORT if settings.tls else _PORT)
         self._v5 = settings.version == "5"
+        self._tls = settings.tls
         self._wake = wake
         self._on_message = on_message
         self._most_bytes: int | None = None
@@ -93,14 +94,17 @@ class Link:
         try:
             self._client.connect(self._host, self._port, KEEPALIVE_S)
         except (OSError, ValueError) as error:
-            raise SinkError(f"{self.broker}: {reason_of(error)}") from error
+            reason = reason_of(error)
+            if self._tls and isinstance(error, ConnectionResetError):
+                reason += "; does the broker speak TLS on this port?"
+            raise SinkError(f"{self.broker}: {reason}") from error
 
     def poll(self, timeout_s: float) -> None:
         """Wait for the broker, the wake descriptor or the time; send and receive."""
         client = self._client
         sock = client.socket()
         if sock is None:
-            self._fail("the connection is closed")
+            self._fail("the connection was closed")
             return
         decrypted = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
         fd = sock.fileno()
@@ -180,11 +184,11 @@ class Link:
         if flags.is_disconnect_packet_from_server:
             self._fail(f"the broker closed the connection: {reason}{self._rival(str(reason))}")
         elif self.connected:
-            self._fail("the connection is lost")
+            self._fail("the connection was lost")
         else:
             self._fail(
-                "the broker closed the connection before it answered; is the port right, and does "
-                "it want TLS, or a client certificate?"
+                "the broker closed the connection without a reply; check the port, and whether the "
+                "broker needs TLS or a client certificate"
             )
 
     def _published(self, _client: Any, _data: Any, mid: int, reason: Any, _more: Any) -> None:
@@ -199,7 +203,7 @@ class Link:
             topic = message.topic
         except UnicodeDecodeError:  # no broker should let it through, and no filter can match it
             if not self._told_invalid:
-                log.warning("mqtt: %s: sent a topic that is not UTF-8; ignored", self.broker)
+                log.warning("mqtt: %s: ignored a topic that is not UTF-8", self.broker)
             self._told_invalid = True
             return
         if self._on_message is not None:
@@ -239,7 +243,7 @@ def _file_reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         return "no certificate or key in PEM format, or they do not belong together"
     if isinstance(error, OSError):
-        return f"cannot be read: {error.strerror}"
+        return f"cannot be read: {error.strerror}; check the path"
     return str(error)
 
 
@@ -251,11 +255,11 @@ def reason_of(error: Exception) -> str:
             "the certificate of its authority, and mqtt.host to a name in it"
         )
     if isinstance(error, ssl.SSLError):
-        return f"TLS failed ({error.reason}); does the broker speak TLS on this port?"
+        return f"TLS failed ({error.reason}); check that the broker uses TLS on this port"
     if isinstance(error, socket.gaierror):
         return f"no such host: {error.strerror}"
     if isinstance(error, TimeoutError):
-        return "no answer"
+        return "no response"
     if isinstance(error, OSError):
         return error.strerror or str(error)
     return str(error)
@@ -269,12 +273,12 @@ def seat_of(settings: MqttSettings) -> tuple[object, ...]:
 def rival_advice(client_id: str) -> str:
     """What to do about a broker that keeps ending the connection for another one's sake."""
     return (
-        f"is another client connected as {client_id}? Give each detector its own mqtt.name, or "
+        f"another client may be connected as {client_id}; give each detector its own mqtt.name or "
         "mqtt.client_id"
     )
 
 
 def _advice(reason: str) -> str:
     if "authori" in reason.lower() or "user name" in reason.lower():
-        return "; see mqtt.username and mqtt.password"
+        return "; check mqtt.username and mqtt.password"
     return ""

@@ -1,4 +1,4 @@
-"""What arrives from the broker: commands, news of Home Assistant, and what it retained before."""
+"""Messages from the broker: commands, Home Assistant's birth, and retained messages."""
 
 from __future__ import annotations
 
@@ -26,23 +26,22 @@ _ONLINE, _OFFLINE = b"online", b"offline"
 
 
 class Listener:
-    """Takes what the broker sends, on the thread that talks to it.
+    """Handles what the broker sends, on the thread of the connection.
 
-    - Entities, and states of labels, zones and lines, that the broker retained from settings before
-      are removed.
-    - When Home Assistant starts, all that it must know is sent again.
-    - Another detector that publishes to the same topics is noticed.
+    - Retained entities and states of labels, zones and lines from earlier settings are removed.
+    - When Home Assistant starts, everything is sent to it again.
+    - Another detector that publishes to the same topics is reported.
 
     Args:
-        topics: names.
-        kept: messages that hold; what is to be sent is put there.
+        topics: topic names.
+        kept: messages that stay valid; messages to send are put there.
         states: the topics of all states.
-        discovery: what Home Assistant is to know; None for nothing.
-        obey: takes commands; None listens to none.
+        discovery: discovery message for Home Assistant; None for none.
+        obey: receives commands; None accepts no commands.
 
     Attributes:
-        filters: what to subscribe to.
-        complaints: what is wrong, for whoever asks to say and clear.
+        filters: topic filters to subscribe to.
+        complaints: problems, for the caller to report and clear.
     """
 
     def __init__(
@@ -70,6 +69,10 @@ class Listener:
         self._unheard: set[str] = set()
         self._echo_s = 0.0
 
+    def announce(self, discovery: bytes) -> None:
+        """Use another discovery message from now on; may be called from any thread."""
+        self._discovery = discovery
+
     def connected(self) -> None:
         """A connection begins."""
         self._own.clear()
@@ -89,8 +92,8 @@ class Listener:
             return  # nothing was to be found there
         self._unheard.discard(topic_filter)
         self.complaints.append(
-            f"{topic_filter}: the broker refuses the subscription: {reason}; let this user read "
-            "there"
+            f"{topic_filter}: the broker refuses the subscription: {reason}; grant this user read "
+            "access to it"
         )
 
     def arrived(self, topic: str, payload: bytes, retained: bool) -> None:
@@ -104,7 +107,7 @@ class Listener:
                 self._see_discovery(payload)
         elif topic == self._topics.birth:
             if payload == _ONLINE and not retained:
-                log.info("mqtt: Home Assistant has started: all is sent to it again")
+                log.info("mqtt: Home Assistant has started; sending everything to it again")
                 delay_s = random.uniform(0, _BIRTH_DELAY_S)
                 self._kept.repeat(self._topics.availability, delay_s)
         elif topic.startswith(f"{self._topics.prefix}/state/"):
@@ -124,8 +127,9 @@ class Listener:
                 self._obey(command)
         if now_s >= self._echo_s:
             self.complaints += [
-                f"{topic}: nothing arrives from there, so that what settings before left there "
-                "stays; let this user read there"
+                f"{topic}: no messages arrive from it, so those of earlier settings stay; grant "
+                "this "
+                "user read access to it"
                 for topic in sorted(self._unheard)
             ]
             self._unheard.clear()
@@ -150,7 +154,7 @@ class Listener:
             self._kept.repeat_one(self._topics.availability, _PRESENCE_INTERVAL_S)
 
     def _see_discovery(self, payload: bytes) -> None:
-        """Remove what Home Assistant was told before and is not to know any more."""
+        """Remove the entities of an earlier discovery message that no longer exist."""
         if self._discovery is None:
             self._kept.put(self._topics.discovery, b"")
         elif removal := removal_payload(self._discovery, payload):

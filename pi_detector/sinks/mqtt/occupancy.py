@@ -1,4 +1,4 @@
-"""What is in the picture now, counted from the records of events."""
+"""Current occupancy, counted from the records of events."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ class LineState(msgspec.Struct, frozen=True, rename={"inward": "in", "outward": 
     outward: int = 0
 
 
-State = LabelState | ZoneState | LineState
-Place = tuple[str, str]
+SubjectState = LabelState | ZoneState | LineState
+Subject = tuple[str, str]
 """Kind (``labels``, ``zones``, ``lines``) and name."""
 
 
 class Occupancy:
     """Follows the open events.
 
-    Only of the places that it is given: an event that began before a reload may still tell of a
-    zone that the reload removed.
+    Only for the given subjects: an event that began before a reload may still name a zone that the
+    reload removed.
 
     Args:
         labels: of the model.
@@ -67,7 +67,7 @@ class Occupancy:
             self._lines[name] = LineState(counts["in"], counts["out"])
 
     @property
-    def places(self) -> list[Place]:
+    def subjects(self) -> list[Subject]:
         """All that there is a state of."""
         return [
             *(("labels", name) for name in self._labels),
@@ -75,31 +75,31 @@ class Occupancy:
             *(("lines", name) for name in self._lines),
         ]
 
-    def all(self) -> Iterator[tuple[Place, State]]:
+    def all(self) -> Iterator[tuple[Subject, SubjectState]]:
         """The state of all that is known."""
-        for place in self.places:
-            yield place, self._state(place)
+        for subject in self.subjects:
+            yield subject, self._state(subject)
 
-    def update(self, event: EventRecord) -> Iterator[tuple[Place, State]]:
+    def update(self, event: EventRecord) -> Iterator[tuple[Subject, SubjectState]]:
         """The states that a record of an event concerns."""
         before = self._open.pop(event.id, None)
         if event.phase != "end":
             self._open[event.id] = event
-        places = {("labels", event.label): None}
-        places |= {("zones", name): None for name in event.zones}
+        subjects = {("labels", event.label): None}
+        subjects |= {("zones", name): None for name in event.zones}
         if before is not None:
-            places[("labels", before.label)] = None
-            places |= {("zones", name): None for name in before.zones}
+            subjects[("labels", before.label)] = None
+            subjects |= {("zones", name): None for name in before.zones}
         for crossing in event.transitions:
             if crossing.kind in ("in", "out") and crossing.total is not None:
                 self._cross(crossing.name, crossing.kind, crossing.total)
-                places[("lines", crossing.name)] = None
-        for place in places:
-            if self._known(place):
-                yield place, self._state(place)
+                subjects[("lines", crossing.name)] = None
+        for subject in subjects:
+            if self._known(subject):
+                yield subject, self._state(subject)
 
-    def _known(self, place: Place) -> bool:
-        kind, name = place
+    def _known(self, subject: Subject) -> bool:
+        kind, name = subject
         if kind == "lines":
             return name in self._lines
         return name in (self._labels if kind == "labels" else self._zones)
@@ -109,8 +109,8 @@ class Occupancy:
         if (state := self._lines.get(name)) is not None:
             self._lines[name] = msgspec.structs.replace(state, **{field: total})
 
-    def _state(self, place: Place) -> State:
-        kind, name = place
+    def _state(self, subject: Subject) -> SubjectState:
+        kind, name = subject
         if kind == "lines":
             return self._lines[name]
         if kind == "zones":

@@ -1,4 +1,4 @@
-"""The thread that talks to the broker: connects, sends, waits for the next try."""
+"""The thread of the broker connection: connects, sends, retries."""
 
 from __future__ import annotations
 
@@ -12,28 +12,23 @@ from collections.abc import Callable
 from pi_detector.config.outputs import MqttSettings
 from pi_detector.config.settings import RecoverySettings
 from pi_detector.core.outage import words_of
-from pi_detector.core.records import StatusRecord, status_record
+from pi_detector.core.records import StatusRecord
 from pi_detector.errors import SinkError
 from pi_detector.sinks.mqtt.kept import Kept, Message
-from pi_detector.sinks.mqtt.link import CONNECT_TIMEOUT_S, Link, rival_advice, seat_of
+from pi_detector.sinks.mqtt.link import CONNECT_TIMEOUT_S, Link, seat_of
 from pi_detector.sinks.mqtt.listener import Listener
-from pi_detector.sinks.mqtt.outbox import Entry, Outbox
 from pi_detector.sinks.mqtt.topics import Topics
-from pi_detector.sinks.mqtt.troubles import LINK, Disk, Refusals
-from pi_detector.sinks.mqtt.turns import is_wanted, turn
-from pi_detector.util.backoff import Backoff
+from pi_detector.sinks.mqtt.troubles import Disk, LinkOutage, Refusals
+from pi_detector.sinks.outbox import Entry, Outbox
+from pi_detector.sinks.turns import is_wanted, turn
 from pi_detector.util.poll import ready
 from pi_detector.util.worker import Worker
 
 log = logging.getLogger(__name__)
 
 GRACE_S = 0.5
-"""An event that a broker at hand has not confirmed after this goes on disk."""
+"""Time after which an event that a connected broker has not confirmed is stored on disk."""
 _TICK_S, _CONNECT_TICK_S = 1.0, 0.05
-_STEADY_S = 10.0
-"""A connection that lasted this long was none of a series of failures."""
-_SUSPICIOUS = 3
-"""After so many connections that were lost early, a rival is the likely cause."""
 _FAREWELL_S = 1.5
 _LAST_WORD_S = 0.5
 # Below the 20 that brokers take by default before they confirm.
@@ -41,24 +36,24 @@ _WINDOW = 16
 
 
 class Publisher:
-    """Keeps a connection, and gives the broker what it is handed; no method but ``close`` waits.
+    """Keeps a connection and sends messages to the broker; no method but ``close`` waits.
 
-    Three kinds of messages: events wait until they are confirmed, in order, on disk if need be; of
-    a kept topic the newest message counts and is sent again at each connection; what is passed on
-    goes to a broker that is there and has time, or nowhere. What arrives is the listener's.
+    Three kinds of messages: events wait until they are confirmed, in order, on disk if needed; of a
+    kept topic the newest message counts and is sent again at each connection; passed-on messages go
+    to a connected broker with spare capacity, or nowhere. The listener handles incoming messages.
 
     Args:
         settings: section `mqtt`.
-        recovery: delays between tries; its mode does not matter, a broker is always waited for.
-        topics: names.
-        outbox: of the events.
+        recovery: delays between retries; its mode does not matter, a broker is always waited for.
+        topics: topic names.
+        outbox: outbox of the events.
         kept: messages of which the newest counts.
-        listener: takes what arrives.
-        report: takes status records.
+        listener: handles incoming messages.
+        report: receives status records.
 
     Attributes:
-        connected: a broker is there, and takes what it is given.
-        skipped: messages passed on that the network had no time for.
+        connected: a broker is connected and accepts messages.
+        skipped: passed-on messages that were dropped for lack of capacity.
     """
 
     def __init__(
@@ -76,23 +71,18 @@ class Publisher:
         self._settings = settings
         self._topics = topics
         self._outbox = outbox
-        self._report = report
         self._seat = (seat_of(settings), topics)
         self._kept = kept
         self._listener = listener
-        self._backoff = Backoff(recovery.first_delay_s, recovery.longest_delay_s)
+        self._outage = LinkOutage(recovery, topics.client_id, report)
         self._lock = threading.Lock()
         self._passing: list[tuple[str, bytes]] = []
         self._in_flight: dict[int, Entry | str] = {}
         self._refusals = Refusals(report)
         self.connected = False
-        self._failure: str | None = None
-        self._traced = ""
-        self._early_losses = 0
         # The broker takes connections, and did not take the last event.
         self._doubtful = False
-        self._disk = Disk(outbox, report, lambda: self._failure is not None)
-        self._told_lost = 0
+        self._disk = Disk(outbox, report, lambda: self._outage.failure is not None)
         self._closing = threading.Event()
         self._wake = -1
         self._worker: Worker | None = None
@@ -142,7 +132,7 @@ class Publisher:
         if self._worker is None:
             return
         if not self._worker.join(time.monotonic() + _FAREWELL_S + 2 * _LAST_WORD_S):
-            log.warning("mqtt: the connection did not end in time")
+            log.warning("mqtt: the connection did not close in time")
             return
         with self._lock:
             os.close(self._wake)
@@ -160,7 +150,7 @@ class Publisher:
         names = [self._seat, self._topics.client_id, self._topics.prefix]
         with turn(names, self._closing) as mine:
             if not mine:
-                self._disk.give_up(self._told_lost)
+                self._disk.give_up(self._outage.reported_lost)
                 return
             self._disk.do(self._outbox.open)
             try:
@@ -168,7 +158,7 @@ class Publisher:
                     self._talk()
             finally:
                 self._disk.do(self._outbox.close)
-                self._disk.give_up(self._told_lost)
+                self._disk.give_up(self._outage.reported_lost)
 
     def _talk(self) -> None:
         """A connection, from the try to its end, whatever ends it."""
@@ -211,7 +201,7 @@ class Publisher:
                     link.close()
                     return None
                 if link.failure is None and time.monotonic() > deadline:
-                    raise SinkError(f"{link.broker}: no answer; does it speak MQTT?")
+                    raise SinkError(f"{link.broker}: no reply; check that it is an MQTT broker")
                 if link.failure is not None:
                     raise SinkError(link.failure)
         except SinkError as error:
@@ -232,14 +222,7 @@ class Publisher:
         if link.failure is None:
             self._farewell(link)
             return
-        if time.monotonic() - since_s >= _STEADY_S:
-            self._backoff.reset()
-            self._early_losses = 0
-        self._early_losses += 1
-        advice = rival_advice(self._topics.client_id)
-        if self._early_losses >= _SUSPICIOUS and advice not in link.failure:
-            link.failure += f", again and again; {advice}"
-        self._lost(link.failure)
+        self._lost(self._outage.words_of_loss(link.failure, time.monotonic() - since_s))
 
     def _lost(self, reason: str, error: Exception | None = None) -> None:
         """The connection is no more: what was on its way is sent again over the next one."""
@@ -258,21 +241,10 @@ class Publisher:
         self._listener.connected()
 
     def _works(self, link: Link) -> None:
-        """Tell that an outage is over."""
+        """Report the end of an outage."""
         self._doubtful = False
-        lost = self._outbox.lost - self._told_lost
-        self._told_lost = self._outbox.lost
-        waiting = self._outbox.waiting
-        after = f"; {waiting} events waited, {lost} were lost" if waiting or lost else ""
-        log.info(
-            "mqtt: connected to %s%s",
-            link.broker,
-            after,
-            extra={"DETECTOR_EVENT": "sink_live", "DETECTOR_SINK": LINK},
-        )
-        self._failure = None
         self.connected = True
-        self._report(status_record("sink", LINK, "live", lost=lost))
+        self._outage.over(link.broker, self._outbox)
 
     def _exchange(self, link: Link, timeout_s: float) -> None:
         self._send(link)
@@ -319,7 +291,7 @@ class Publisher:
         self._listener.sent(message)
         mid = link.publish(topic, payload, qos=self._settings.qos, retain=retain)
         if mid is None and link.failure is None:
-            self._refusals.topic(topic, f"{len(payload)} bytes are more than the broker takes")
+            self._refusals.topic(topic, f"{len(payload)} bytes exceed the broker's limit")
         elif mid is not None:
             self._in_flight[mid] = topic
 
@@ -335,11 +307,11 @@ class Publisher:
             elif isinstance(sent, Entry):
                 self._doubtful = True
                 link.give_up(
-                    f"the broker refuses {self._topics.events}: {refusal}; let this user write "
-                    "there"
+                    f"the broker refuses {self._topics.events}: {refusal}; grant this user write "
+                    "access to it"
                 )
             elif sent is not None and refusal is not None:
-                self._refusals.topic(sent, f"{refusal}; let this user write there")
+                self._refusals.topic(sent, f"{refusal}; grant this user write access to it")
         if acknowledged:
             self._disk.do(self._outbox.settle)
 
@@ -356,30 +328,14 @@ class Publisher:
         link.close()
 
     def _failed(self, reason: str, error: Exception | None = None) -> None:
-        """Log an outage once, and again when its reason changes; wait for the next try.
+        """Report a failure, and wait for the next try.
 
         Args:
             reason: in words.
             error: unexpected, logged with its traceback.
         """
         self.connected = False
-        delay_s = self._backoff.next_s()
-        if reason == self._failure:
-            log.debug("mqtt: %s; trying again in %.1f s", reason, delay_s)
-        else:
-            self._failure = reason
-            if reason == self._traced:
-                error = None
-            elif error is not None:
-                self._traced = reason
-            log.error(
-                "mqtt: %s; trying again in %.1f s, and until it works; events wait",
-                reason,
-                delay_s,
-                exc_info=error,
-                extra={"DETECTOR_EVENT": "sink_failed", "DETECTOR_SINK": LINK},
-            )
-            self._report(status_record("sink", LINK, "failed", reason=reason, retry_s=delay_s))
+        delay_s = self._outage.failed(reason, error)
         deadline = time.monotonic() + delay_s
         while not self._closing.is_set() and (left_s := deadline - time.monotonic()) > 0:
             self._keep_safe()
@@ -389,7 +345,7 @@ class Publisher:
     def _keep_safe(self) -> None:
         """Put events on disk that no broker has: at once where none is there."""
         oldest_s = self._outbox.unstored_since_s
-        away = self._failure is not None
+        away = self._outage.failure is not None
         late = oldest_s is not None and (away or time.monotonic() - oldest_s > GRACE_S)
         if late or self._disk.failure is not None:
             self._disk.store()

@@ -1,4 +1,4 @@
-"""Take back what a broker keeps about a detector that is no more."""
+"""Delete the retained messages of a detector from the broker."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from pi_detector.config.outputs import MqttSettings
 from pi_detector.errors import SinkError, UsageError
-from pi_detector.sinks.mqtt.discovery import Place
+from pi_detector.sinks.mqtt.discovery import Subjects
 from pi_detector.sinks.mqtt.link import CONNECT_TIMEOUT_S, Link
 from pi_detector.sinks.mqtt.topics import Topics
 
@@ -36,13 +36,13 @@ class Removal:
 
 
 def remove_retained(
-    settings: MqttSettings, place: Place | None = None, *, force: bool = False
+    settings: MqttSettings, subjects: Subjects | None = None, *, force: bool = False
 ) -> Removal:
     """Delete all retained messages of this detector, Home Assistant's entities with them.
 
     Args:
         settings: of the detector, with its secrets.
-        place: labels, zones and lines of the settings, whose topics are deleted unseen.
+        subjects: labels, zones and lines of the settings, whose topics are deleted unseen.
         force: although the detector seems to be connected.
 
     Raises:
@@ -51,19 +51,19 @@ def remove_retained(
     """
     wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
     try:
-        return _Remover(settings, place or Place(), wake).remove(force=force)
+        return _Remover(settings, subjects or Subjects(), wake).remove(force=force)
     finally:
         os.close(wake)
 
 
-def known_topics(topics: Topics, place: Place) -> list[str]:
-    """What may be retained about a detector, as far as its settings tell."""
-    places = {"labels": place.labels, "zones": place.zones, "lines": place.lines}
+def known_topics(topics: Topics, subjects: Subjects) -> list[str]:
+    """The topics that may be retained about a detector, according to its settings."""
+    kinds = {"labels": subjects.labels, "zones": subjects.zones, "lines": subjects.lines}
     return [
         topics.discovery,
         topics.availability,
-        *(topics.state(kind, name) for kind, names in places.items() for name in names),
-        *(topics.snapshot(label) for label in place.labels),
+        *(topics.state(kind, name) for kind, names in kinds.items() for name in names),
+        *(topics.snapshot(label) for label in subjects.labels),
         *(topics.status(part, "") for part in _STATUSES),
         *(topics.status("sink", name) for name in _SINKS),
         *(topics.status("governor", name) for name in ("speed", "model")),
@@ -73,9 +73,9 @@ def known_topics(topics: Topics, place: Place) -> list[str]:
 
 
 class _Remover:
-    def __init__(self, settings: MqttSettings, place: Place, wake: int) -> None:
+    def __init__(self, settings: MqttSettings, subjects: Subjects, wake: int) -> None:
         self._topics = topics = Topics.of(settings)
-        self._known = known_topics(topics, place)
+        self._known = known_topics(topics, subjects)
         self._tells_refusals = settings.version == "5"
         self._kept: dict[str, bytes] = {}
         self._echoed = False
@@ -96,8 +96,8 @@ class _Remover:
         self._wait_for_quiet()
         if self._kept.get(self._topics.availability) == b"online" and not force:
             raise UsageError(
-                f"{self._topics.name} is connected and would publish all again: stop it first, or "
-                "add --force"
+                f"{self._topics.name}: connected, and would publish everything again; stop it "
+                "first, or add --force"
             )
         refused = self._delete([*dict.fromkeys([*self._known, *self._kept])])
         self._wait_for_quiet()
@@ -117,17 +117,17 @@ class _Remover:
         if done.refused:
             reason = next(iter(done.refused.values()))
             raise SinkError(
-                f"mqtt: nothing is deleted: the broker refuses: {reason}; let this user write to "
-                f"{where}"
+                f"mqtt: nothing was deleted: the broker refuses: {reason}; grant this user write "
+                f"access to {where}"
             )
         if not self._echoed:
             raise SinkError(
-                "mqtt: nothing is deleted as far as can be seen: the broker sends this user "
-                f"nothing; let it read and write {where}"
+                "mqtt: probably nothing was deleted: the broker sends this user no messages; grant "
+                f"read and write access to {where}"
             )
         raise SinkError(
-            f"mqtt: nothing to delete: the broker keeps nothing below {where}; are mqtt.name and "
-            "mqtt.topic those of the detector?"
+            f"mqtt: nothing to delete: the broker retains no messages below {where}; check "
+            "mqtt.name and mqtt.topic"
         )
 
     def _note(self, topic: str, payload: bytes, retained: bool) -> None:
@@ -143,7 +143,7 @@ class _Remover:
         while not self._link.connected:
             self._poll()
             if time.monotonic() > deadline:
-                raise SinkError(f"{self._link.broker}: no answer; does it speak MQTT?")
+                raise SinkError(f"{self._link.broker}: no reply; check that it is an MQTT broker")
 
     def _wait_for_quiet(self) -> None:
         self._last_s = time.monotonic()
@@ -164,7 +164,7 @@ class _Remover:
                     refused[name] = refusal
             link.acknowledged.clear()
             if time.monotonic() > deadline:
-                raise SinkError(f"{link.broker}: does not confirm; try again")
+                raise SinkError(f"{link.broker}: no confirmation; run the command again")
         return refused
 
     def _poll(self) -> None:

@@ -4,34 +4,35 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from pi_detector.config.outputs import MqttSettings
-from pi_detector.config.settings import RecoverySettings
+from pi_detector.config.settings import RecoverySettings, Settings
 from pi_detector.core.current import CurrentState
 from pi_detector.core.records import (
     EventRecord,
     PerformanceRecord,
     Publication,
-    Result,
     StatusRecord,
     detections_record,
     encode,
 )
+from pi_detector.core.result import Result
 from pi_detector.sinks.draw import annotated
 from pi_detector.sinks.files import jpeg_of
-from pi_detector.sinks.mqtt.discovery import Place, discovery_payload
+from pi_detector.sinks.mqtt.discovery import Subjects, discovery_payload
 from pi_detector.sinks.mqtt.kept import Kept
 from pi_detector.sinks.mqtt.listener import Listener
-from pi_detector.sinks.mqtt.occupancy import Occupancy, State
-from pi_detector.sinks.mqtt.outbox import Outbox
+from pi_detector.sinks.mqtt.occupancy import Occupancy, SubjectState
 from pi_detector.sinks.mqtt.publisher import Publisher
-from pi_detector.sinks.mqtt.store import Store
+from pi_detector.sinks.mqtt.seen import SeenLabels
 from pi_detector.sinks.mqtt.topics import Topics
+from pi_detector.sinks.outbox import Outbox
+from pi_detector.sinks.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -49,23 +50,24 @@ class _View:
 
 
 class MqttSink:
-    """Publishes events, states, pictures and status records; lives through outages by itself.
+    """Publishes events, states, images and status records; handles outages itself.
 
-    No method waits for network or disk, and a broker that is away is no failure of the sink: what
-    supervises sinks would drop the events that this one keeps until the broker is back.
+    No method waits for network or disk, and an unreachable broker is not a failure of the sink: the
+    supervisor of sinks would drop the events that this sink keeps until the broker is back.
 
     Args:
         settings: section `mqtt`, with its secrets.
-        recovery: delays between tries.
-        folder: of the queue.
+        recovery: delays between retries.
+        folder: folder of the queue.
         model: name of the model, for Home Assistant.
-        place: labels, zones and lines.
-        report: takes status records about the connection; called from a thread of the sink.
-        command: takes the commands that others must obey: ``reload``, ``pause``, ``resume``.
+        subjects: labels, zones and lines.
+        report: receives status records about the connection; called from a thread of the sink.
+        command: receives the commands that others execute: ``reload``, ``pause``, ``resume``.
         performance: records of type ``performance`` are published.
+        page: address of the page, as other devices reach it; empty for none.
 
     Attributes:
-        setup: all that it was made from; a sink with an equal one may go on in its place.
+        setup: everything that it was made from; a reload keeps the sink if it is equal.
     """
 
     name = "mqtt"
@@ -78,28 +80,32 @@ class MqttSink:
         folder: Path,
         *,
         model: str,
-        place: Place,
+        subjects: Subjects,
         report: Callable[[StatusRecord], None],
         command: Callable[[str], None],
         performance: bool = False,
+        page: str = "",
     ) -> None:
-        self.setup = (settings, recovery, folder, model, place, performance)
+        self.setup = (settings, recovery, folder, model, subjects, performance, page)
         self._settings = settings
-        self._place = place
+        self._subjects = subjects
         self._model = model
         self._command = command
         self._performance = performance
         self._topics = topics = Topics.of(settings)
-        self._occupancy = Occupancy(place.labels, place.zones, place.lines)
+        self._occupancy = Occupancy(subjects.labels, subjects.zones, subjects.lines)
         self._views: OrderedDict[str, _View] = OrderedDict()
         self._picture_wanted = False
+        self._page = page
+        self._frame_due_ns = 0
+        self._seen = SeenLabels(folder / f"{topics.queue}.labels")
         self._discovery = self._discovery_payload() if settings.discovery else None
         store = Store(folder / f"{topics.queue}.queue", settings.queue_mb * _MEBIBYTE)
         kept = Kept()
-        listener = Listener(
+        self._listener = listener = Listener(
             topics,
             kept,
-            states=[topics.state(kind, name) for kind, name in self._occupancy.places],
+            states=[topics.state(kind, name) for kind, name in self._occupancy.subjects],
             discovery=self._discovery,
             obey=self._obey if settings.commands else None,
         )
@@ -126,6 +132,7 @@ class MqttSink:
     def catch_up(self, now: CurrentState) -> None:
         """Publish what holds already; after a reload that is more than nothing."""
         self._occupancy.catch_up(now)
+        self._see(event.label for event in now.events.values())
         for event in now.events.values():
             self._view(event.id).label = event.label
         for (kind, name), state in self._occupancy.all():
@@ -159,7 +166,27 @@ class MqttSink:
         if self._publisher.skipped:
             log.info("mqtt: %d detections were not published", self._publisher.skipped)
 
+    def show(self, settings: Settings) -> None:
+        """Publish the settings that commands change."""
+        controls = {
+            "min_score": settings.detection.min_score,
+            "motion": settings.motion.enabled,
+            "notifications": any(rule.enabled for rule in settings.notify.values()),
+        }
+        self._publisher.keep(self._topics.controls, msgspec.json.encode(controls))
+
+    def _see(self, labels: Iterable[str]) -> None:
+        """Announce labels to Home Assistant when they occur for the first time."""
+        if not self._seen.add(labels) or self._discovery is None:
+            return
+        discovery = self._discovery_payload()
+        if discovery != self._discovery:
+            self._discovery = discovery
+            self._listener.announce(discovery)
+            self._publisher.keep(self._topics.discovery, discovery)
+
     def _event(self, event: EventRecord) -> None:
+        self._see([event.label])
         self._publisher.event(encode(event))
         for (kind, name), state in self._occupancy.update(event):
             self._keep_state(kind, name, state)
@@ -174,6 +201,11 @@ class MqttSink:
     def _result(self, result: Result) -> None:
         if self._settings.detections:
             self._publisher.pass_on(self._topics.detections, encode(detections_record(result)))
+        interval_s = self._settings.camera_interval_s
+        if interval_s and result.frame.captured_ns >= self._frame_due_ns:
+            self._frame_due_ns = result.frame.captured_ns + round(interval_s * 1e9)
+            frame = jpeg_of(annotated(result, _VIEW_WIDTH), self.name)
+            self._publisher.pass_on(self._topics.camera, frame)
         if not (self._picture_wanted or (result.views and self._settings.snapshots)):
             return
         picture = jpeg_of(annotated(result, _VIEW_WIDTH), self.name)
@@ -200,19 +232,24 @@ class MqttSink:
         self._publisher.keep(topic, view.picture, interval_s=interval_s)
         view.picture = None
 
-    def _keep_state(self, kind: str, name: str, state: State) -> None:
+    def _keep_state(self, kind: str, name: str, state: SubjectState) -> None:
         self._publisher.keep(self._topics.state(kind, name), msgspec.json.encode(state))
 
     def _discovery_payload(self) -> bytes:
-        settings = self._settings
+        settings, subjects = self._settings, self._subjects
+        if settings.discovery_labels == "seen":
+            labels = self._seen.of(subjects.labels)
+            subjects = msgspec.structs.replace(subjects, labels=labels)
         return discovery_payload(
             self._topics,
             self._model,
-            self._place,
+            subjects,
             qos=settings.qos,
             snapshots=settings.snapshots,
             commands=settings.commands,
             performance=self._performance,
+            page=self._page,
+            camera=settings.camera_interval_s > 0,
         )
 
     def _obey(self, command: str) -> None:

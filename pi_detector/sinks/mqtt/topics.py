@@ -1,4 +1,4 @@
-"""Names of topics."""
+"""Topic names."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def identifier(name: str) -> str:
 
 
 def machine_token(file: Path = _MACHINE_ID) -> str:
-    """A short text that tells machines apart, and does not reveal the machine's id.
+    """Return a short text that distinguishes devices without revealing the machine ID.
 
-    Empty where the machine has no id. Source: machine-id(5), which asks for a keyed hash.
+    Empty if the device has no machine ID. Source: machine-id(5), which asks for a keyed hash.
     """
     try:
         machine_id = file.read_bytes().strip()
@@ -153,6 +153,16 @@ class Topics:
     def snapshot(self, label: str) -> str:
         """The best view of the latest event of a label."""
         return f"{self.prefix}/snapshot/{level(label)}"
+
+    @property
+    def camera(self) -> str:
+        """What the camera sees, a frame now and then."""
+        return f"{self.prefix}/camera"
+
+    @property
+    def controls(self) -> str:
+        """The settings that commands change, as they are."""
+        return f"{self.prefix}/controls"
 
     @property
     def picture(self) -> str:

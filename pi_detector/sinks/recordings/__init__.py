@@ -1,1 +1,1 @@
-"""Recordings of events: clips and best views in a folder, with an index, that tidies itself."""
+"""Recordings of events: clips and best views in a folder of limited size, with an index."""

@@ -77,8 +77,8 @@ class Catalogue:
         """
         if _place_of(self.root) != self._place:
             raise SinkError(
-                f"{self.root}: another folder has taken its place; what follows is recorded there, "
-                "with an index of its own: see that the right disk is mounted"
+                f"{self.root}: the folder was replaced; recording continues in the new one, with a "
+                "new index; check that the right disk is mounted"
             )
 
     def check(self) -> None:

@@ -1,6 +1,6 @@
-"""A clip on the disk: written in batches, under its name only when it is whole.
+"""A clip on disk: written in batches, and given its name once it is complete.
 
-A batch goes to the card when it is large or old enough, and is then made durable. Each sync also
+A batch is written to the card when it is large or old enough, and is then synced. Each sync also
 costs some 10 to 20 KB of the file system's journal: at 100 KB/s and a batch of 5 s that is 4 % on
 top of the video, and a power cut costs at most those 5 s of it.
 """
@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from pi_detector.errors import SinkError
-from pi_detector.sinks.files import sync_folder, unfinished_path, unwritable
+from pi_detector.sinks.files import unwritable
+from pi_detector.util.whole_files import sync_folder, unfinished_path
 
 BATCH_BYTES = 512 * 1024
 BATCH_S = 5.0
@@ -57,7 +58,7 @@ class ClipFile:
         self._name()
 
     def give_up(self) -> None:
-        """Finish with what there is, and ignore further bytes. Raises SinkError."""
+        """Finish with the bytes so far, and ignore further ones. Raises SinkError."""
         try:
             if self._handle >= 0:
                 self.finish()
@@ -95,7 +96,7 @@ class ClipFile:
             os.close(self._handle)
             self._handle = -1
             if os.path.lexists(self.path):
-                raise SinkError(f"{self.path}: exists already, and is not overwritten")
+                raise SinkError(f"{self.path}: the file exists already and is not overwritten")
             self._aside.rename(self.path)
             sync_folder(self.path.parent)
         except SinkError:
@@ -105,7 +106,7 @@ class ClipFile:
 
     def _rescue(self) -> None:
         """Keep the fragments that are whole, as after a power cut."""
-        with suppress(OSError, SinkError):  # the error that led here is the one to tell
+        with suppress(OSError, SinkError):  # the error that led here is the one to report
             if self._length == 0:
                 os.close(self._handle)
                 self._aside.unlink(missing_ok=True)

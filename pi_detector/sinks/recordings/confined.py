@@ -1,9 +1,9 @@
-"""Files inside a folder that may be anybody's: no symbolic link is followed below it.
+"""Access to files in an untrusted folder, without following symbolic links below it.
 
-A folder of recordings may come from another machine, or belong to a user with fewer rights than
-whoever reads it. Its names are checked by ``layout``; here each folder on the way to a file is
-opened by itself, relative to the one above it, so that nothing leads outside, also where a folder
-is replaced by a link meanwhile. The folder itself may be reached by a link.
+A folder of recordings may come from another device, or belong to a user with fewer rights than the
+reader. ``layout`` checks its names; here each folder on the way to a file is opened by itself,
+relative to the one above it, so that nothing leads outside, even if a folder is replaced by a link
+in the meantime. The folder itself may be reached by a link.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _ABSENT = (FileNotFoundError, NotADirectoryError)
 # A link; a folder that is none; a socket.
 _NO_FILE = (errno.ELOOP, errno.ENOTDIR, errno.ENXIO)
-_LINK = "is a symbolic link, or no regular file; pi-detector follows no links inside its folder"
+_LINK = "a symbolic link, or not a regular file; pi-detector follows no links in its folder"
 
 
 def open_file(root: Path, path: str) -> BinaryIO:

@@ -1,4 +1,4 @@
-"""A thread that does what waits for the disk, so that a slow card costs no frames."""
+"""A thread for disk jobs, so that a slow card costs no frames."""
 
 from __future__ import annotations
 

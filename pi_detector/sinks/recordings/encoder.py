@@ -1,4 +1,4 @@
-"""Frames to H.264 packets, once a frame, whoever uses them."""
+"""Encodes frames to H.264 packets, once per frame for all users."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KEYFRAME_INTERVAL_S = 1.0
 
 _KEYFRAME_NS = round(KEYFRAME_INTERVAL_S * 1e9)
 _MOST_FRAMES_BETWEEN_KEYFRAMES = 600  # time asks for them earlier
-_QUALITY = 26  # x264's rate factor: 18 is hardly told from the original, 51 is worst
+_QUALITY = 26  # x264's rate factor: 18 is close to the original, 51 is worst
 _MOST_PENDING = 256
 _SOFTWARE, _HARDWARE = "libx264", "h264_v4l2m2m"
 _HARDWARE_DEVICE = "bcm2835-codec-encode"
@@ -32,13 +32,13 @@ _VIDEO_DEVICES = Path("/sys/class/video4linux")
 
 
 def lacking(settings: RecordingSettings) -> str | None:
-    """What this machine lacks for the recordings that are asked for, and the fix; else None."""
+    """What this device lacks for the recordings that are asked for, and the fix; else None."""
     if not (settings.enabled and settings.clips):
         return None
     try:
         load_av()
     except DependencyMissingError as error:
-        return f"{error}; until then events are recorded without clips"
+        return f"{error}; until then, events are recorded without clips"
     return None
 
 
@@ -69,7 +69,7 @@ def load_av() -> Any:
         import av.video.frame
     except ImportError as error:
         raise DependencyMissingError(
-            f"clips need PyAV, which is not usable here ({error}); to install it: "
+            f"recording.clips: PyAV is not usable ({error}); to install it: "
             f"{how_to_install('clips')}; or set recording.clips to false"
         ) from error
     # FFmpeg's messages are no news to anyone; and handing them to Python takes the GIL.
@@ -83,7 +83,7 @@ class Encoder:
     Args:
         name: of FFmpeg's encoder: ``libx264`` or ``h264_v4l2m2m``.
         size: (width, height) of the frames to come, in pixels.
-        fps: frames a second that are expected at most.
+        fps: highest expected rate, in frames per second.
         max_kbps: kilobits a second that are not exceeded over some seconds.
 
     Attributes:
@@ -151,7 +151,7 @@ class Encoder:
             self._keyframe_ns = frame.captured_ns
         self._pending[picture.pts] = (frame.captured_ns, frame.captured_at)
         if len(self._pending) > _MOST_PENDING:
-            raise SinkError(f"encoder {self._name} takes frames and gives none back")
+            raise SinkError(f"encoder {self._name}: accepts frames but returns none")
         with av_errors(self._av, f"encoder {self._name}"):
             return list(self._shots(self._context.encode(picture)))
 
@@ -190,7 +190,7 @@ def make_encoder(choice: str, size: tuple[int, int], fps: float, max_kbps: int) 
         try:
             return Encoder(_HARDWARE, size, fps, max_kbps)
         except SinkError as error:
-            log.warning("%s; libx264 takes its place", error)
+            log.warning("%s; using libx264 instead", error)
     return Encoder(_SOFTWARE, size, fps, max_kbps)
 
 
@@ -213,6 +213,6 @@ def av_errors(av: Any, what: str) -> Iterator[None]:
         yield
     except (av.error.FFmpegError, ValueError) as error:
         raise SinkError(
-            f"{what} does not work: {error}; set recording.encoder to {_SOFTWARE}, or "
+            f"{what}: does not work: {error}; set recording.encoder to {_SOFTWARE}, or "
             "recording.clips to false"
         ) from error

@@ -1,4 +1,4 @@
-"""Which events are meant: the conditions of a query of the index."""
+"""Filters of events, as conditions of a query of the index."""
 
 from __future__ import annotations
 

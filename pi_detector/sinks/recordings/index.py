@@ -1,10 +1,9 @@
-"""The index of the recordings: SQLite, made from the sidecars, and made anew when it is lost.
+"""The index of the recordings: an SQLite database, rebuilt from the sidecars if it is lost.
 
-Its rows follow the files: a row is written once the files of it are in place, and is deleted
-before they are. ``synchronous=NORMAL`` in WAL mode may lose the last rows in a power cut, never
-the database; since those rows come back from the sidecars at the next start, the syncs of
-``FULL`` would buy nothing. Readers in other processes are never blocked by the writer.
-Source: https://www.sqlite.org/wal.html
+Its rows follow the files: a row is written once its files are in place, and is deleted before they
+are. ``synchronous=NORMAL`` in WAL mode may lose the last rows in a power cut, never the database;
+since those rows come back from the sidecars at the next start, the syncs of ``FULL`` would gain
+nothing. The writer never blocks readers in other processes. Source: https://www.sqlite.org/wal.html
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ _BYTES_BESIDE = 4096  # a sidecar occupies a block
 
 
 class IndexDamagedError(SinkError):
-    """The database is not one, or not of this version: to be made anew."""
+    """The database is damaged or of another version, and must be rebuilt."""
 
 
 class IndexFullError(SinkError):
@@ -83,10 +82,10 @@ class Index:
     def __init__(self, root: Path, *, write: bool = False, create: bool = False) -> None:
         self.path = root / INDEX_NAME
         if self.path.is_symlink():
-            raise SinkError(f"{self.path}: is a symbolic link; put the file itself in its place")
+            raise SinkError(f"{self.path}: a symbolic link; replace it with the file itself")
         if not create and not _exists(self.path):
             raise RecordingNotFoundError(
-                f"{root}: no recordings here; set recording.path, or name the folder with --folder"
+                f"{root}: no recordings in it; set recording.path, or name the folder with --folder"
             )
         mode = "mode=rwc" if create else "mode=rw" if write else "mode=ro"
         try:
@@ -208,9 +207,9 @@ class Index:
     def _age(self, number: int, entry: Entry) -> tuple[int, bool]:
         """When an event began as far as its age is concerned, and whether that can be trusted.
 
-        A clock that was set while the event went on tells the end of it, not its beginning: that
-        is its duration earlier. An event that was told without such a clock is at least as old as
-        the next one that was told with one.
+        A clock that was set during the event dates the end of it, not its beginning: that
+        is its duration earlier. An event recorded without such a clock is at least as old as
+        the next one recorded with one.
         """
         event = entry.event
         if event.clock_synchronized:
@@ -293,7 +292,7 @@ class Index:
         )
 
     def held_bytes(self) -> int:
-        """What those occupy that are not to be deleted: events that are kept, or go on."""
+        """Bytes of the events that must not be deleted: protected and ongoing ones."""
         held = "SELECT number FROM events WHERE keep OR NOT complete"
         files = f"SELECT path FROM event_files WHERE number IN ({held})"
         return int(
@@ -322,7 +321,7 @@ class Index:
         for path, encoded, keep, paths, size in self.rows(query, values):
             entry = trusted_entry(encoded, path)
             if entry is None:
-                log.warning("%s: a row that is not to be trusted is left out", self.path)
+                log.warning("%s: skipped an untrusted row", self.path)
                 continue
             there = set(json.loads(paths))
             files = tuple(media for media in entry.files if media.path in there)
@@ -360,15 +359,15 @@ class Index:
             raise self._told(error) from error
 
     def _damaged(self, why: object) -> IndexDamagedError:
-        return IndexDamagedError(f"{self.path}: damaged: {why}; 'pi-detector run' makes it again")
+        return IndexDamagedError(f"{self.path}: damaged: {why}; 'pi-detector run' rebuilds it")
 
     def _told(self, error: sqlite3.Error) -> SinkError:
         if getattr(error, "sqlite_errorcode", None) in _DAMAGES:
             return self._damaged(error)
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-            return IndexFullError(f"{self.path}: {error}; make room there")
+            return IndexFullError(f"{self.path}: {error}; free some space")
         return SinkError(
-            f"{self.path}: {error}; make room there, or give this user the right to read and write"
+            f"{self.path}: {error}; free some space, or give this user the right to read and write"
         )
 
 
@@ -376,4 +375,4 @@ def _exists(path: Path) -> bool:
     try:
         return path.exists()
     except OSError as error:
-        raise SinkError(f"{path}: {error.strerror}; read it as a user who may") from error
+        raise SinkError(f"{path}: {error.strerror}; read it as a permitted user") from error

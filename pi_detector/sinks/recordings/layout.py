@@ -1,15 +1,14 @@
-"""How recordings lie on the disk: ``YYYY/MM/DD/<event>.mp4``, ``.jpg`` ... and ``.json``.
+"""Files of the recordings: ``YYYY/MM/DD/<event>.mp4``, ``.jpg`` ... and ``.json``.
 
-The ``.json`` file of an event, its sidecar, holds all that is known of it: the index can be made
-from the sidecars alone. It is written when the event begins, before any other file of the event,
-and names the files to come; so each file of a recording has a sidecar that knows it, whenever the
-power goes. A file ``.keep`` beside it protects the event.
+The ``.json`` file of an event, its sidecar, contains all its data: the index can be rebuilt from
+the sidecars alone. It is written when the event begins, before any other file of the event, and
+names the files to come; so each file of a recording has a sidecar that names it, whenever the power
+fails. A file ``.keep`` beside it protects the event.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
@@ -17,8 +16,9 @@ from typing import Annotated, Literal
 import msgspec
 
 from pi_detector.core.records import EventRecord, Seconds, UtcTime
-from pi_detector.sinks.files import output_path, sync_folder, write_whole
+from pi_detector.sinks.files import write_whole
 from pi_detector.sinks.recordings import confined
+from pi_detector.util.whole_files import sync_folder
 
 INDEX_NAME = "index.sqlite"
 CLIP, SNAPSHOT, CLEAN, THUMBNAIL = ".mp4", ".jpg", ".clean.jpg", ".thumb.jpg"
@@ -55,7 +55,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """What a sidecar says: the latest record of an event, and its files.
 
     ``number`` counts the events in the order of their recording, whatever the wall clock did.
-    ``complete`` is false while the event or one of its clips goes on. ``interrupted`` tells that
+    ``complete`` is false while the event or one of its clips is ongoing. ``interrupted`` means that
     the recording ended without the end of the event, as in a power cut.
     """
 
@@ -92,24 +92,6 @@ def is_event_path(text: str) -> bool:
 def is_media_path(text: str) -> bool:
     """Whether a text is the path of a media file as this module makes them, inside the folder."""
     return _MEDIA_PATH.fullmatch(text) is not None
-
-
-def recordings_folder(path: str, environ: Mapping[str, str]) -> Path:
-    """The folder that ``recording.path`` means.
-
-    Args:
-        path: the setting; empty takes the service's state folder, else the user's data folder.
-        environ: environment variables.
-
-    Raises:
-        SinkError: it names a home folder that does not exist.
-    """
-    if path:
-        return output_path(path)
-    if state := environ.get("STATE_DIRECTORY"):
-        return Path(state.split(":")[0], "recordings")
-    base = environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return output_path(base) / "pi-detector" / "recordings"
 
 
 def write_sidecar(root: Path, entry: Entry, *, durable: bool = True) -> None:

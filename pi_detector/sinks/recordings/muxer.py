@@ -1,4 +1,4 @@
-"""Shots to fragmented MP4, which plays however early it is cut off."""
+"""Writes encoded frames as fragmented MP4, which plays wherever it is cut off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a start puts right: files and index agree again, whatever ended the last run."""
+"""Repairs at the start: makes files and index agree, however the last run ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from pi_detector.errors import SinkError
-from pi_detector.sinks.files import finished_name, unwritable
+from pi_detector.sinks.files import unwritable
 from pi_detector.sinks.recordings import confined
 from pi_detector.sinks.recordings.catalogue import Catalogue
 from pi_detector.sinks.recordings.layout import (
@@ -28,19 +28,20 @@ from pi_detector.sinks.recordings.layout import (
     write_sidecar,
 )
 from pi_detector.sinks.recordings.salvage import can_salvage, played_s, salvage
+from pi_detector.util.whole_files import finished_name
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class Findings:
-    """What was put right.
+    """The repairs.
 
     Attributes:
         salvaged: clips that were cut off and play again.
-        lost: clips of which nothing played.
-        indexed: events that came back into the index, or into the state they were left in.
-        dropped: events of which no file is left.
+        lost: clips of which nothing plays.
+        indexed: events added to the index again, or updated in it.
+        dropped: events without any files left.
     """
 
     salvaged: int = 0
@@ -51,7 +52,7 @@ class Findings:
     def __str__(self) -> str:
         return (
             f"{self.salvaged} clips salvaged, {self.lost} clips lost, {self.indexed} events "
-            f"brought back into the index, {self.dropped} without files dropped"
+            f"restored in the index, {self.dropped} events without files dropped"
         )
 
 
@@ -101,9 +102,9 @@ class _Reconciliation:
 
     def _salvage(self, part: Path, path: Path) -> None:
         if not can_salvage():
-            log.warning("%s: a clip without its end; it takes PyAV to salvage it", part)
+            log.warning("%s: an unfinished clip; install PyAV to salvage it", part)
         elif os.path.lexists(path):  # cannot come from a power cut; both are somebody's
-            log.warning("%s: left alone, since %s exists", part, path.name)
+            log.warning("%s: left alone because %s exists", part, path.name)
         elif salvage(part, path) is None:
             self.found.lost += 1
         else:
@@ -154,7 +155,7 @@ class _Reconciliation:
             encoded = index.rows("SELECT entry FROM events WHERE path = ?", [path])
             entry = trusted_entry(encoded[0][0], path) if encoded else None
         if entry is None:
-            log.warning("%s%s: not readable; the event is not listed", root / path, SIDECAR)
+            log.warning("%s%s: unreadable; the event is not listed", root / path, SIDECAR)
             return
         files = tuple(self._measured(media) for media in entry.files if self._has(media.path))
         if not files:

@@ -1,8 +1,8 @@
-"""From frames to clips: each frame is encoded once, whichever events it is kept for.
+"""Turns frames into clips: each frame is encoded once for all its events.
 
-The packets of the last seconds wait in memory. A clip begins with those of before its event, and
-goes on while any event holds it; events that overlap share it. Where one of them is over, the clip
-is cut before long, so that it can be looked at; the others continue in the next one without a gap.
+The packets of the last seconds wait in memory. A clip begins with those before its event, and
+continues while any event holds it; events that overlap share it. Soon after one of them ends, the
+clip is cut, so that it can be watched; the others continue in the next clip without a gap.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pi_detector.sinks.recordings.muxer import Muxer
 from pi_detector.sinks.recordings.ring import Ring
 
 CONFIRM_S = 3.0
-"""An event is told some frames after it began; the ring goes back this much further."""
+"""An event is published some frames after it began; the ring reaches back this much further."""
 LONGEST_WAIT_S = 20.0
 """An event that is over waits so long for a clip that others hold; then that is cut."""
 LONGEST_STILL_S = 5.0

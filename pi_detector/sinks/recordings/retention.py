@@ -1,4 +1,4 @@
-"""What is deleted so that the disk never fills: by age, by size, by what is free."""
+"""Deletes recordings so that the disk never fills: by age, by size, by free space."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ _UNLIMITED_DAYS = 36500.0
 
 
 class Retention:
-    """Deletes events by the settings, never one that is protected or still goes on.
+    """Deletes events according to the settings, but never a protected or ongoing one.
 
-    Above a limit of size, the event goes first that has used up most of the time that its label
-    is kept for; among those of one label, the one that was recorded first. Nothing is deleted where
-    that would not bring back what a limit asks for: protected events alone may be above it, or
-    another program may have filled the disk.
+    Above a limit of size, the event is deleted first that has used up the largest share of its
+    label's retention time; within a label, the one recorded first. Nothing is deleted if that would
+    not meet the limit: protected events alone may exceed it, or another program may have filled the
+    disk.
 
-    Only events that a synchronized clock dated grow old, and only while the clock is synchronized:
-    a Pi has no clock battery, and its first events may be of 2016. Those are limited by size, after
-    all others, until an event that follows dates them.
+    Only events dated by a synchronized clock age, and only while the clock is synchronized: a Pi
+    has no clock battery, and its first events may be dated 2016. Those are limited by size, after
+    all others, until a later event dates them.
 
     Attributes:
-        overfull: events that are not to be deleted took more than ``max_gb`` when it last tidied.
+        overfull: protected and ongoing events exceeded ``max_gb`` at the last pass.
     """
 
     def __init__(self, catalogue: Catalogue, settings: RecordingSettings) -> None:
@@ -86,9 +86,9 @@ class Retention:
         self.tidy()
         if (free := self._free()) < self._least_free:
             raise SinkError(
-                f"{self._catalogue.root}: {free // 1_000_000} MB are free, and "
-                f"{self._least_free // 1_000_000} MB are to stay free: nothing is recorded; make "
-                "room on the disk, or lower recording.min_free_mb"
+                f"{self._catalogue.root}: {free // 1_000_000} MB free, less than "
+                f"recording.min_free_mb = {self._least_free // 1_000_000}: nothing is recorded; "
+                "free space on the disk, or lower recording.min_free_mb"
             )
 
     def check_size(self) -> None:
@@ -102,10 +102,10 @@ class Retention:
         self.tidy()
         if self.overfull:
             raise SinkError(
-                f"{self._catalogue.root}: kept and ongoing events take "
+                f"{self._catalogue.root}: protected and ongoing events take "
                 f"{self._held() / 1e9:.2f} GB, more than recording.max_gb = "
-                f"{self._most_bytes / 1e9:g}: nothing further is recorded; raise recording.max_gb, "
-                "or end the protection of some with 'pi-detector events keep --off'"
+                f"{self._most_bytes / 1e9:g}: nothing more is recorded; raise recording.max_gb, "
+                "or unprotect some events with 'pi-detector events keep --off'"
             )
 
     def _free(self) -> int:
@@ -143,7 +143,7 @@ class Retention:
         return deleted
 
     def _delete(self, path: str) -> bool:
-        """Delete an event, unless somebody has protected it by hand."""
+        """Delete an event, unless it was protected in the meantime."""
         if confined.is_file(self._catalogue.root, f"{path}{KEEP}"):
             self._catalogue.index.keep(path, True)
             self._held_bytes = None

@@ -1,4 +1,4 @@
-"""The last seconds, encoded: what a clip shows of the time before its event."""
+"""The last seconds of encoded video, for the part of a clip before its event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clips that a power cut left unfinished: cut off after the last good fragment, and named."""
+"""Salvages clips that a power cut left unfinished: truncates them after the last good fragment."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def _truncate(path: Path, length: int) -> None:
 
 
 def can_salvage() -> bool:
-    """Whether PyAV, which tells what plays, is installed."""
+    """Whether PyAV, which finds out what plays, is installed."""
     try:
         load_av()
     except DependencyMissingError:

@@ -1,7 +1,7 @@
-"""What is in the database of the index, and whether it is what this program wrote.
+"""The schema of the index, and checks that a database is what this program wrote.
 
-A folder of recordings may be anybody's, and so may the index in it: its rows are taken for what
-they claim only where a sidecar that says the same would be.
+A folder of recordings may be untrusted, and so may its index: its rows are only trusted where a
+sidecar with the same content would be.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ def strange_schema(database: sqlite3.Connection) -> str | None:
     sqlite3.Error.
     """
     differing = sorted(_as_made() ^ set(database.execute(_OBJECTS)))
-    return None if not differing else f"{differing[0][0]} {differing[0][1]!r} is not as it was made"
+    return (
+        None if not differing else f"{differing[0][0]} {differing[0][1]!r} differs from the schema"
+    )
 
 
 @cache
@@ -90,11 +92,11 @@ def strange_row(database: sqlite3.Connection) -> str | None:
     Raises sqlite3.Error.
     """
     for (table,) in database.execute(_ODD_COLUMNS):
-        return f"a row of {table} holds what it cannot"
+        return f"a row of {table} has an invalid value"
     for encoded, path in database.execute(f"SELECT {ENTRY}, path FROM events"):
         if trusted_entry(encoded, path) is None:
-            return f"event {str(path)[:80]!r} is none"
+            return f"event {str(path)[:80]!r} is invalid"
     for (path,) in database.execute("SELECT path FROM files UNION SELECT path FROM event_files"):
         if not is_media_path(path):
-            return f"file {path[:80]!r} is none"
+            return f"file {path[:80]!r} is invalid"
     return None

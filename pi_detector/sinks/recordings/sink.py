@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from pi_detector.config.outputs import RecordingSettings
-from pi_detector.core.records import EventRecord, Publication, Result, StatusRecord, status_record
+from pi_detector.core.records import EventRecord, Publication, StatusRecord, status_record
+from pi_detector.core.result import Result
 from pi_detector.sinks.recordings.disk import DiskThread
 from pi_detector.sinks.recordings.encoder import lacking
 from pi_detector.sinks.recordings.layout import (
@@ -31,7 +32,7 @@ from pi_detector.sinks.recordings.views import Picture, picture_of
 log = logging.getLogger(__name__)
 
 MOST_OPEN = 32
-"""Events at a time; of more, the one that was silent for longest is taken to have ended."""
+"""Most simultaneous events; beyond that, the one silent for longest counts as ended."""
 CLOSE_S = 4.0
 RETRY_S = 2.0
 CHECK_S = 10.0
@@ -43,15 +44,15 @@ _SUFFIXES = (SIDECAR, CLIP, SNAPSHOT, CLEAN, THUMBNAIL)
 class RecordingSink:
     """Records events in a folder.
 
-    What waits for the disk is done in a thread of its own. While the disk is full or fails,
-    nothing is recorded and ``handle`` raises; it looks every two seconds whether that is over.
+    A separate thread does the disk work. While the disk is full or fails, nothing is recorded and
+    ``handle`` raises; every two seconds it checks for recovery.
 
-    Without PyAV events are recorded all the same, with pictures but without clips.
+    Without PyAV, events are recorded with images but without clips.
 
     Args:
-        folder: of the recordings; made where it does not exist.
-        settings: of the recordings.
-        report: takes a status record where clips cannot be recorded.
+        folder: folder of the recordings; created if it does not exist.
+        settings: settings of the recordings.
+        report: receives a status record if clips cannot be recorded.
         is_on: whether events that begin now are recorded.
     """
 
@@ -107,7 +108,7 @@ class RecordingSink:
         self._started = True
 
     def handle(self, item: Publication) -> bool:
-        """Take a frame, or what is told of an event.
+        """Take a frame, or the record of an event.
 
         Returns:
             Whether the disk took something since the last call.
@@ -142,7 +143,7 @@ class RecordingSink:
             if self._disk.close(CLOSE_S):
                 self._storage.close()
             else:
-                log.warning("recordings: the disk did not take all within %.0f s", CLOSE_S)
+                log.warning("recordings: the disk did not finish within %.0f s", CLOSE_S)
         error = self._disk.take_error()
         if error is not None:
             raise error
@@ -200,7 +201,7 @@ class RecordingSink:
     def _begin(self, record: EventRecord) -> TrackedEvent:
         if len(self._open) >= MOST_OPEN:
             silent = min(self._open.values(), key=lambda event: event.record.monotonic_ns)
-            log.warning("recordings: more than %d events at a time", MOST_OPEN)
+            log.warning("recordings: more than %d simultaneous events", MOST_OPEN)
             self._let_go(silent)
             self._end(silent, interrupted=True)
         path = self._free_path(record)
@@ -216,7 +217,7 @@ class RecordingSink:
         return event
 
     def _first_picture(self, record: EventRecord) -> Picture | None:
-        """The frame in which an event is told for the first time: it came before the record."""
+        """The frame of an event's first record, which came before the record."""
         last = self._last
         if last is None or last.frame.sequence != record.sequence:
             return None
@@ -301,7 +302,7 @@ class RecordingSink:
         return path
 
     def _check_disk(self) -> None:
-        """Raise what the disk's thread met, until it can go on."""
+        """Raise the error of the disk's thread, until it has recovered."""
         error = self._disk.take_error()
         if self._broken is None and error is not None:
             self._broken = error

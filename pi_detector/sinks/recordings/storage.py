@@ -1,4 +1,4 @@
-"""What the disk's thread does for the sink: files, index and limits, in the right order."""
+"""The disk work of the recordings: files, index and limits, in the right order."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class Storage:
         os.sync()
 
     def recover(self) -> None:
-        """Go on after an error. Raises SinkError where that is still not possible."""
+        """Continue after an error. Raises SinkError if that is still not possible."""
         self._catalogue.reopen()
         self.make_room()
         self._reconcile()
@@ -124,7 +124,7 @@ class Storage:
     def _put_right(self) -> SinkError | None:
         """Open folder and index again where they were replaced. Returns what was the matter.
 
-        The events that wait to be stored are not lost to the error, which is told all the same.
+        The events that wait to be stored are not lost to the error, which is reported anyway.
         """
         try:
             self._catalogue.check()

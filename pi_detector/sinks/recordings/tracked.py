@@ -1,4 +1,4 @@
-"""An event while it is being recorded."""
+"""An event during its recording."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pi_detector.sinks.recordings.views import Picture
 
 @dataclass(eq=False)
 class TrackedEvent:
-    """An event that goes on, or whose clip does.
+    """An event that is ongoing, or whose clip is.
 
     Attributes:
-        record: the latest.
-        number: in the order of recording.
-        started_ns: when it was seen first, monotonic.
-        path: of its files without their suffixes, relative to the folder of the recordings.
+        record: its latest record.
+        number: its number in the order of recording.
+        started_ns: when it was first detected, monotonic.
+        path: path of its files without their suffixes, relative to the folder of the recordings.
         picture: the best view so far.
-        clips: those that show it.
-        named: how many clips are named after it.
-        ended: nothing further will be told of it.
-        interrupted: and its end was not told either.
+        clips: clips that show it.
+        named: number of clips named after it.
+        ended: no further record will follow.
+        interrupted: the recording ended without the end of the event.
         pictures: files of its best view, once it ended.
     """
 

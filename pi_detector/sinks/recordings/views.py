@@ -1,4 +1,4 @@
-"""The pictures that are kept of an event."""
+"""The images that are kept of an event."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pi_detector.core.boxes import BoxPx
 from pi_detector.core.frame import ImageArray
 from pi_detector.core.geometry import Detections
-from pi_detector.core.records import BoxPx, EventRecord, Result
+from pi_detector.core.records import EventRecord
+from pi_detector.core.result import Result
 from pi_detector.sinks.draw import annotate, preview
 from pi_detector.sinks.files import jpeg_of
 

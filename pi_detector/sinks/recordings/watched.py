@@ -1,6 +1,6 @@
-"""Whether the file of an open database is still the one that was opened, and whole.
+"""Checks that the file of an open database is still the opened one, and intact.
 
-SQLite does not notice that another program replaces, cuts off or overwrites it: it has in memory
+SQLite does not notice that another program replaces, truncates or overwrites it: it keeps in memory
 what it read, and writes that to wherever it belongs.
 """
 
@@ -42,9 +42,9 @@ class WatchedFile:
         if found == self._seen:
             return None
         if found is None or self._seen is None or found.file != self._seen.file:
-            return "another file has taken its place, or it is gone"
+            return "the file was replaced or deleted"
         if found.size < self._seen.size:
-            return "it was cut off"
+            return "the file was truncated"
         self._seen = found  # a checkpoint of its own, most likely; the database never shrinks
         uri = f"file:{quote(str(self._path))}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True)) as afresh:

@@ -1,1 +1,1 @@
-"""The page to look at: live picture, events, and the places that are drawn."""
+"""The web page: live view, events, and the editor of zones, lines and masks."""

@@ -1,4 +1,4 @@
-"""Who may see the page: the token, wrong tokens, and the sessions of browsers.
+"""Access to the page: the token, wrong tokens, and browser sessions.
 
 Sources: OWASP Cheat Sheets on authentication and session management.
 """
@@ -59,18 +59,18 @@ class _Session:
 class Access:
     """Checks tokens, and the sessions that browsers get for them.
 
-    The right token is accepted whatever came before it: wrong ones, from the same address too,
-    lock nobody out. What keeps guesses from succeeding is the length of the token.
+    The right token is always accepted: wrong ones, even from the same address, lock nobody out. The
+    length of the token protects against guessing.
 
     A cookie is a random number of which the server keeps the hash. So a session ends at logout,
-    with the token, after ``SESSION_S``, and when pi-detector restarts.
+    when the token changes, after ``SESSION_S``, and when pi-detector restarts.
 
     Args:
         web: the settings.
-        monotonic_s: clock of limits and sessions, which setting the date does not move.
+        monotonic_s: clock of limits and sessions, unaffected by date changes.
 
     Attributes:
-        web: may be replaced.
+        web: the settings; may be replaced.
     """
 
     def __init__(self, web: WebSettings, monotonic_s: Callable[[], float] = time.monotonic) -> None:

@@ -1,4 +1,4 @@
-"""The addresses of the page, and what is at each of them."""
+"""The HTTP routes of the page."""
 
 from __future__ import annotations
 
@@ -52,18 +52,18 @@ Metrics = Callable[[], tuple[bytes, str]]
 
 
 class Site:
-    """What the page shows and does.
+    """Everything the page shows and does.
 
     Args:
-        access: who may see it.
-        view: the live picture.
-        watch: the state of the machine.
+        access: checks access.
+        view: the live view.
+        watch: the state of the detector.
         run: the events of this run.
         editor: zones, lines and masks.
         bell: rung when an event changes.
-        recordings: their folder; None where nothing is recorded.
-        command: takes ``reload``, ``pause``, ``resume``.
-        healthy: whether the machine makes progress.
+        recordings: folder of the recordings; None if nothing is recorded.
+        command: receives ``reload``, ``pause``, ``resume``.
+        healthy: whether the pipeline makes progress.
         metrics: body and content type of ``/metrics``; None for none.
     """
 
@@ -165,14 +165,14 @@ class Site:
 
     async def _exposition(self, _: Request) -> Response:
         if self._metrics is None:
-            raise HTTPException(404, "there are no metrics here")
+            raise HTTPException(404, "metrics are not available")
         body, media_type = await run_in_threadpool(self._metrics)
         return Response(body, headers={"Content-Type": media_type})
 
     async def _stream(self, request: Request) -> Response:
         if not self._view.join():
             most = self._view.web.max_viewers
-            raise HTTPException(503, f"{most} look at the picture already (web.max_viewers)")
+            raise HTTPException(503, f"the live view already has {most} viewers (web.max_viewers)")
         return EndlessResponse(
             self._view.stream(),
             f"multipart/x-mixed-replace; boundary={BOUNDARY}",
@@ -184,7 +184,7 @@ class Site:
     async def _picture(self, _: Request) -> Response:
         picture = await run_in_threadpool(self._view.picture)
         if picture is None:
-            raise HTTPException(503, "there is no picture yet")
+            raise HTTPException(503, "no image yet")
         return Response(picture.jpeg, media_type="image/jpeg")
 
     async def _state(self, _: Request) -> Response:
@@ -219,9 +219,9 @@ class Site:
     async def _obey(self, request: Request) -> Response:
         command = (await _body(request)).decode("utf-8", "replace").strip()
         if command not in COMMANDS:
-            raise HTTPException(400, f"no command; there are {', '.join(COMMANDS)}")
+            raise HTTPException(400, f"unknown command; use one of {', '.join(COMMANDS)}")
         if command != "reload" and not self._watch.pausable():
-            raise HTTPException(409, "detection cannot be paused here")
+            raise HTTPException(409, "detection cannot be paused in this run")
         log.info("web: command: %s", command, extra={"DETECTOR_EVENT": "command"})
         self._command(command)
         return _json(b'{"done": true}')
@@ -229,14 +229,14 @@ class Site:
     async def _media(self, request: Request) -> Response:
         path: str = request.path_params["path"]
         if self._recordings is None or not is_media_path(path):
-            raise HTTPException(404, "there is no such recording")
+            raise HTTPException(404, "no such recording")
         try:
             return await run_in_threadpool(MediaResponse, self._recordings, path)
         except OSError as missing:
             raise HTTPException(404, "this recording was deleted") from missing
 
     def _state_json(self) -> bytes:
-        """The overview, made at most twice a second for all who look."""
+        """The overview, made at most twice per second for all viewers."""
         at_s, encoded = self._overview
         now_s = time.monotonic()
         if not encoded or now_s - at_s > _OVERVIEW_AGE_S:
@@ -291,7 +291,7 @@ def _query(request: Request) -> Query:
             before=before,
         )
     except (ValueError, msgspec.ValidationError) as wrong:  # no ValueError in msgspec 0.19
-        raise HTTPException(400, f"not a time or place in the list: {wrong}") from wrong
+        raise HTTPException(400, f"invalid time or position in the list: {wrong}") from wrong
 
 
 def _moment(text: str) -> datetime:
@@ -317,4 +317,4 @@ async def _failed(_: Request, failure: Exception) -> Response:
 
 async def _crashed(request: Request, crash: Exception) -> Response:
     log.error("web: %r: %r", request.scope["path"], crash, exc_info=crash)
-    return error(500, "a fault of pi-detector; its log tells more")
+    return error(500, "internal error of pi-detector; see its log")

@@ -13,7 +13,7 @@ class Bell:
     misses no ring.
 
     Attributes:
-        closing: nothing more will come; whoever waits should end.
+        closing: nothing more will come; waiting coroutines should end.
     """
 
     def __init__(self) -> None:

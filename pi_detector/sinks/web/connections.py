@@ -1,8 +1,8 @@
-"""How many connections there may be, how long a request may take, and which one gives way.
+"""Limits on connections: how many, how long a request may take, and which one is closed first.
 
-Whoever has no token can hold a connection only while it owes a request, and for ``REQUEST_S`` at
-most; where there are too many, the one that has owed its request for longest gives way to the
-newcomer. So connections that are idle, slow or half-sent never keep a reader out.
+A client without a token can hold a connection only until its request is due, and for ``REQUEST_S``
+at most; above the limit, the connection whose request is overdue for longest is closed for the
+newcomer. So idle, slow or half-sent connections never lock a reader out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Zones, lines and masks that are drawn on the page: shown, checked, saved."""
+"""The editor of zones, lines and masks: shows, checks and saves them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Editor:
     """Saves what is drawn to a file, after the checks of all settings.
 
     Args:
-        settings: in force; may be replaced.
+        settings: current settings; may be replaced.
         labels: that may be chosen; may be replaced.
         file: to write; None without a state folder.
         check: the settings that a text in the place of the file would give; raises ConfigError.
@@ -74,11 +74,11 @@ class Editor:
 
     @property
     def version(self) -> str:
-        """Of the places in force."""
+        """Version of the current zones, lines and masks."""
         return version_of(places_of(self.settings))
 
     def shown(self) -> Shown:
-        """What is in force."""
+        """The current zones, lines and masks."""
         places = places_of(self.settings)
         tree = msgspec.to_builtins(places)
         return Shown(
@@ -88,7 +88,9 @@ class Editor:
             version=version_of(places),
             labels=self.labels,
             motion=self.settings.motion.enabled,
-            locked=None if self._check and self._file else "this run cannot save what is drawn",
+            locked=None
+            if self._check and self._file
+            else "this run cannot save zones, lines and masks",
         )
 
     def save(self, body: bytes) -> str:
@@ -99,7 +101,7 @@ class Editor:
                 they were made from.
 
         Returns:
-            The version that will be in force.
+            The version that will apply.
 
         Raises:
             RefusedError: it is wrong, out of date, or another setting is above it.
@@ -109,15 +111,17 @@ class Editor:
 
     def _save(self, body: bytes) -> str:
         if self._check is None or self._file is None:
-            raise RefusedError(409, "this run cannot save what is drawn")
+            raise RefusedError(409, "this run cannot save zones, lines and masks")
         try:
             tree = msgspec.json.decode(body, type=dict[str, Any])
             based_on = tree.pop("version", None)
             text = drawn_toml(tree)
         except (msgspec.MsgspecError, RecursionError, TypeError, ValueError) as error:
-            raise RefusedError(400, f"not what is drawn: {error}") from error
+            raise RefusedError(400, f"not valid zones, lines and masks: {error}") from error
         if based_on != self.version:
-            raise RefusedError(409, "the places were changed meanwhile; load the page again")
+            raise RefusedError(
+                409, "zones, lines or masks have changed in the meantime; reload the page"
+            )
         try:
             settings = self._check(text)
             drawn = msgspec.convert(tree, Places)
@@ -147,5 +151,5 @@ def _see_in_force(drawn: Places, held: Places) -> None:
         raise RefusedError(
             409,
             "not saved: the environment or the command line of pi-detector sets "
-            f"{', '.join(over)}, and overrides what is drawn; remove it there first",
+            f"{', '.join(over)}, which overrides the drawing; remove it there first",
         )

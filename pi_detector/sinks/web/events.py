@@ -1,4 +1,4 @@
-"""The events of this run, as they come, and those that were recorded."""
+"""The events of this run as they arrive, and the recorded ones."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from pi_detector.sinks.recordings.layout import Entry, Media
 from pi_detector.sinks.web.bell import Bell
 
 MOST_EVENTS = 200
-"""Events of this run that are remembered."""
+"""Number of this run's events that are kept."""
 PAGE = 24
-"""Events of a page of the gallery."""
+"""Events per page of the gallery."""
 _OVERVIEW_INTERVAL_S = 1.0
-_AT_FIRST = 24  # changes that are told to a new reader
+_AT_FIRST = 24  # changes sent to a new reader
 
 
 class Clip(msgspec.Struct, frozen=True):
@@ -172,7 +172,7 @@ def recorded_page(root: Path, query: Query) -> Page:
 
 
 def with_unfinished(page: Page, run: Page, query: Query) -> Page:
-    """A first page of recorded events, with those that go on and are not in the index yet."""
+    """A first page of recorded events, with ongoing ones that are not in the index yet."""
     if query.before is not None:
         return page
     known = {card.id for card in page.events}
@@ -206,7 +206,7 @@ def _card(row: Row) -> Card:
 
 
 def _offset_s(entry: Entry, clip: Media) -> float:
-    """Where in a clip its event begins; of an older version's, as far as the wall clock tells."""
+    """Where in a clip its event begins; for older versions, by the wall clock."""
     if clip.offset_s is not None:
         return clip.offset_s
     if clip.started is None or clip.duration_s is None:

@@ -1,4 +1,4 @@
-"""What stands before the page: well-formed requests, who asks, and the headers of security.
+"""The guard before the page: well-formed requests, access, and security headers.
 
 Sources: OWASP Cheat Sheets on CSRF and DNS rebinding; Fetch Metadata (W3C) for ``Sec-Fetch-Site``;
 RFC 9112, section 3.2, for ``Host``; RFC 7617 for Basic authentication.
@@ -46,7 +46,7 @@ _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}://(?P<authority>.+)")
 class Guard:
     """Lets through what may be seen, as ASGI middleware, and sets the headers of security.
 
-    Whoever asks is judged by the path that is routed, ``scope["path"]``, and never by a URL that
+    A request is judged by the path that is routed, ``scope["path"]``, and never by a URL that
     is put together from headers. Starlette's ``TrustedHostMiddleware`` cannot take the place of the
     check of ``Host``: where all names are allowed, as with a token, it checks none.
 
@@ -81,9 +81,7 @@ class Guard:
     def _refusal(self, request: Request) -> Response | None:
         token = self._access.web.token
         if not token and not is_loopback(_authority(request.headers["host"]) or ""):
-            return error(
-                421, "this name is not known here; open the page by 127.0.0.1, or set web.token"
-            )
+            return error(421, "unknown host name; open the page as 127.0.0.1, or set web.token")
         if request.method not in {"GET", "HEAD"}:
             if not _same_origin(request.headers):
                 return error(403, "the request comes from another page")

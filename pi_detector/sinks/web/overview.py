@@ -1,18 +1,21 @@
-"""The state of the machine at a glance, from what is published; what is not known is null."""
+"""The state of the detector at a glance, from published records; unknown values are null."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from pi_detector import __version__
+from pi_detector.core.looks import Look, LookReason
 from pi_detector.core.readings import HostReadings, ProcessReadings
-from pi_detector.core.records import PerformanceRecord, Result, StatusRecord
+from pi_detector.core.records import PerformanceRecord, StatusRecord
+from pi_detector.core.result import Result
 
 WINDOW_S = 10.0
 """Rate and latencies are those of the frames of so many seconds."""
@@ -38,13 +41,23 @@ class Latencies(msgspec.Struct, frozen=True):
     p99: float
 
 
+class Looks(msgspec.Struct, frozen=True):
+    """What of the frames the detector was given in the last ten seconds.
+
+    ``per_frame`` is the mean, ``reasons`` counts the looks by why they were taken.
+    """
+
+    per_frame: float
+    reasons: dict[LookReason, int]
+
+
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """What the page shows of the machine.
 
     ``fps`` and ``latency_ms`` are those of the last ten seconds, ``host`` and ``process`` of the
     latest performance record, ``measured_ago_s`` old. ``dropped`` counts the frames that a newer
     one replaced. ``schedules`` says which schedules are on; ``off`` why detection is off by them.
-    ``detection`` is null where nothing can pause it. ``login`` tells that there is a
+    ``detection`` is null where nothing can pause it. ``login`` means that there is a
     token.
     """
 
@@ -59,6 +72,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     fps: float | None
     latency_ms: Latencies | None
     dropped: int | None
+    looks: Looks | None
     found: dict[str, int]
     frame: tuple[int, int] | None
     troubles: list[Trouble]
@@ -76,6 +90,7 @@ class Watch:
 
     def __init__(self) -> None:
         self._frames: deque[tuple[float, float]] = deque(maxlen=_MOST_FRAMES)
+        self._looks: deque[tuple[float, tuple[Look, ...]]] = deque(maxlen=_MOST_FRAMES)
         self._parts: dict[tuple[str, str], StatusRecord] = {}
         self._performance: PerformanceRecord | None = None
         self._result: Result | None = None
@@ -87,7 +102,10 @@ class Watch:
             match item:
                 case Result():
                     self._result = item
-                    self._frames.append((time.monotonic(), item.timings.latency_ms))
+                    now_s = time.monotonic()
+                    self._frames.append((now_s, item.timings.latency_ms))
+                    if item.looks:
+                        self._looks.append((now_s, item.looks))
                 case StatusRecord():
                     self._parts[item.part, item.name] = item
                 case PerformanceRecord():
@@ -97,7 +115,7 @@ class Watch:
         """The state now.
 
         Args:
-            viewers: who look at the live picture.
+            viewers: number of viewers of the live view.
             max_viewers: how many may.
             places: version of zones, lines and masks.
             login: there is a token.
@@ -105,6 +123,7 @@ class Watch:
         now_s = time.monotonic()
         with self._lock:
             frames = [(at_s, ms) for at_s, ms in self._frames if now_s - at_s <= WINDOW_S]
+            looks = [looks for at_s, looks in self._looks if now_s - at_s <= WINDOW_S]
             last_s = self._frames[-1][0] if self._frames else None
             parts, performance, result = list(self._parts.values()), self._performance, self._result
         source = _latest(parts, "source")
@@ -125,6 +144,7 @@ class Watch:
             fps=_rate(frames, now_s, last_s),
             latency_ms=_latencies([ms for _, ms in frames]),
             dropped=result.dropped if result else None,
+            looks=_looks(looks),
             found=_found(result) if result else {},
             frame=(result.frame.width, result.frame.height) if result else None,
             troubles=[
@@ -142,7 +162,7 @@ class Watch:
         )
 
     def pausable(self) -> bool:
-        """Whether detection tells its state, and so can be paused."""
+        """Whether detection reports its state, and so can be paused."""
         with self._lock:
             return _latest(list(self._parts.values()), "detection") is not None
 
@@ -153,7 +173,7 @@ def _latest(parts: list[StatusRecord], part: str) -> StatusRecord | None:
 
 
 def _rate(frames: list[tuple[float, float]], now_s: float, last_s: float | None) -> float | None:
-    """Frames a second; 0 once none came for the whole window, None where none ever came."""
+    """Frames per second; 0 if none came in the whole window, None if none ever came."""
     if last_s is None:
         return None
     if len(frames) < 2:
@@ -178,3 +198,11 @@ def _found(result: Result) -> dict[str, int]:
 def as_json(value: Any) -> bytes:
     """A value as JSON, on one line."""
     return msgspec.json.encode(value)
+
+
+def _looks(frames: Sequence[tuple[Look, ...]]) -> Looks | None:
+    """The looks at frames that had several, or parts; None without any."""
+    if not frames:
+        return None
+    reasons = Counter(look.reason for looks in frames for look in looks)
+    return Looks(round(reasons.total() / len(frames), 1), dict(reasons))

@@ -1,4 +1,4 @@
-"""An HTTP server on a thread of its own: uvicorn, which is handed one connection after another."""
+"""An HTTP server on its own thread: uvicorn, which receives one connection after another."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Server:
     def error(self) -> BaseException | None:
         """What ended the server, or None."""
         if self._worker.error is None and not self._worker.running:
-            return RuntimeError("the server ended by itself")
+            return RuntimeError("the server ended unexpectedly")
         error = self._worker.error
         # Of the two tasks one failed; its error says more than that of their group.
         return error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error
@@ -180,16 +180,16 @@ def _listen(host: str, port: int) -> socket.socket:
         return listening
     except OSError as error:
         raise SinkError(
-            f"web: cannot listen at {host} port {port}: {_words(error, port)}"
+            f"web: cannot listen on {host} port {port}: {_words(error, port)}"
         ) from error
 
 
 def _words(error: OSError, port: int) -> str:
     match error.errno:
         case errno.EADDRINUSE:
-            return "another program does; stop it, or set another web.port"
+            return "the port is in use; stop the other program, or set another web.port"
         case errno.EACCES:
-            return f"port {port} is for root; set web.port above 1023"
+            return f"only root may use port {port}; set web.port above 1023"
         case errno.EADDRNOTAVAIL:
-            return "this machine has no such address; set web.host to one of its own, or 0.0.0.0"
+            return "not an address of this device; set web.host to one of its own, or 0.0.0.0"
     return f"{error.strerror}; change web.host"

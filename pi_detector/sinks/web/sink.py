@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pi_detector.config.settings import Settings
 from pi_detector.core.current import CurrentState
-from pi_detector.core.records import EventRecord, Publication, Result
+from pi_detector.core.records import EventRecord, Publication
+from pi_detector.core.result import Result
 from pi_detector.errors import SinkError
 from pi_detector.sinks.web.access import Access
 from pi_detector.sinks.web.app import Metrics, Site
@@ -28,17 +29,17 @@ _OF_SERVER = ("host", "port", "max_viewers", "trusted_proxies")  # what moves th
 
 
 class WebSink:
-    """Serves the page, on threads of its own; only remembers what it is handed.
+    """Serves the page on its own threads; only stores what it receives.
 
     Args:
-        settings: with their secrets.
-        labels: of the model.
-        recordings: their folder; None where nothing is recorded.
-        drawn: file of what is drawn; None without a state folder.
-        command: takes ``reload``, ``pause``, ``resume``; called from the server's thread.
-        healthy: whether the machine makes progress.
-        check: the settings that a text in the place of ``drawn`` would give; raises ConfigError.
-            None: nothing can be saved.
+        settings: settings with their secrets.
+        labels: labels of the model.
+        recordings: folder of the recordings; None if nothing is recorded.
+        drawn: file of the drawn outlines; None without a state folder.
+        command: receives ``reload``, ``pause``, ``resume``; called from the server's thread.
+        healthy: whether the pipeline makes progress.
+        check: returns the settings that a text in place of ``drawn`` would give; raises
+            ConfigError. None: nothing can be saved.
         metrics: body and content type of ``/metrics``; None for none.
     """
 
@@ -87,7 +88,7 @@ class WebSink:
                 self._listen()
 
     def apply(self, settings: Settings, labels: list[str]) -> None:
-        """Go on with other settings; only another address disturbs who looks.
+        """Continue with other settings; only another address disturbs viewers.
 
         Raises:
             SinkError: the new address cannot be had; the old settings stay.
@@ -161,7 +162,10 @@ class WebSink:
         self._server = Server(self._app, web, self._bell)
         host = f"[{web.host}]" if ":" in web.host else web.host
         log.info(
-            "web: the page is at http://%s:%d/", host, web.port, extra={"DETECTOR_EVENT": "web"}
+            "web: serving the page at http://%s:%d/",
+            host,
+            web.port,
+            extra={"DETECTOR_EVENT": "web"},
         )
 
     def _halt(self) -> None:

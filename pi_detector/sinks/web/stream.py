@@ -1,4 +1,4 @@
-"""An answer that goes on until its reader leaves."""
+"""A response that continues until its reader leaves."""
 
 from __future__ import annotations
 

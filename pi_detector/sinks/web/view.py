@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from pi_detector.config.outputs import WebSettings
-from pi_detector.core.records import Result
+from pi_detector.core.result import Result
 from pi_detector.sinks.draw import annotated
 from pi_detector.sinks.files import jpeg_of
 from pi_detector.sinks.web.bell import Bell
@@ -34,7 +34,7 @@ class Picture:
 
 
 class LiveView:
-    """Encodes the newest frame, at most ``view_fps`` times a second, while someone looks.
+    """Encodes the newest frame, at most ``view_fps`` times per second, while there are viewers.
 
     Args:
         web: the settings.
@@ -42,7 +42,7 @@ class LiveView:
 
     Attributes:
         web: may be replaced.
-        viewers: who look now.
+        viewers: number of current viewers.
     """
 
     def __init__(self, web: WebSettings, bell: Bell) -> None:
@@ -116,7 +116,7 @@ class LiveView:
     async def stream(self) -> AsyncIterator[bytes]:
         """The parts of a ``multipart/x-mixed-replace`` answer: JPEG after JPEG.
 
-        Who reads slowly gets fewer of them.
+        A slow reader gets fewer of them.
         """
         seen = 0
         while not self._bell.closing:

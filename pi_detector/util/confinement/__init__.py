@@ -1,1 +1,1 @@
-"""What a process gives up before it touches data of strangers."""
+"""Confinement of a process before it reads untrusted data."""

@@ -1,8 +1,8 @@
-"""What a process that decodes data of strangers gives up, before it reads the first byte of them.
+"""Confines a process that decodes untrusted data, before it reads the first byte.
 
-Damaged or made-up data may make a decoder run an attacker's code, with all rights of its process.
+Damaged or crafted data may make a decoder run an attacker's code, with all rights of its process.
 So that process cannot gain rights, start programs, touch other processes or write files; it reads
-its own program and what it was named, and connects only where its source needs it.
+its own program and the named input only, and connects only where its source needs it.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def limit(kind: int, value: int) -> None:
 
 
 def available() -> list[str]:
-    """What this machine's kernel can hold off: names, for people."""
+    """What this device's kernel can hold off: names, for people."""
     known = landlock.version()
     found = ["no new privileges"]
     if known:

@@ -96,7 +96,7 @@ class _Program(ctypes.Structure):
 
 
 def available() -> bool:
-    """Whether there is a filter for this machine, and the kernel has filters."""
+    """Whether there is a filter for this device, and the kernel has filters."""
     if platform.machine() not in _ARCHITECTURES:
         return False
     libc = ctypes.CDLL(None, use_errno=True)

@@ -39,9 +39,9 @@ def test_what_is_drawn_is_saved_and_in_force(web: Web) -> None:
         ({"lines": {"kerb": {"points": SQUARE, "colour": "red"}}}, 422, "unknown setting"),
         ({"masks": {"tree": "x"}}, 422, "expected a list of points"),
         ({"zones": 3}, 422, "expected"),
-        ({"zones": None}, 400, "not what is drawn"),
+        ({"zones": None}, 400, "not valid zones, lines and masks"),
         ({"source": {}}, 422, "unknown field `source`"),
-        ({"version": "old"}, 409, "changed meanwhile"),
+        ({"version": "old"}, 409, "changed in the meantime"),
     ],
 )
 def test_what_is_wrong_is_refused_and_changes_nothing(

@@ -35,7 +35,7 @@ def test_a_port_that_is_taken_is_told_and_tried_again(tmp_path: Path) -> None:
     web = Web(tmp_path)
     with (
         socket.create_server(("127.0.0.1", web.port)),
-        pytest.raises(SinkError, match=rf"port {web.port}: another program does; .* web\.port"),
+        pytest.raises(SinkError, match=rf"port {web.port}: the port is in use; .* web\.port"),
     ):
         web.sink.start()
 

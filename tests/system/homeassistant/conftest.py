@@ -22,6 +22,39 @@ DETECTOR, HOME_ASSISTANT = "pi-detector", "home-assistant"
 PASSWORD = "correct-horse"
 
 
+# The two blueprints of docs/homeassistant, as a user fills them in.
+AUTOMATIONS = f"""
+input_boolean:
+  porch_light:
+counter:
+  visitors:
+input_text:
+  visitor:
+automation:
+  - alias: visitor
+    use_blueprint:
+      path: pi-detector/visitor.yaml
+      input:
+        event: event.{NAME}_event
+        label: person
+        zone: garden
+        actions:
+          - service: counter.increment
+            target: {{entity_id: counter.visitors}}
+          - service: input_text.set_value
+            target: {{entity_id: input_text.visitor}}
+            data:
+              value: "{{{{ label }}}} {{{{ zones | join(',') }}}} {{{{ id != '' }}}}"
+  - alias: light
+    use_blueprint:
+      path: pi-detector/light.yaml
+      input:
+        occupancy: binary_sensor.{NAME}_garden_person
+        target: input_boolean.porch_light
+        after: 1
+"""
+
+
 def documented_access_list() -> str:
     """The access list of docs/mqtt.md, which is for a detector of this name."""
     (text,) = re.findall(r"```\n(user pi-detector\n.*?)```", DOCUMENT.read_text(), re.DOTALL)
@@ -46,7 +79,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 @pytest.fixture(scope="module")
 def home(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HomeAssistant]:
     root = Path(os.environ["HOMEASSISTANT_ROOT"])
-    one = HomeAssistant(root, tmp_path_factory.mktemp("home-assistant"))
+    one = HomeAssistant(root, tmp_path_factory.mktemp("home-assistant"), AUTOMATIONS)
     try:
         one.start()
         one.set_up(broker.port, HOME_ASSISTANT, PASSWORD)
@@ -72,6 +105,7 @@ class Detector:
             "username": DETECTOR,
             "password": PASSWORD,
             "commands": True,
+            "camera_interval_s": 1,
             "queue": str(self._folder / "queue"),
             **more,
         }
@@ -100,9 +134,9 @@ class Detector:
 
     def reload(self, *zones: str, **more: object) -> None:
         self.write(*zones, **more)
-        before = self.log().count("settings read again")
+        before = self.log().count("settings reloaded")
         self.program.process.send_signal(signal.SIGHUP)
-        self.program.waits_for(lambda: self.log().count("settings read again") > before)
+        self.program.waits_for(lambda: self.log().count("settings reloaded") > before)
 
     def stop(self) -> None:
         self.program.process.terminate()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import subprocess
 import urllib.error
@@ -13,6 +14,7 @@ from typing import Any
 
 from real_broker import PATIENCE_S, wait_for
 
+BLUEPRINTS = Path(__file__).parents[3] / "docs" / "homeassistant"
 PYTHON = "/opt/homeassistant/bin/python"
 CLIENT = "http://127.0.0.1/"
 START_S = 180.0
@@ -46,9 +48,10 @@ class HomeAssistant:
     Args:
         root: a Debian with Home Assistant.
         folder: of its configuration and log.
+        more: of configuration.yaml.
     """
 
-    def __init__(self, root: Path, folder: Path) -> None:
+    def __init__(self, root: Path, folder: Path, more: str = "") -> None:
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port: int = probe.getsockname()[1]
         self.folder = folder
@@ -58,8 +61,12 @@ class HomeAssistant:
         self._process: subprocess.Popen[bytes] | None = None
         (folder / "configuration.yaml").write_text(
             f"http:\n  server_host: 127.0.0.1\n  server_port: {self.port}\n"
-            "logger:\n  default: warning\napi:\nconfig:\nonboarding:\nwebsocket_api:\n"
+            "logger:\n  default: warning\napi:\nconfig:\nonboarding:\nwebsocket_api:\n" + more
         )
+        blueprints = folder / "blueprints" / "automation" / "pi-detector"
+        blueprints.mkdir(parents=True)
+        for each in BLUEPRINTS.glob("*.yaml"):
+            shutil.copy(each, blueprints)
 
     def start(self) -> None:
         # Its mounts, and whatever it starts, go with it.
@@ -138,6 +145,17 @@ class HomeAssistant:
             config_entry_id=self.entry,
             device_id=device,
         )
+
+    def picture(self, entity: str) -> bytes:
+        """What a camera shows; empty where it shows nothing."""
+        headers = {"Authorization": f"Bearer {self._token}"}
+        url = f"http://127.0.0.1:{self.port}/api/camera_proxy/{entity}"
+        try:
+            request = urllib.request.Request(url, headers=headers)
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
+                return bytes(answer.read())
+        except urllib.error.HTTPError:
+            return b""
 
     def states(self) -> dict[str, dict[str, Any]]:
         """All states, by entity."""

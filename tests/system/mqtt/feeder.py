@@ -62,7 +62,7 @@ def main() -> None:
 
     def report(record: StatusRecord) -> None:
         say(f"status {encode(record).decode().strip()}")
-        outlet.put(record)
+        runner.put(record)
 
     sink = make_mqtt_sink(
         settings,
@@ -73,18 +73,18 @@ def main() -> None:
         command=lambda command: say(f"command {command}"),
     )
     assert sink is not None
-    outlet = SinkRunner(SupervisedSink(sink, settings.recovery, report), lossless=True)
-    outlet.start()
-    outlet.run()
+    runner = SinkRunner(SupervisedSink(sink, settings.recovery, report), lossless=True)
+    runner.start()
+    runner.run()
     for number in range(int(first), int(first) + int(count)):
-        outlet.put(an_event(number))
+        runner.put(an_event(number))
         say(f"event {number}")
         time.sleep(float(interval_s))
     say("done")
     sys.stdin.read()
-    outlet.finish(time.monotonic() + 4)
-    if outlet.error is not None:
-        raise outlet.error
+    runner.finish(time.monotonic() + 4)
+    if runner.error is not None:
+        raise runner.error
     say("closed")
 
 

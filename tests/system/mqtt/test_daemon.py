@@ -55,7 +55,7 @@ def test_a_broker_that_comes_late_is_waited_for(
 ) -> None:
     broker.stop()
     program = daemon(settings(broker))
-    program.waits_for(lambda: "Connection refused; trying again" in log_of(program))
+    program.waits_for(lambda: "Connection refused; retrying" in log_of(program))
     broker.start()
     program.waits_for(lambda: "mqtt: connected" in log_of(program))
     assert program.process.poll() is None
@@ -123,7 +123,7 @@ def test_tls_with_a_certificate_of_each_side(
     [
         ({"tls": True, "ca_file": "ca.crt"}, "certificate"),
         ({"tls": True, "ca_file": "stranger.crt"}, "not trusted"),
-        ({}, "does it want TLS"),
+        ({}, "needs TLS"),
     ],
 )
 def test_tls_that_fails_says_why(
@@ -171,7 +171,7 @@ def test_a_wrong_password_is_told_tried_again_and_shown_nowhere(
     (secrets / "broker").write_text(f"{PASSWORD}\n")
     path = settings(broker, username="detector", password="${secret:broker}")
     program = daemon(path, CREDENTIALS_DIRECTORY=str(secrets))
-    program.waits_for(lambda: "Not authorized; see mqtt.username" in log_of(program))
+    program.waits_for(lambda: "Not authorized; check mqtt.username" in log_of(program))
     allow(PASSWORD)
     broker.send(signal.SIGHUP)
     program.waits_for(lambda: "mqtt: connected" in log_of(program))
@@ -210,7 +210,7 @@ def test_commands_are_not_even_listened_to_when_off(
     program.waits_for(lambda: "mqtt: connected" in log_of(program))
     send("reload")
     time.sleep(1)
-    assert "settings read again" not in log_of(program)
+    assert "settings reloaded" not in log_of(program)
     assert "command" not in log_of(program)
     assert f"{PREFIX}/command" not in (broker.folder / "mosquitto.log").read_text()
 
@@ -230,9 +230,9 @@ def test_commands(
         refusals = log_of(program).count("command refused")
         send(name, payload)
         program.waits_for(lambda before=refusals: log_of(program).count("refused") > before)
-    assert "settings read again" not in log_of(program)
+    assert "settings reloaded" not in log_of(program)
     send("reload", b"PRESS")
-    program.waits_for(lambda: "settings read again" in log_of(program))
+    program.waits_for(lambda: "settings reloaded" in log_of(program))
     assert log_of(program).count("mqtt: connected") == 1
     time.sleep(1)
     send("picture")
@@ -274,7 +274,7 @@ def test_detection_is_paused_and_resumed_also_over_a_reload(
     assert not inferred()
     settings(broker, commands=True, detections=True, snapshots=False)
     program.process.send_signal(signal.SIGHUP)
-    program.waits_for(lambda: "settings read again" in log_of(program))
+    program.waits_for(lambda: "settings reloaded" in log_of(program))
     program.waits_for(lambda: log_of(program).count("mqtt: connected") == 2)
     before = frames()
     program.waits_for(lambda: frames() > before + 3)

@@ -22,10 +22,10 @@ def removal(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("rule", "code", "deleted", "words"),
     [
-        ("topic write #", 0, [STATUS, DISCOVERY], "may not read what the broker keeps"),
+        ("topic write #", 0, [STATUS, DISCOVERY], "may not read retained messages"),
         (f"topic write {PREFIX}/#", 74, [STATUS], f"refuses to delete {DISCOVERY}"),
-        ("topic read #", 74, [], "let this user write"),
-        ("topic write elsewhere/#", 74, [], "nothing is deleted"),
+        ("topic read #", 74, [], "grant this user write"),
+        ("topic write elsewhere/#", 74, [], "nothing was deleted"),
     ],
 )
 def test_a_removal_without_all_rights_says_what_it_could_do(
@@ -58,7 +58,7 @@ def test_all_that_the_broker_keeps_can_be_removed(
 
     refused = removal(path)
     assert refused.returncode == 64
-    assert f"{NAME} is connected" in refused.stderr
+    assert f"{NAME}: connected" in refused.stderr
     assert DISCOVERY in retained(broker)
     program.process.terminate()
     assert program.process.wait(20) == 0
@@ -69,4 +69,4 @@ def test_all_that_the_broker_keeps_can_be_removed(
     again = removal(path)
     assert again.stdout == ""
     assert again.returncode == 74
-    assert "the broker keeps nothing below pi-detector/camera/#" in again.stderr
+    assert "the broker retains no messages below pi-detector/camera/#" in again.stderr

@@ -113,7 +113,8 @@ def ten_frames() -> None:
 
 def isolated_camera() -> None:
     """A camera that is read in a confined process of its own."""
-    isolated = ("--set", "source.isolation=on")
+    # The emulated machine may need longer for the first start of that process than is allowed.
+    isolated = ("--set", "source.isolation=on", "--set", "recovery.mode=always")
     ended = pi_detector("run", "--source", URI, "--frames", "5", "-v", *isolated)
     ended.must_be(os.EX_OK)
     assert len(ended.frames()) == 5, ended.err

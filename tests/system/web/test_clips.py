@@ -38,8 +38,26 @@ def test_a_clip_is_awaited_and_then_shown_from_where_its_event_begins(
     page.reload()
     page.locator("#gallery li").first.get_by_role("button").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("still being written")
+    expect(dialog).to_contain_text("is being written")
     expect(dialog.locator("video")).to_have_attribute("src", f"{CLIP['url']}#t=30.2")
-    expect(dialog).not_to_contain_text("still being written")
+    expect(dialog).not_to_contain_text("is being written")
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
+
+
+def test_the_link_of_a_message_opens_its_event(look: Look, daemon: Daemon) -> None:
+    page = look(daemon.url)
+
+    def answer(route: Route) -> None:
+        events = [{**EVENT, "recording": False}] if "id=shared-1" in route.request.url else []
+        found = {"recorded": True, "events": events, "labels": ["person"], "next": None}
+        route.fulfill(body=json.dumps(found), content_type="application/json")
+
+    page.route("**/api/events?*", answer)
+    page.goto(f"{daemon.url}/#event=shared-1")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("shared-1")
+    page.keyboard.press("Escape")
+    expect(page.locator("#page-events")).to_be_visible()
+    page.goto(f"{daemon.url}/#event=gone")
+    expect(page.locator("#no-events")).to_contain_text("is not here any more")

@@ -72,10 +72,10 @@ def test_a_zone_is_drawn_with_the_mouse_and_in_force(look: Look, daemon: Daemon)
     page.get_by_role("button", name="Add zone").click()
     click_at(page, (0.02, 0.3), (0.98, 0.3), (0.98, 0.99), (0.02, 0.99), (0.02, 0.3))
     page.get_by_label("Name").fill("whole yard")
-    page.get_by_label("Loiters after").fill("5")
+    page.get_by_label("Seconds until loitering").fill("5")
     page.get_by_role("button", name="Save").click()
 
-    expect(page.locator("#saved")).to_have_text("Saved, and in force.")
+    expect(page.locator("#saved")).to_have_text("Saved and applied.")
     zone = tomllib.loads(daemon.drawn.read_text())["zones"]["whole yard"]
     assert zone["loiter_s"] == 5
     flat = [value for corner in zone["polygon"] for value in corner]
@@ -116,7 +116,7 @@ def test_a_line_is_drawn_by_the_keyboard_alone(look: Look, daemon: Daemon) -> No
     tab_to(page, "#save")
     page.keyboard.press("Enter")
 
-    expect(page.locator("#saved")).to_have_text("Saved, and in force.")
+    expect(page.locator("#saved")).to_have_text("Saved and applied.")
     points = tomllib.loads(daemon.drawn.read_text())["lines"]["kerb"]["points"]
     assert points == [[pytest.approx(0.3), 0.5], [pytest.approx(0.7), pytest.approx(0.51)]]
 
@@ -172,7 +172,7 @@ def test_the_token_is_wanted(look: Look, guarded: Daemon) -> None:
     expect(page).to_have_url(f"{guarded.url}/login")
     page.get_by_label("Token").fill("a wrong token of some length")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("alert")).to_have_text("That is not the token.")
+    expect(page.get_by_role("alert")).to_have_text("Wrong token.")
 
     page.get_by_label("Token").fill("correct-horse-battery")
     page.keyboard.press("Enter")

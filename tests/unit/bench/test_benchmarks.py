@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.compare import BARE, OURS, Comparison, Entry, ratio, table
+from benchmarks.compare import table
+from benchmarks.comparison import BARE, OURS, Comparison, Entry, ratio
 from benchmarks.contenders.classic import Classic
 from benchmarks.contenders.common import RateLimit
 from benchmarks.goals import Goal, rounds_of

@@ -35,7 +35,7 @@ def test_a_page_that_is_off_or_for_this_machine_is_well() -> None:
     [
         ((), "a reverse proxy with TLS and web.trusted_proxies"),
         (("127.0.0.1", "::1"), 'set web.host = "127.0.0.1"'),
-        (("10.0.0.1",), "let a firewall admit only the proxies to port 8080"),
+        (("10.0.0.1",), "restrict port 8080 to the proxies by a firewall"),
     ],
 )
 def test_a_page_for_the_network_is_warned_of(proxies: tuple[str, ...], fix: str) -> None:
@@ -66,7 +66,7 @@ def test_a_token_that_is_not_there_is_a_failure(tmp_path: Path) -> None:
 
     assert missing.level is short.level is Level.FAIL
     assert "no such secret" in missing.finding
-    assert "less than 12" in short.finding
+    assert "shorter than 12" in short.finding
 
 
 def test_a_token_that_is_not_seen_is_not_called_good(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The doctor's checks of recordings: settings that could not work on this machine."""
+"""The doctor's checks of recordings: settings that could not work on this device."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def test_clips_without_pyav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_limits_that_the_disk_cannot_meet(tmp_path: Path, disk: SimpleNamespace) -> None:
     ((level, text),) = found(tmp_path, max_gb=64)
-    assert (level, "max_gb = 64 is more than" in text) == (Level.WARN, True)
+    assert (level, "max_gb = 64 exceeds" in text) == (Level.WARN, True)
     ((level, text),) = found(tmp_path, min_free_mb=32000)
-    assert (level, "cannot hold one event" in text) == (Level.FAIL, True)
+    assert (level, "too small for one event" in text) == (Level.FAIL, True)
     disk.free = 10**8
     ((level, text),) = found(tmp_path, min_free_mb=1000)
-    assert (level, "make room on the disk" in text) == (Level.FAIL, True)
+    assert (level, "free space on the disk" in text) == (Level.FAIL, True)
 
 
 @pytest.mark.usefixtures("disk")

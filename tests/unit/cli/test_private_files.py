@@ -73,7 +73,7 @@ def test_a_password_that_all_can_read(home: Path, text: str, held: str) -> None:
     file.chmod(0o644)
     finding = doctor_private.settings_file(file)
     assert finding.level is Level.WARN
-    assert finding.finding.endswith(f"which holds {held}")
+    assert finding.finding.endswith(f"which contains {held}")
     file.chmod(0o640)
     assert doctor_private.settings_file(file).level is Level.OK
 

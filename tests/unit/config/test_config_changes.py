@@ -7,19 +7,18 @@ import typing
 import msgspec
 import pytest
 
-from pi_detector.config.changes import RELOADS, at_reload, at_restart
+from pi_detector.config.changes import RELOADS, at_reload, at_restart, parts_changed
 from pi_detector.config.outputs import OutputSettings
-from pi_detector.config.section import Reload, Section
+from pi_detector.config.section import Part, Reload, Section
 from pi_detector.config.settings import Settings
-from pi_detector.pipeline.build import Setup
 from pi_detector.sinks.base import Sink
 from pi_detector.sinks.registry import make_sinks, make_socket_sink
 
-SECTIONS = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+FIELDS = {field.name: field.type for field in msgspec.structs.fields(Settings)}
 
 
 def section_of(name: str) -> type[Section]:
-    kind = SECTIONS[name]
+    kind = FIELDS[name]
     return typing.get_args(kind)[-1] if typing.get_origin(kind) is dict else kind
 
 
@@ -28,7 +27,7 @@ def changed(name: str) -> Settings:
     kind = section_of(name)
     first = msgspec.structs.fields(kind)[0].name
     section = msgspec.structs.replace(kind(), **{first: object()})
-    value = section if SECTIONS[name] is kind else {"new": section}
+    value = section if FIELDS[name] is kind else {"new": section}
     return msgspec.structs.replace(Settings(), **{name: value})
 
 
@@ -36,7 +35,11 @@ def of_class(reload: Reload) -> list[str]:
     return [name for name, each in RELOADS.items() if each == reload]
 
 
-@pytest.mark.parametrize("name", SECTIONS)
+def test_the_table_of_plugins_alone_is_no_section() -> None:
+    assert set(FIELDS) - set(RELOADS) == {"plugins"}
+
+
+@pytest.mark.parametrize("name", [name for name in FIELDS if name != "plugins"])
 def test_each_section_says_when_a_change_takes_effect(name: str) -> None:
     assert vars(section_of(name)).get("RELOAD") in typing.get_args(Reload)
     assert RELOADS[name] == section_of(name).RELOAD
@@ -44,7 +47,14 @@ def test_each_section_says_when_a_change_takes_effect(name: str) -> None:
 
 @pytest.mark.parametrize("name", of_class("live"))
 def test_a_part_of_the_machine_is_made_from_each_live_section(name: str) -> None:
-    assert Setup.of(changed(name)) != Setup.of(Settings())
+    parts = parts_changed(Settings(), changed(name))
+    assert parts
+    assert parts <= set(typing.get_args(Part))
+
+
+@pytest.mark.parametrize("name", [*of_class("sinks"), *of_class("restart")])
+def test_no_part_of_the_machine_is_made_from_the_others(name: str) -> None:
+    assert parts_changed(Settings(), changed(name)) == set()
 
 
 @pytest.mark.parametrize("name", of_class("restart"))

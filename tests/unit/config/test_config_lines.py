@@ -71,3 +71,20 @@ def test_a_long_value_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     index = line_index(text)
     assert index["zones", "a", "labels"] == 2004
     assert sum(read) <= 2 * len(text)
+
+
+def test_many_tables_are_each_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice as many tables are twice the work."""
+    read: list[int] = []
+    real = tomllib.loads
+    monkeypatch.setattr(tomllib, "loads", lambda text: read.append(len(text)) or real(text))
+
+    def work(tables: int) -> tuple[int, int]:
+        read.clear()
+        text = "".join(f"[zones.z{number:04}]\nloiter_s = 3\n" for number in range(tables))
+        assert line_index(text)[("zones", f"z{tables - 1:04}", "loiter_s")] == 2 * tables
+        return len(read), sum(read)
+
+    (few, small), (many, large) = work(300), work(600)
+    assert many <= 2 * few
+    assert large <= 2 * small + 100

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pi_detector.config import load
 from pi_detector.config.load import find_config, load_settings
-from pi_detector.config.settings import Settings
+from pi_detector.config.settings import SIZE_FOR_LOOKS, Settings
 from pi_detector.errors import ConfigError
 
 # A loaded machine is no failure.
@@ -38,6 +38,25 @@ def refused(path: Path | None, *overrides: str, **environ: str) -> str:
 
 def test_without_file_environment_and_command_line_there_are_defaults() -> None:
     assert load_settings(None, {}, []) == Settings()
+
+
+def test_with_looks_larger_frames_are_asked_for_unless_a_size_is_set(file: Path) -> None:
+    def size(*overrides: str) -> tuple[int, int]:
+        source = load_settings(None, {}, overrides).source
+        return source.width, source.height
+
+    assert size("detection.looks=0") == (640, 480)
+    assert size("detection.looks=2") == size("detection.looks=auto") == SIZE_FOR_LOOKS
+    assert size("detection.looks=2", "source.width=800") == (800, 480)
+    assert size("detection.looks=2", "source.height=600") == (640, 600)
+
+
+@pytest.mark.parametrize("looks", ["-1", "17", "many", "1.5"])
+def test_looks_are_a_small_number_or_auto(looks: str) -> None:
+    assert refused(None, f"detection.looks={looks}") == (
+        'command line: detection.looks: expected int in 0..16 or one of "auto", got '
+        + (looks if looks != "many" else '"many"')
+    )
 
 
 def test_command_line_wins_over_environment_over_file(file: Path) -> None:

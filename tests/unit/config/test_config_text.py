@@ -3,23 +3,19 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pi_detector.config.changes import SECTIONS
 from pi_detector.config.load import load_settings
 from pi_detector.config.settings import Settings
 from pi_detector.config.text import EXAMPLES, commented_example, documentation, settings_toml
 
 # A loaded machine is no failure.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-SECTIONS = {
-    field.name: get_args(field.type)[1] if get_origin(field.type) is dict else field.type
-    for field in msgspec.structs.fields(Settings)
-}
 
 
 def loaded(text: str, folder: Path) -> Settings:
@@ -59,7 +55,7 @@ def test_the_example_with_its_comments_removed_is_the_defaults(tmp_path: Path) -
 
 def test_the_example_explains_and_gives_limits() -> None:
     example = commented_example()
-    assert "\n# Frame width to request from a camera, in pixels (int in 32..8192).\n" in example
+    assert "\n# Frame height to request from a camera, in pixels (int in 32..8192).\n" in example
     assert max(map(len, example.splitlines())) <= 100
 
 

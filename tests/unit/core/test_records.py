@@ -11,13 +11,8 @@ import valid
 from hypothesis import given
 from recorded_rows import ANY_ROWS, a_result, found, unhurried
 
-from pi_detector.core.records import (
-    SCHEMA_VERSION,
-    Record,
-    detections_record,
-    encode,
-    json_schema,
-)
+from pi_detector.core.records import SCHEMA_VERSION, Record, detections_record, encode
+from pi_detector.core.schema import json_schema
 
 
 def published(record: Record) -> dict[str, Any]:

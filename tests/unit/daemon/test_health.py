@@ -37,7 +37,7 @@ class Manager:
         """The last status line, after some time."""
         self.now_s += after_s
         self.pipeline.counters.processed += frames
-        self.health.tell(cast("Any", self.pipeline))
+        self.health.update(cast("Any", self.pipeline))
         return [each for each in self.told if each.startswith("STATUS=")][-1]
 
 

@@ -75,7 +75,7 @@ def test_a_model_that_was_changed(tmp_path):
     [
         ("person\n", "has 1 labels, the manifest has 2"),
         ("person\ntruck\n", "labels.txt:2: is 'truck', the manifest says 'bus'"),
-        ("", "is empty"),
+        ("", "empty; write"),
     ],
 )
 def test_labels_that_do_not_fit(tmp_path, labels, message):
@@ -114,7 +114,7 @@ def _with(**changes):
         (_with(model__file="../model.tflite"), "file"),
         (_with(scores__by_label={"bos": 0.1}), "bos"),
         (_with(anchors__strides=[16]), "strides"),
-        ({k: v for k, v in manifest().items() if k != "anchors"}, "belong together"),
+        ({k: v for k, v in manifest().items() if k != "anchors"}, "set both or neither"),
         (manifest() | {"labels": []}, "empty"),
         (manifest() | {"labels": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}, "twice"),
     ],

@@ -7,7 +7,7 @@ import pytest
 
 from pi_detector.detector.manifest import OutputsTable
 from pi_detector.detector.postprocess import PostprocessDecoder, map_outputs
-from pi_detector.detector.runtime import TensorInfo
+from pi_detector.detector.tensors import TensorInfo
 from pi_detector.errors import BadLabelsError, BadModelError
 
 BOXES = np.asarray([[0.1, 0.2, 0.3, 0.4], [0.5, 0.5, 1, 1], [0, 0, 9, 9]], np.float32)
@@ -95,7 +95,7 @@ def test_a_class_without_a_label():
     decoder = PostprocessDecoder(
         map_outputs(outputs([OP, f"{OP}:1", f"{OP}:2", f"{OP}:3"])), [0.3, 0.3]
     )
-    with pytest.raises(BadLabelsError, match="gave class 2"):
+    with pytest.raises(BadLabelsError, match="returned class 2"):
         decoder.read(SinkSet())
 
 

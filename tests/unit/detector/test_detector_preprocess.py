@@ -8,7 +8,7 @@ import pytest
 from pi_detector.core.frame import Frame
 from pi_detector.detector.preprocess import InputCoding, scale_to_input
 from pi_detector.detector.preprocess import staged_input as staged_image
-from pi_detector.detector.runtime import TensorInfo
+from pi_detector.detector.tensors import TensorInfo
 from pi_detector.errors import BadModelError
 
 BYTES = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pi_detector.detector.anchors import AnchorSpec, decode_boxes, make_anchors, shapes_of
-from pi_detector.detector.runtime import TensorInfo
 from pi_detector.detector.ssd import MAX_CANDIDATES, SsdDecoder, stored_limit
+from pi_detector.detector.tensors import TensorInfo
 from pi_detector.errors import BadLabelsError, BadModelError
 
 SPEC = AnchorSpec(

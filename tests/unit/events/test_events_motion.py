@@ -158,3 +158,51 @@ def test_it_learns_at_any_frame_rate(fps: float) -> None:
     assert watch.see().why == "motion"
     watch.still(30)
     assert set(watch.still(9)) <= {"still", "heartbeat"}
+
+
+def test_regions_are_where_something_moves_in_shares_of_the_frame() -> None:
+    watch = Watch()
+    watch.gate = MotionGate(MotionSettings(), wants_regions=True)
+    for _ in range(20):
+        watch.see()
+    seen = watch.see(watch.with_visitor(60, width=12, height=30))
+    assert seen.moved
+    (region,) = seen.regions * SIDE
+    assert region == pytest.approx([60, 200, 72, 230], abs=SIDE / 75)
+
+
+def test_regions_are_found_below_what_opens_the_gate_and_the_largest_comes_first() -> None:
+    watch = Watch()
+    watch.gate = MotionGate(MotionSettings(min_area=0.01), wants_regions=True)
+    for _ in range(20):
+        watch.see()
+    picture = watch.with_visitor(60, width=8, height=10)
+    picture[40:80, 200:220] = 20
+    seen = watch.see(picture)
+    assert not seen.moved
+    sizes = (seen.regions[:, 2:] - seen.regions[:, :2]).prod(axis=1)
+    assert len(sizes) == 2
+    assert sizes[0] > sizes[1]
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (SIDE - 24, 0), (0, SIDE - 24), (SIDE - 24, SIDE - 24)])
+def test_regions_at_the_border_reach_it(corner: tuple[int, int]) -> None:
+    watch = Watch()
+    watch.gate = MotionGate(MotionSettings(), wants_regions=True)
+    for _ in range(20):
+        watch.see()
+    x, y = corner
+    picture = watch.scene.copy()
+    picture[y : y + 24, x : x + 24] = 20
+    (region,) = watch.see(picture).regions * SIDE
+    assert region == pytest.approx([x, y, x + 24, y + 24], abs=SIDE / 75)
+
+
+def test_noise_gives_few_regions_and_those_who_do_not_ask_get_none() -> None:
+    watch = Watch(noise=8)
+    watch.gate = MotionGate(MotionSettings(), wants_regions=True)
+    watch.still(10)
+    assert sum(len(watch.see().regions) for _ in range(100)) <= 5
+    other = Watch()
+    other.still(2)
+    assert len(other.see(other.with_visitor(60)).regions) == 0

@@ -136,7 +136,10 @@ def test_settings_that_cannot_go_on_end_the_events(
     ("tree", "key"),
     [
         ({"filters": {"persn": {}}}, "filters.persn: the model has no label 'persn'; did you mean"),
-        ({"events": {"cooldowns_s": {"dog": 3}}}, "events.cooldowns_s: .* the model knows person"),
+        (
+            {"events": {"cooldowns_s": {"dog": 3}}},
+            "events.cooldowns_s: .* the model knows person",
+        ),
         (
             {"zones": {"a": {"polygon": [[0, 0], [1, 0], [1, 1]], "labels": ["dog"]}}},
             "zones.a.labels",

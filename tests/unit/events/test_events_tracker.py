@@ -8,6 +8,7 @@ from staged import LABELS, PERSON, TRUCK, Row, car, detections, person
 
 from pi_detector.config.settings import TrackingSettings
 from pi_detector.core.geometry import pairwise_iou
+from pi_detector.core.looks import Look
 from pi_detector.events.tracker import Tracker, Tracks, assign, grown_iou
 
 
@@ -18,11 +19,11 @@ class Followed:
         self.tracker = Tracker(TrackingSettings(**settings), LABELS)  # type: ignore[arg-type]
         self.s = 0.0
 
-    def see(self, *rows: Row, dt_s: float = 0.1) -> Tracks:
+    def see(self, *rows: Row, dt_s: float = 0.1, looks: tuple[Look, ...] = ()) -> Tracks:
         self.s += dt_s
         found = detections(rows)
         high = np.full(len(rows), 0.5, np.float32)
-        return self.tracker.update(found, high, round(self.s * 1e9))
+        return self.tracker.update(found, high, round(self.s * 1e9), looks)
 
 
 def ids(tracks: Tracks) -> list[int]:
@@ -161,3 +162,54 @@ def test_nothing_is_assigned_to_nothing(shape: tuple[int, int]) -> None:
     rows, columns = assign(np.zeros(shape), 0.2)
     assert len(rows) == len(columns) == 0
     assert len(assign(np.full((2, 2), 0.1), 0.2)[0]) == 0
+
+
+WHOLE = Look.whole(1280, 720)
+
+
+def test_who_is_outside_of_all_looks_is_not_missed() -> None:
+    followed = Followed(lost_s=0.5)
+    for _ in range(4):
+        followed.see(person(300))
+    elsewhere = Look(800, 0, 192, 192, "motion")
+    for _ in range(15):
+        tracks = followed.see(looks=(elsewhere,))
+        assert tracks.track_id.tolist() == [1]
+        assert tracks.missed.tolist() == [False]
+    assert ids(followed.see(person(300))) == [1]
+
+
+def test_one_who_is_outside_of_all_looks_is_forgotten_in_the_end() -> None:
+    followed = Followed(lost_s=0.5)
+    for _ in range(4):
+        followed.see(person(300))
+    gone = [followed.see(looks=(Look(800, 0, 192, 192, "rest"),)).ended for _ in range(25)]
+    assert [each for each in gone if each] == [(1,)]
+
+
+def test_a_look_that_shows_the_place_and_nobody_there_is_a_miss() -> None:
+    followed = Followed(lost_s=0.5)
+    for _ in range(4):
+        followed.see(person(300))
+    crop = Look(200, 150, 200, 200, "track")
+    missed = followed.see(looks=(crop,)).missed.tolist()
+    assert missed == [True]
+    for _ in range(10):
+        tracks = followed.see(looks=(crop,))
+    assert tracks.track_id.tolist() == []
+
+
+def test_the_whole_frame_does_not_show_who_is_small() -> None:
+    """Else someone who is detected in crops, every other frame, was never believed."""
+    small: Row = (PERSON, 306, 330, 12, 30, 0.8)
+    followed = Followed()
+    crop = Look(210, 220, 192, 192, "motion")
+    for _ in range(3):
+        followed.see(small, looks=(crop,))
+        tracks = followed.see(looks=(WHOLE,))
+        assert tracks.missed.tolist() == [False]
+    assert tracks.confirmed.tolist() == [True]
+
+    large = Followed()
+    large.see(person(300), looks=(WHOLE,))
+    assert large.see(looks=(WHOLE,)).missed.tolist() == [True]

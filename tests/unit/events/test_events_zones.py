@@ -7,7 +7,7 @@ import pytest
 from staged import START, Scene, car, linear, person
 
 from pi_detector.config.settings import LineSettings, ZoneSettings
-from pi_detector.events.zones import Change, Path, Places
+from pi_detector.events.zones import Borders, Change, Route
 
 RIGHT_HALF = ((0.5, 0.0), (1.0, 0.0), (1.0, 1.0), (0.5, 1.0))
 UPWARDS = ((0.5, 1.0), (0.5, 0.0))  # its right is the picture's right
@@ -16,10 +16,10 @@ UPWARDS = ((0.5, 1.0), (0.5, 0.0))  # its right is the picture's right
 class Way:
     """A path, and the time."""
 
-    def __init__(self, **places: Any) -> None:
-        zones = {n: p for n, p in places.items() if isinstance(p, ZoneSettings)}
-        lines = {n: p for n, p in places.items() if isinstance(p, LineSettings)}
-        self.path = Path(Places(zones, lines))
+    def __init__(self, **borders: Any) -> None:
+        zones = {n: p for n, p in borders.items() if isinstance(p, ZoneSettings)}
+        lines = {n: p for n, p in borders.items() if isinstance(p, LineSettings)}
+        self.path = Route(Borders(zones, lines))
         self.ns = 0
 
     def go(self, x: float, y: float = 0.5, label: str = "person") -> list[str]:
@@ -131,7 +131,7 @@ def test_events_tell_zones_lines_and_dwell_times() -> None:
     scene.walk(3, 100, 560)
     scene.steps(3, person(560))
     scene.walk(3, 560, 100)
-    assert scene.stage.activity.in_zone == {"right": 0}
+    assert [thing.route.inside for thing in scene.stage._objects.values()] == [()]
     scene.steps(5)
     done = [(t.kind, t.name, t.total) for r in scene.records for t in r.transitions]
     assert sorted(done[:2]) == [("entered", "right", None), ("in", "gate", 1)]

@@ -131,6 +131,59 @@ def test_rate_then_threads_then_model_give_way() -> None:
     assert [level.missed for level in levels[-2:]] == [(), ("temperature",)]
 
 
+def test_looks_give_way_first_and_the_rate_stays_what_it_was() -> None:
+    settings = GovernorSettings(enabled=True, min_fps=5, model="small")
+    governor, levels = Governor(settings, threads=2), []
+    for second in range(200):
+        level = governor.decide(Reading(full_fps=6, celsius=76, looks=4), second)
+        if not levels or level != levels[-1]:
+            levels.append(level)
+    assert [(level.looks, level.rate_fps, level.threads, level.small) for level in levels[:8]] == [
+        (3, 6, 2, False),
+        (2, 6, 2, False),
+        (1, 6, 2, False),
+        (1, 5.1, 2, False),
+        (1, 5, 2, False),
+        (1, 5, 1, False),
+        (1, 5, 1, True),
+        (1, 5, 1, True),
+    ]
+    assert [level.rungs for level in levels[:3]] == [1, 2, 3]
+
+
+def test_looks_come_back_last_when_it_is_cool_again() -> None:
+    governor = Governor(HELD, threads=2)
+    for second in range(30):
+        level = governor.decide(Reading(full_fps=6, celsius=79, looks=4), second)
+    assert level.looks == 1
+    seen = []
+    for second in range(30, 6000):
+        level = governor.decide(Reading(full_fps=6, celsius=50, looks=4), second)
+        if not seen or level != seen[-1]:
+            seen.append(level)
+    looks = [each.looks for each in seen]
+    assert looks[-4:] == [1, 2, 3, None]
+    assert all(each.rate_fps == 6 for each in seen[-4:-1])
+    assert level == Level(None, 2)
+
+
+def test_fewer_looks_shorten_the_latency_without_a_limit_of_the_rate() -> None:
+    governor = Governor(GovernorSettings(enabled=True, latency_ms=200), threads=4)
+    level = FULL
+    for second in range(100):
+        looks = 4 if level.looks is None else level.looks
+        reading = Reading(full_fps=5, latency_ms=70 * looks, looks=4)
+        level = governor.decide(reading, second)
+    assert (level.looks, level.rate_fps, level.missed) == (2, None, ())
+
+
+@pytest.mark.parametrize("looks", [0, 1])
+def test_a_single_look_is_not_given_up(looks: int) -> None:
+    governor = Governor(HELD, threads=4)
+    level = governor.decide(Reading(full_fps=10, celsius=76, looks=looks), 0)
+    assert (level.looks, level.rate_fps) == (None, 8.5)
+
+
 def test_throttling_acts_at_once_and_without_a_sensor() -> None:
     governor = Governor(HELD, threads=4)
     assert governor.decide(Reading(full_fps=10), 0) == FULL
@@ -196,6 +249,7 @@ def test_other_settings_are_taken_up_from_the_level_in_force() -> None:
             celsius=st.none() | st.floats(-50, 150),
             latency_ms=st.none() | st.floats(0, 1e6),
             throttled=st.sampled_from(["", "throttled"]),
+            looks=st.integers(0, 8),
         ),
         max_size=200,
     ),
@@ -214,7 +268,9 @@ def test_whatever_the_sensors_say_the_level_makes_sense(
         assert level.rate_fps is None or level.rate_fps >= round(min_fps, 2)
         assert 1 <= level.threads <= threads
         assert not level.small
-        assert (level.rungs == 0) == (level.rate_fps is None and level.threads == threads)
+        assert level.looks is None or 1 <= level.looks < 8
+        unlimited = level.rate_fps is None and level.looks is None and level.threads == threads
+        assert (level.rungs == 0) == unlimited
 
 
 @pytest.mark.parametrize("threads", [1, 4])

@@ -11,7 +11,8 @@ from waiting import PATIENCE_S, until
 
 from pi_detector.config.settings import RecoverySettings, Settings
 from pi_detector.core.geometry import Detections
-from pi_detector.core.records import EventRecord, Result, StatusRecord
+from pi_detector.core.records import EventRecord, StatusRecord
+from pi_detector.core.result import Result
 from pi_detector.errors import SinkError, SourceLostError, SourceStuckError
 from pi_detector.events.stage import EventStage
 from pi_detector.pipeline import pipeline as pipeline_module

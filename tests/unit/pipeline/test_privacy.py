@@ -105,7 +105,7 @@ def test_a_service_obeys_masks_and_hours_at_a_reload() -> None:
     service = Service(lambda: wanted[0], {})
     seen = Seen()
     service._pipeline._publishing.sinks.replace([seen], time.monotonic() + 5)
-    service._outputs.apply = lambda *arguments: None
+    service._sink_set.apply = lambda *arguments: None
     stop = threading.Event()
     runner = threading.Thread(target=service.run, args=(stop,))
     runner.start()

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from pi_detector.config.outputs import MqttSettings
 from pi_detector.errors import SinkError
 from pi_detector.sinks.mqtt.commands import CommandLimit, command_of
-from pi_detector.sinks.mqtt.discovery import Place, discovery_payload
+from pi_detector.sinks.mqtt.discovery import Subjects, discovery_payload
 from pi_detector.sinks.mqtt.kept import Kept
-from pi_detector.sinks.mqtt.outbox import Outbox
-from pi_detector.sinks.mqtt.store import Store
 from pi_detector.sinks.mqtt.topics import Topics, identifier, level, machine_token
+from pi_detector.sinks.outbox import Outbox
+from pi_detector.sinks.store import Store
 
 MIB = 1024 * 1024
 unhurried = settings(deadline=None)
@@ -131,7 +131,7 @@ def test_a_damaged_queue_is_set_aside(tmp_path: Path) -> None:
     ],
 )
 def test_commands_that_are_not_obeyed(topic: str, payload: bytes, retained: bool) -> None:
-    with pytest.raises(ValueError, match=r"no command|retained|must be"):
+    with pytest.raises(ValueError, match=r"unknown command|retained|must be"):
         command_of(topic, payload, retained=retained)
 
 
@@ -200,19 +200,25 @@ def test_client_ids_of_machines_differ_and_do_not_reveal_their_ids(tmp_path: Pat
 # What Home Assistant documents of its MQTT integration ("Device discovery payload", and a page a
 # platform): keys that a component must have, keys that it may have, as far as they are used.
 TOLD_BY_ALL = {"platform", "unique_id"}
-MAY_BE_TOLD = {"name", "availability_topic", "entity_category", "device_class"}
+MAY_BE_TOLD = {"name", "availability_topic", "entity_category", "device_class", "icon"}
 PLATFORMS = {
     "binary_sensor": ({"state_topic"}, {"payload_on", "payload_off", "value_template"}),
     "sensor": ({"state_topic"}, {"state_class", "unit_of_measurement", "value_template"}),
     "image": ({"image_topic"}, {"content_type"}),
+    "event": ({"state_topic", "event_types"}, {"value_template"}),
+    "camera": ({"topic"}, set()),
+    "number": (
+        {"command_topic"},
+        {"state_topic", "min", "max", "step", "mode", "value_template"},
+    ),
     "button": ({"command_topic"}, {"payload_press"}),
     "switch": (
         {"command_topic"},
         {"state_topic", "payload_on", "payload_off", "value_template"},
     ),
 }
-DEVICE_CLASSES = {"binary_sensor": {"connectivity", "occupancy", "problem"}}
-UNITS = {"temperature": {"°C"}, "duration": {"ms"}, "data_size": {"MB"}}
+DEVICE_CLASSES = {"binary_sensor": {"connectivity", "occupancy", "problem", "motion"}}
+UNITS = {"temperature": {"°C"}, "duration": {"ms"}, "data_size": {"GB"}}
 DEVICE = {"identifiers", "name", "manufacturer", "model", "sw_version"}
 
 
@@ -227,15 +233,15 @@ def test_what_is_retained_does_not_hide_something_else():
     ]
 
 
-def discovered(**changes: bool) -> dict[str, Any]:
+def discovered(page: str = "", **changes: bool) -> dict[str, Any]:
     """What Home Assistant is told, checked against what it documents."""
     topics = Topics.of(MqttSettings(host="broker", name="front door"))
-    place = Place(labels=("person", "car"), zones=("drive",), lines=("street",))
-    given = {"snapshots": True, "commands": True, "performance": True, **changes}
-    payload = json.loads(discovery_payload(topics, "street", place, qos=1, **given))
+    subjects = Subjects(labels=("person", "car"), zones=("drive",), lines=("street",))
+    given = {"snapshots": True, "commands": True, "performance": True, "camera": True, **changes}
+    payload = json.loads(discovery_payload(topics, "street", subjects, qos=1, page=page, **given))
     assert topics.discovery.startswith("homeassistant/device/pi-detector-front_door_")
     assert payload.keys() == {"device", "origin", "components", "qos"}
-    assert payload["device"].keys() == DEVICE
+    assert payload["device"].keys() == DEVICE | ({"configuration_url"} if page else set())
     assert payload["device"]["name"] == "front door"
     assert payload["origin"]["name"] == "pi-detector"
     components: dict[str, Any] = payload["components"]
@@ -261,7 +267,7 @@ def check_component(component: dict[str, Any]) -> None:
         assert device_class in DEVICE_CLASSES[component["platform"]]
     assert component.get("state_class") in {None, "measurement", "total_increasing"}
     for key, value in component.items():
-        if key.endswith("_topic"):
+        if key.endswith("topic"):
             assert value.startswith("pi-detector/front door/")
 
 
@@ -298,7 +304,7 @@ def test_what_home_assistant_sees_of_performance() -> None:
         "temperature": "61.3",
         "fps": "12.5",
         "latency": "41.2",
-        "disk_free": "20480",
+        "disk_free": "20.5",
         "throttling": "ON",
     }
     assert {key: seen(components[key], record) for key in wanted} == wanted
@@ -319,3 +325,76 @@ def test_what_home_assistant_sees_of_detection(state: str, shown: str) -> None:
     switch = discovered()["detection"]
     assert seen(switch, {"state": state}) == shown
     assert (switch["payload_on"], switch["payload_off"]) == ("ON", "OFF")
+
+
+def test_home_assistant_sees_each_label_in_each_zone() -> None:
+    components = discovered()
+    own = {key: each for key, each in components.items() if key.startswith("zone_drive_label_")}
+    assert [each["name"] for each in own.values()] == [
+        "Drive person",
+        "Drive person count",
+        "Drive car",
+        "Drive car count",
+    ]
+    state = {"occupied": True, "count": 2, "labels": {"person": 2}}
+    shown = [seen(each, state) for each in own.values()]
+    assert shown == ["ON", "2", "OFF", "0"]
+    moving = components["label_person_moving"]
+    assert [seen(moving, {"moving": number}) for number in (0, 2)] == ["OFF", "ON"]
+
+
+@pytest.mark.parametrize("page", ["", "http://pi:8080/"])
+def test_home_assistant_sees_events(page: str) -> None:
+    record = {
+        "phase": "end",
+        "id": "20261124T120000Z-ab-1",
+        "label": 'a "label" </script>',
+        "score": 0.8,
+        "zones": [],
+        "entered": ["drive"],
+        "duration_s": 4.2,
+        "reason": "gone",
+    }
+    event = discovered(page=page)["event"]
+    facts = json.loads(seen(event, record))
+    assert facts.pop("event_type") == record.pop("phase")
+    assert event["event_types"] == ["new", "update", "end"]
+    assert facts.pop("link") == (f"{page}#event={record['id']}" if page else "")
+    assert facts == record
+
+
+def test_home_assistant_sees_the_settings_that_commands_change() -> None:
+    components = discovered()
+    controls = {"min_score": None, "motion": True, "notifications": False}
+    assert seen(components["motion"], controls) == "ON"
+    assert seen(components["notifications"], controls) == "OFF"
+    assert seen(components["min_score"], controls) == "None"
+    assert seen(components["min_score"], {"min_score": 0.55}) == "0.55"
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "command"),
+    [
+        ("motion", b"ON", "motion=on"),
+        ("notifications", b"OFF", "notifications=off"),
+        ("min_score", b" 0.55", "min_score=0.55"),
+        ("motion", b"PRESS", None),
+        ("min_score", b"1.1", None),
+        ("min_score", b"nan", None),
+        ("min_score", b"\xff", None),
+        ("min_score", b"", None),
+    ],
+)
+def test_commands_that_change_settings(name: str, payload: bytes, command: str | None) -> None:
+    if command is None:
+        with pytest.raises(ValueError, match=f"{name}: the message must be"):
+            command_of(f"x/command/{name}", payload, retained=False)
+    else:
+        assert command_of(f"x/command/{name}", payload, retained=False) == command
+
+
+def test_the_last_value_of_a_setting_counts() -> None:
+    limit = CommandLimit(1.0)
+    for command in ("min_score=0.5", "motion=on", "min_score=0.6"):
+        limit.add(command)
+    assert sorted(limit.due(0.0)) == ["min_score=0.6", "motion=on"]

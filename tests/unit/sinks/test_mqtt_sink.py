@@ -20,8 +20,9 @@ from staged import Scene, detections, person
 from pi_detector.config.settings import RecoverySettings, Settings
 from pi_detector.core.current import CurrentState
 from pi_detector.core.frame import Frame
-from pi_detector.core.records import EventRecord, Result, StatusRecord, Timings, View, status_record
-from pi_detector.sinks.mqtt.discovery import Place
+from pi_detector.core.records import EventRecord, StatusRecord, status_record
+from pi_detector.core.result import Result, Timings, View
+from pi_detector.sinks.mqtt.discovery import Subjects
 from pi_detector.sinks.mqtt.sink import MqttSink
 
 PREFIX = "pi-detector/door"
@@ -31,13 +32,13 @@ GARDEN = f"{PREFIX}/state/zones/garden"
 SNAPSHOT = f"{PREFIX}/snapshot/person"
 DISCOVERY = "homeassistant/device/pi-detector-door/config"
 TAKEN_OVER = 0x8E
-PLACE = Place(("person", "car"), ("garden",), ("gate",))
+SUBJECTS = Subjects(("person", "car"), ("garden",), ("gate",))
 
 
 class Daemon:
     """A sink with its broker, and what it reports and commands."""
 
-    def __init__(self, folder: Path, version: str, place: Place, **settings: Any) -> None:
+    def __init__(self, folder: Path, version: str, subjects: Subjects, **settings: Any) -> None:
         self.broker = FakeBroker(version)
         self.reports: list[StatusRecord] = []
         self.commands: list[str] = []
@@ -48,7 +49,7 @@ class Daemon:
             RecoverySettings(first_delay_s=0.1, longest_delay_s=0.1),
             folder,
             model="street",
-            place=place,
+            subjects=subjects,
             report=self.reports.append,
             command=self.commands.append,
         )
@@ -74,8 +75,8 @@ Make = Callable[..., Daemon]
 def make(tmp_path: Path) -> Iterator[Make]:
     made: list[Daemon] = []
 
-    def make(version: str = "5", place: Place = PLACE, **settings: Any) -> Daemon:
-        made.append(Daemon(tmp_path / str(len(made)), version, place, **settings))
+    def make(version: str = "5", subjects: Subjects = SUBJECTS, **settings: Any) -> Daemon:
+        made.append(Daemon(tmp_path / str(len(made)), version, subjects, **settings))
         return made[-1]
 
     yield make
@@ -110,7 +111,7 @@ def test_a_refused_subscription_is_an_error_that_is_said(make: Make, version: st
     wait_for(lambda: daemon.reasons("refused"))
     (reason,) = daemon.reasons("refused")
     assert reason.startswith(f"{PREFIX}/command/+: the broker refuses the subscription: ")
-    assert reason.endswith("let this user read there")
+    assert reason.endswith("grant this user read access to it")
 
 
 def test_a_connection_that_another_client_takes_over_names_the_cause(make: Make) -> None:
@@ -119,14 +120,16 @@ def test_a_connection_that_another_client_takes_over_names_the_cause(make: Make)
     daemon.broker.end(TAKEN_OVER)
     wait_for(lambda: daemon.reasons("failed"))
     (client,) = set(daemon.broker.clients)
-    assert f"is another client connected as {client}?" in daemon.reasons("failed")[0]
+    assert f"another client may be connected as {client};" in daemon.reasons("failed")[0]
 
 
 def test_connections_that_are_lost_early_again_and_again_name_the_likely_cause(make: Make) -> None:
     daemon = make("3.1.1")
     daemon.broker.hang_up = True
     daemon.sink.start()
-    wait_for(lambda: any("is another client connected as" in r for r in daemon.reasons("failed")))
+    wait_for(
+        lambda: any("another client may be connected as" in r for r in daemon.reasons("failed"))
+    )
     early = daemon.reasons("failed")[0]
     assert "another client" not in early, "one loss says nothing"
 
@@ -214,7 +217,7 @@ def test_a_sink_that_a_reload_makes_knows_who_is_there_and_who_crossed(make: Mak
         now.note(record)
     assert len(now.events) == 1
     assert sum(now.lines["gate"].values()) == 1
-    daemon = make(place=Place(("person",), ("garden",), ("gate", "new")))
+    daemon = make(subjects=Subjects(("person",), ("garden",), ("gate", "new")))
     daemon.start(now)
     wait_for(lambda: daemon.broker.last(f"{PREFIX}/state/lines/new"))
     states = {topic: json.loads(p) for topic, p, _ in daemon.broker.published if "/state/" in topic}
@@ -228,7 +231,7 @@ def test_a_sink_that_a_reload_makes_knows_who_is_there_and_who_crossed(make: Mak
 
 
 def test_an_event_tells_nothing_of_a_zone_that_is_no_more(make: Make) -> None:
-    daemon = make(place=Place(("person",), (), ()))
+    daemon = make(subjects=Subjects(("person",), (), ()))
     daemon.start()
     for record in events():
         daemon.sink.handle(record)

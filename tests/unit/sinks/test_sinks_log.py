@@ -216,7 +216,7 @@ for number in range(20):
     try:
         sink.handle(status_record("source", f"camera {number}", "live"))
     except SinkError as error:
-        assert "make room" in str(error), error
+        assert "free some space" in str(error), error
         refused += 1
 resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 sink.handle(status_record("source", "camera 20", "live"))
@@ -263,7 +263,7 @@ def test_what_a_day_has_no_room_for_is_left_out_and_counted(
     assert len(kept) > 10
     said = [line["reason"] for line in first if line.get("state") == "limited"]
     assert said == [
-        f"{what} are left out until 00:00 UTC: output.log_mb_per_day is reached"
+        f"{what} are dropped until 00:00 UTC: output.log_mb_per_day is reached"
         for what in ("records of frames", "records")
     ]
 
@@ -273,7 +273,7 @@ def test_what_a_day_has_no_room_for_is_left_out_and_counted(
     (over, frame, status) = lines_of(tmp_path)[len(first) :]
     assert (over["state"], over["lost"]) == ("live", 200 - len(frames) + 100 - len(kept))
     assert (frame["sequence"], status["name"]) == (200, "camera 100")
-    assert f"{over['lost']} records were left out" in caplog.text
+    assert f"{over['lost']} records were dropped" in caplog.text
 
 
 def test_a_restart_does_not_begin_the_day_anew(tmp_path: Path):

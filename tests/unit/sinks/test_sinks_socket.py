@@ -281,7 +281,9 @@ def test_the_file_of_a_process_that_lives_is_left_alone(
             except BlockingIOError:
                 break
     named = "another program" if frozen else f"process {other.pid}"
-    with pytest.raises(SinkError, match=f"{path}: {named} serves there; stop it, or set output"):
+    with pytest.raises(
+        SinkError, match=f"{path}: {named} uses this socket; stop it, or set output"
+    ):
         a_sink(path).start()
     for each in waiting:
         each.close()
@@ -308,8 +310,8 @@ def test_its_group_may_read_and_others_may_not(sink: SocketSink, path: Path) -> 
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("file", "exists and is no socket; delete it"),
-        ("x" * 200, "longer than the 107 bytes"),
+        ("file", "exists and is not a socket; delete it"),
+        ("x" * 200, "longer than 107 bytes"),
         ("file/records.sock", "cannot write: "),
     ],
 )

@@ -118,7 +118,7 @@ def test_a_program_on_a_full_disk_says_so_in_one_line() -> None:
 
 def test_a_process_without_standard_output_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
-    with pytest.raises(SinkError, match="standard output is closed"):
+    with pytest.raises(SinkError, match="standard output: closed"):
         JsonLinesSink().start()
 
 

@@ -12,7 +12,8 @@ from results import a_result
 
 from pi_detector.config.settings import RecoverySettings
 from pi_detector.core import outage
-from pi_detector.core.records import Publication, Result, StatusRecord, status_record
+from pi_detector.core.records import Publication, StatusRecord, status_record
+from pi_detector.core.result import Result
 from pi_detector.errors import ReaderGoneError, SinkError
 from pi_detector.sinks import supervised as supervised_module
 from pi_detector.sinks.supervised import SupervisedSink

@@ -43,7 +43,7 @@ def test_what_the_line_says() -> None:
     starting, live, paused, resumed, reopening, erased = shown(stream)
     assert starting == "starting"
     assert live == f"porch live, nothing detected yet; {PAGE}"
-    assert "detection is paused" in paused
+    assert "detection paused" in paused
     assert "person 0.88" in resumed
     assert resumed.endswith(f" s ago; {PAGE}")
     assert reopening.startswith(r"a\x1b[31m\n reopening")

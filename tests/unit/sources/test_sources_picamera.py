@@ -128,7 +128,7 @@ def test_a_silent_camera_stalls_and_its_late_request_is_not_lost(
 def test_a_damaged_picture_releases_its_request(hardware: type[Picamera2]) -> None:
     source, camera = opened()
     camera.damaged = True
-    with pytest.raises(SourceLostError, match="damaged picture"):
+    with pytest.raises(SourceLostError, match="damaged image"):
         source.read()
     assert camera.released == 1
 
@@ -144,7 +144,7 @@ def test_a_camera_that_cannot_be_closed(hardware: type[Picamera2]) -> None:
     source, camera = opened()
     camera.hangs = True
     started = time.monotonic()
-    with pytest.raises(SourceStuckError, match=r"closing it.*not answer; restart pi-detector"):
+    with pytest.raises(SourceStuckError, match=r"closing it.*not respond; restart pi-detector"):
         source.close()
     assert time.monotonic() - started < 2
     source.close()

@@ -30,7 +30,8 @@ from pi_detector.core.readings import (
     StageLatencies,
     ThrottlingFlags,
 )
-from pi_detector.core.records import PerformanceRecord, Result, StatusRecord, Timings, status_record
+from pi_detector.core.records import PerformanceRecord, StatusRecord, status_record
+from pi_detector.core.result import Result, Timings
 from pi_detector.errors import SinkError
 from pi_detector.sinks.supervised import SupervisedSink
 from pi_detector.sinks.textfile import TextfileSink
@@ -276,7 +277,7 @@ def test_the_library_is_not_imported_without_need() -> None:
         "from pi_detector.daemon.service import Service\n"
         "service = Service(lambda: Settings(source=SourceSettings(uri='demo:')), {})\n"
         "service.run(threading.Event(), max_frames=1)\n"
-        "assert service._outputs.exposition is None\n"
+        "assert service._sink_set.exposition is None\n"
         "print([name for name in sys.modules if name.startswith('prometheus')], file=sys.stderr)\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

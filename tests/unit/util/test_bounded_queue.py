@@ -1,4 +1,4 @@
-"""The hand-off between two threads."""
+"""The bounded queue between two threads."""
 
 import threading
 import time

@@ -72,5 +72,5 @@ def test_of_the_machine_that_this_runs_on() -> None:
 def test_the_size_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "largest_image", lambda: 12_000_000)
     check_size(4000, 3000)
-    with pytest.raises(BadImageError, match="4001x3000 pixels are more than the 12 megapixels"):
+    with pytest.raises(BadImageError, match="4001x3000 pixels exceed the 12 megapixels"):
         check_size(4001, 3000)

@@ -69,7 +69,7 @@ export function dot(colour, goingOn = false) {
 export function about(event) {
 	const after = `after ${duration(event.duration_s)}`;
 	const words = [event.going_on ? "here" : event.interrupted ? `interrupted ${after}` : `gone ${after}`];
-	if (event.stationary && event.going_on) words.push("standing still");
+	if (event.stationary && event.going_on) words.push("stationary");
 	if (event.zones.length) words.push(event.zones.join(", "));
 	words.push(`${Math.round(event.score * 100)}\u00a0%`);
 	return words.join(" · ");

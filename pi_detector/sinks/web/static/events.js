@@ -46,7 +46,7 @@ export async function load(before = null) {
 	const cards = page.events.map(card);
 	if (from) find("gallery").append(...cards);
 	else find("gallery").replaceChildren(...cards);
-	find("no-events").textContent = "No events here.";
+	find("no-events").textContent = "No matching events.";
 	find("no-events").hidden = find("gallery").childElementCount > 0;
 	if (from) cards[0]?.querySelector("button")?.focus();
 }
@@ -87,9 +87,23 @@ function card(event) {
 	if (!recorded) return make("li", { class: "plain", "data-id": event.id }, facts);
 	const inside = event.thumbnail
 		? make("img", { src: event.thumbnail, alt: "", loading: "lazy" })
-		: make("span", {}, event.going_on ? "ongoing …" : "no picture");
+		: make("span", {}, event.going_on ? "ongoing …" : "no image");
 	return make("li", { "data-id": event.id }, make("button", { type: "button", onclick: () => show(event) },
 		make("span", { class: "thumb" }, inside), facts));
+}
+
+/** Show the event of this id, as a message links to it. */
+export async function open(id) {
+	const { events, recorded: known } = await ask(`/api/events?${new URLSearchParams({ id })}`)
+		.catch(() => ({ events: [] }));
+	const event = events.find((each) => each.id === id);
+	if (!event) {
+		await load(); // which has words of its own
+		find("no-events").textContent = "The event that the link names is not here any more.";
+		find("no-events").hidden = false;
+	} else {
+		show({ ...event, recording: event.recording ?? !known });
+	}
 }
 
 function show(event) {
@@ -121,7 +135,7 @@ function describe(event) {
 		src: addressOf(clip), controls: true, playsinline: true, preload: "metadata", poster: event.picture,
 		"aria-label": `Clip ${number + 1} of ${event.clips.length}`,
 	}));
-	if (!media.length && event.picture) media.push(make("img", { src: event.picture, alt: `Best view of a ${event.label}` }));
+	if (!media.length && event.picture) media.push(make("img", { src: event.picture, alt: `Best view: ${event.label}` }));
 	const state = stateOf(event, media.length);
 	if (state) media.push(make("p", { class: "hint" }, state));
 	find("show-media").replaceChildren(...media);
@@ -145,9 +159,9 @@ function addressOf(clip) {
 
 /** What of an event is still to come, in words. */
 function stateOf(event, shown) {
-	if (event.recording && event.going_on) return "The event is ongoing: a clip appears here when it is written.";
-	if (event.recording) return "A clip of this event is still being written, and appears here within half a minute.";
-	return shown ? null : "The event has neither clip nor picture.";
+	if (event.recording && event.going_on) return "The event is ongoing; its clip appears here once it is written.";
+	if (event.recording) return "The clip of this event is being written and appears here within half a minute.";
+	return shown ? null : "This event has no clip and no image.";
 }
 
 /** An event began, changed or ended: change its card, or offer to show it. */

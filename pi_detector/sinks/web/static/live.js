@@ -25,7 +25,7 @@ export function look(wanted) {
 find("picture").addEventListener("error", () => {
 	if (!looking) return;
 	const full = overview && overview.viewers >= overview.max_viewers;
-	say(full ? `${overview.max_viewers} look at the picture already; waiting for a place` : "no picture");
+	say(full ? `the live view already has ${overview.max_viewers} viewers; waiting` : "no image");
 	find("picture").removeAttribute("src");
 	setTimeout(() => look(looking), RETRY_MS);
 });
@@ -45,7 +45,7 @@ function stale() {
 export function offline() {
 	pill("no connection", "bad");
 	overview = null;
-	say("pi-detector does not answer; trying again");
+	say("pi-detector does not respond; retrying");
 }
 
 /** The state, every second. */
@@ -53,12 +53,12 @@ export function tell(now) {
 	overview = now;
 	const paused = now.detection === "paused";
 	if (paused) pill(now.off ? "off: outside its hours" : "paused", "");
-	else pill(now.source_state ? `${now.source}: ${now.source_state}` : "no word of the camera yet",
+	else pill(now.source_state ? `${now.source}: ${now.source_state}` : "camera state unknown",
 		now.source_state === "live" ? "good" : now.source_state ? "bad" : "");
 	if (now.source_state && now.source_state !== "live") stale();
 	else if (find("picture").hasAttribute("src")) say("");
 	const found = Object.entries(now.found).map(([label, count]) => `${count} ${label}`);
-	find("picture").alt = `Live picture of ${now.source ?? "the camera"}; found: ${found.join(", ") || "nothing"}`;
+	find("picture").alt = `Live view of ${now.source ?? "the camera"}; detected: ${found.join(", ") || "nothing"}`;
 	if (now.frame) find("stage").style.aspectRatio = `${now.frame[0]} / ${now.frame[1]}`;
 	showTroubles(now.troubles);
 	showFigures(now);
@@ -111,8 +111,9 @@ function showMachine(now) {
 	const cpu = process?.cpu_percent ?? null;
 	const rows = [
 		["Model", unknown(now.model)],
+		...(now.looks ? [["Looks", `${now.looks.per_frame} per frame: ${shares(now.looks.reasons)}`]] : []),
 		["Throttling", slowed, warn],
-		["Processor", cpu === null ? "unknown" : `${Math.round(cpu)} % of a core`],
+		["Processor", cpu === null ? "unknown" : `${Math.round(cpu)} % of one core`],
 		["Memory", unknown(size(process?.rss_mb ?? null))],
 		["Memory free", unknown(size(host?.memory_available_mb ?? null))],
 		["Disk free", unknown(size(host?.disk_free_mb ?? null))],
@@ -123,7 +124,14 @@ function showMachine(now) {
 		[make("dt", {}, name), make("dd", { class: bad ? "warn" : null }, value)]));
 	const ago = now.measured_ago_s;
 	find("measured").textContent = ago === null
-		? "The machine is not measured yet (telemetry.interval_s)." : `Measured ${Math.round(ago)} s ago.`;
+		? "No measurements yet (telemetry.interval_s)." : `Measured ${Math.round(ago)} s ago.`;
+}
+
+/** How often each reason asked for a look, in percent. */
+function shares(reasons) {
+	const total = Object.values(reasons).reduce((sum, count) => sum + count, 0);
+	return Object.entries(reasons).sort(([, one], [, other]) => other - one)
+		.map(([reason, count]) => `${reason} ${Math.round(100 * count / total)} %`).join(", ");
 }
 
 function throttling(host) {
@@ -132,7 +140,7 @@ function throttling(host) {
 	const on = told.filter(([, flag]) => flag).map(([name]) => FLAGS[name]);
 	if (on.length) return [on.join(", "), true];
 	const ever = Object.entries(host.throttling_ever).filter(([, flag]) => flag);
-	return [ever.length ? `not now; was: ${ever.map(([name]) => FLAGS[name]).join(", ")}` : "none", false];
+	return [ever.length ? `not now; earlier: ${ever.map(([name]) => FLAGS[name]).join(", ")}` : "none", false];
 }
 
 /** An event began, changed or ended. */
@@ -161,6 +169,6 @@ async function command(name, done) {
 	}
 }
 
-find("reload").addEventListener("click", () => command("reload", "The settings are read again."));
+find("reload").addEventListener("click", () => command("reload", "Reloading the settings."));
 find("pause").addEventListener("click", () =>
-	overview?.detection === "paused" ? command("resume", "Detection goes on.") : command("pause", "Detection pauses."));
+	overview?.detection === "paused" ? command("resume", "Detection resumed.") : command("pause", "Detection paused."));

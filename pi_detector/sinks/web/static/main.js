@@ -9,8 +9,14 @@ const PAGES = ["live", "events", "zones"];
 let source = null;
 
 function show() {
-	const wanted = location.hash.slice(1);
+	const [wanted, id] = location.hash.slice(1).split("=", 2);
 	if (wanted === "main") return;
+	if (wanted === "event" && id) {
+		history.replaceState(null, "", "#events"); // the address of the list, for a way back
+		show();
+		events.open(decodeURIComponent(id));
+		return;
+	}
 	const page = PAGES.includes(wanted) ? wanted : "live";
 	for (const name of PAGES) find(`page-${name}`).hidden = name !== page;
 	for (const link of document.querySelectorAll("nav a")) {

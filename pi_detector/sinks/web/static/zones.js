@@ -14,8 +14,8 @@ const LARGE_STEP = 0.05;
 const NEAR_PX = 14;
 const IN_FORCE_MS = 8000;
 const HELP = {
-	still: "Add something, or choose what is there. Corners move with the pointer or the arrow keys (Shift: further); Delete removes one; + between two adds one.",
-	drawing: "Click the corners in their order, the first again to finish. Or: arrow keys move the cross (Shift: further), Enter sets a corner, Backspace takes it back, F finishes, Escape ends.",
+	still: "Add a shape, or select one. Move corners with the pointer or the arrow keys (Shift: larger steps); Delete removes a corner; + adds one between two.",
+	drawing: "Click the corners in order, and the first one again to finish. Or use the keyboard: arrow keys move the cross (Shift: larger steps), Enter sets a corner, Backspace removes it, F finishes, Escape cancels.",
 };
 
 const svg = find("drawing");
@@ -120,7 +120,7 @@ function draw() {
 	if (editing) {
 		svg.removeAttribute("aria-hidden");
 		svg.setAttribute("role", unfinished ? "application" : "group");
-		svg.setAttribute("aria-label", unfinished ? `Draw a ${KINDS[unfinished.kind].word} over the picture` : "What is drawn over the picture");
+		svg.setAttribute("aria-label", unfinished ? `Draw a ${KINDS[unfinished.kind].word} on the frame` : "Zones, lines and masks on the frame");
 	} else {
 		svg.setAttribute("aria-hidden", "true");
 		svg.removeAttribute("role");
@@ -188,7 +188,7 @@ function select(shape) {
 		find("labels").hidden = shape.kind === "masks";
 		const wanted = shape.settings.labels ?? [];
 		const choices = [...new Set([...labels, ...wanted])];
-		find("labels").replaceChildren(make("legend", {}, "Counts (none chosen: all)"), ...choices.map((label) =>
+		find("labels").replaceChildren(make("legend", {}, "Labels that count (none selected = all)"), ...choices.map((label) =>
 			make("label", {}, make("input", { type: "checkbox", name: "labels", value: label, checked: wanted.includes(label) }), label)));
 		find("loiter").hidden = shape.kind !== "zones";
 		form.elements.loiter_s.value = shape.settings.loiter_s ?? 0;
@@ -218,7 +218,7 @@ function change(event) {
 	const form = find("shape").elements;
 	if (event.target.name === "name") {
 		const taken = shapes.some((other) => other !== selected && other.kind === selected.kind && other.name === form.name.value.trim());
-		form.name.setCustomValidity(taken ? `There is another ${KINDS[selected.kind].word} of this name.` : "");
+		form.name.setCustomValidity(taken ? `Another ${KINDS[selected.kind].word} has this name.` : "");
 		selected.name = form.name.value.trim();
 	} else if (event.target.name === "loiter_s") {
 		selected.settings.loiter_s = Number(form.loiter_s.value);
@@ -281,7 +281,7 @@ function finish() {
 	shapes.push(shape);
 	select(shape);
 	touch();
-	speak(`${shape.name} is drawn`);
+	speak(`${shape.name} finished`);
 	find("shape").elements.name.focus();
 	find("shape").elements.name.select();
 }
@@ -398,8 +398,8 @@ function keyAtHandle(name, handle, dx, dy) {
 function written() {
 	const places = { version, zones: {}, lines: {}, masks: {} };
 	for (const { kind, name, settings, points } of shapes) {
-		if (!name) throw new Error("Something has no name.");
-		if (name in places[kind]) throw new Error(`There are two of the name ${name}.`);
+		if (!name) throw new Error("A shape has no name; enter one.");
+		if (name in places[kind]) throw new Error(`Two shapes are named ${name}; rename one.`);
 		const key_ = KINDS[kind].points;
 		places[kind][name] = key_ ? { ...settings, [key_]: points } : points;
 	}
@@ -416,7 +416,7 @@ async function save() {
 			method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify(written()),
 		});
 		dirty = false;
-		find("saved").textContent = (await inForce(saved.version)) ? "Saved, and in force." : "Saved. Not in force yet: see the log.";
+		find("saved").textContent = (await inForce(saved.version)) ? "Saved and applied." : "Saved, but not applied yet; see the log.";
 	} catch (error) {
 		find("saved").textContent = "";
 		warn(error.message);

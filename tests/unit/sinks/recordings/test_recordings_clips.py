@@ -24,7 +24,8 @@ from recorded import (
 
 from pi_detector.core.frame import Frame
 from pi_detector.core.geometry import Detections
-from pi_detector.core.records import Result, Timings, status_record
+from pi_detector.core.records import status_record
+from pi_detector.core.result import Result, Timings
 
 
 def test_a_clip_begins_before_the_object_appears_and_ends_after_it_left(tmp_path: Path) -> None:

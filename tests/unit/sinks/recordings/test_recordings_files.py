@@ -25,16 +25,16 @@ from recorded import (
     started_sink,
 )
 
-from pi_detector.core.records import View
+from pi_detector.core.result import View
 from pi_detector.errors import RecordingInUseError, SinkError
 from pi_detector.sinks.recordings.layout import (
     is_event_path,
     is_media_path,
-    recordings_folder,
     safe_stem,
 )
 from pi_detector.sinks.recordings.sink import MOST_OPEN
 from pi_detector.sinks.registry import make_recording_sinks
+from pi_detector.util.paths import recordings_folder
 
 
 def shapes(folder: Path) -> dict[str, tuple[int, int]]:

@@ -165,7 +165,7 @@ def test_an_index_or_lock_that_is_a_link_is_refused(stick: Path, tmp_path: Path)
     record_many(other, ["person"])
     (stick / "index.sqlite").unlink()
     (stick / "index.sqlite").symlink_to(other / "index.sqlite")
-    with pytest.raises(SinkError, match="is a symbolic link"):
+    with pytest.raises(SinkError, match="a symbolic link"):
         Index(stick)
     (stick / "index.sqlite").unlink()
     (stick / ".lock").unlink()
@@ -186,7 +186,7 @@ def test_an_index_or_lock_that_is_a_link_is_refused(stick: Path, tmp_path: Path)
 )
 def test_an_index_with_another_schema_is_damaged(stick: Path, statement: str) -> None:
     tampered(stick, (statement, ()))
-    with pytest.raises(IndexDamagedError, match="not as it was made"):
+    with pytest.raises(IndexDamagedError, match="differs from the schema"):
         Index(stick)
     started_sink(stick, clips=False).close()
     assert ids(stick) == ["e0", "e1"]

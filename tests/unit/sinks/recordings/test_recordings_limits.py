@@ -140,7 +140,9 @@ def test_nothing_is_deleted_where_that_does_not_make_enough_room(
     record_many(tmp_path, ["car"] * 4)
     disk_of(tmp_path, 10_000_000)  # another program filled it
     catalogue = Catalogue(tmp_path)
-    with pytest.raises(SinkError, match=r"10 MB are free, and 100 MB are to stay free.*make room"):
+    with pytest.raises(
+        SinkError, match=r"10 MB free, less than recording.min_free_mb = 100.*free space"
+    ):
         Retention(catalogue, settings(min_free_mb=100)).make_room()
     catalogue.close()
     assert ids(tmp_path) == ["e0", "e1", "e2", "e3"]
@@ -155,7 +157,7 @@ def test_finished_events_are_not_deleted_for_what_cannot_be(tmp_path: Path) -> N
         keep_event(tmp_path, catalogue.index, f"{DAY}/{name}", True)
     assert retention.tidy(START) == 0
     with pytest.raises(
-        SinkError, match=r"kept and ongoing events take .* GB, more than .*keep --off"
+        SinkError, match=r"protected and ongoing events take .* GB, more than .*keep --off"
     ):
         retention.check_size()
     keep_event(tmp_path, catalogue.index, f"{DAY}/e2", False)
@@ -179,7 +181,7 @@ def test_an_event_that_outgrows_the_limit_costs_no_finished_one(tmp_path: Path) 
             camera.frame()
             sink._disk.drain(10)
 
-    with pytest.raises(SinkError, match="nothing further is recorded"):
+    with pytest.raises(SinkError, match="nothing more is recorded"):
         film()
     left = ids(tmp_path)
     assert left[-2:] == ["e3", "long"], "deleting them would not have been enough"

@@ -63,7 +63,7 @@ def test_a_folder_that_is_replaced_gets_an_index_of_its_own(tmp_path: Path) -> N
     folder.mkdir()
     run.event("during")
     run.until("failed", "live")
-    assert "another folder has taken its place" in (run.reports[0].reason or "")
+    assert "the folder was replaced" in (run.reports[0].reason or "")
     run.event("after")
     run.outer.close()
     assert ids(away) == ["before"]
@@ -170,6 +170,6 @@ def test_the_true_reason_is_told_where_a_clip_cannot_be_ended(tmp_path: Path) ->
             camera.frame()
             sink._disk.drain(PATIENCE_S)
 
-    with pytest.raises(SinkError, match="another folder has taken its place"):
+    with pytest.raises(SinkError, match="the folder was replaced"):
         film()
     sink.close()

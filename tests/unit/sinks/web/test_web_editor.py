@@ -115,6 +115,6 @@ def test_without_a_place_to_save_it_says_so(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     editor = Editor(desk.load(), [], None, desk.load, desk.reload)
 
-    assert editor.shown().locked == "this run cannot save what is drawn"
+    assert editor.shown().locked == "this run cannot save zones, lines and masks"
     with pytest.raises(RefusedError):
         editor.save(b"{}")

@@ -1,4 +1,4 @@
-"""Events in the order in which they happened, each until the broker has confirmed it."""
+"""Payloads in their order, each kept until the receiver has confirmed it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
-from pi_detector.sinks.mqtt.store import Store
+from pi_detector.sinks.store import Store
 
 MOST_MEMORY_BYTES = 1024 * 1024
-"""Of events that are in memory only; more wait when the disk takes nothing."""
+"""Most payloads in memory only, unless the disk refuses them."""
 _BATCH = 64
 
 
 @dataclass(slots=True)
 class Entry:
-    """An event on its way.
+    """A payload on its way.
 
     Attributes:
         number: its place in the order; 0 before it has one.
-        payload: JSON.
+        payload: its bytes.
         added_s: when it was added, monotonic seconds.
         stored: whether it is on disk as well.
     """
@@ -32,7 +32,7 @@ class Entry:
 
 
 class Outbox:
-    """A queue that begins in memory, and goes on disk when the broker does not take it.
+    """A queue that begins in memory, and moves to disk when the receiver does not accept it.
 
     Order: what is in flight, what is on disk, what is fresh. All methods but ``add`` are for one
     thread.
@@ -41,7 +41,7 @@ class Outbox:
         store: on disk.
 
     Attributes:
-        lost: events that were given up because there was no room for them.
+        lost: payloads that were given up because there was no room for them.
     """
 
     def __init__(self, store: Store) -> None:
@@ -62,7 +62,7 @@ class Outbox:
         self._last = max(self._last, self._store.last)
 
     def add(self, payload: bytes) -> None:
-        """Add an event. May be called from any thread; does not touch the disk."""
+        """Add a payload. May be called from any thread; does not touch the disk."""
         with self._lock:
             self._fresh.append(Entry(0, payload, time.monotonic()))
             self._fresh_bytes += len(payload)
@@ -72,14 +72,14 @@ class Outbox:
 
     @property
     def waiting(self) -> int:
-        """Events that are not confirmed."""
+        """Payloads that are not confirmed."""
         with self._lock:
             unstored = len(self._fresh) + sum(not each.stored for each in self._in_flight.values())
         return unstored + max(0, self._store.count - len(self._done))
 
     @property
     def unstored_since_s(self) -> float | None:
-        """When the oldest event was added that is in memory only; None where there is none."""
+        """When the oldest payload was added that is in memory only; None where there is none."""
         with self._lock:
             fresh = self._fresh[0].added_s if self._fresh else None
         in_flight = (each.added_s for each in self._in_flight.values() if not each.stored)
@@ -88,7 +88,7 @@ class Outbox:
         )
 
     def take(self) -> Entry | None:
-        """The next event to send, which is in flight from then on. Raises SinkError."""
+        """The next payload to send, which is in flight from then on. Raises SinkError."""
         while not self._loaded and self._store.count and self._store.last > self._taken:
             rows = self._store.read(self._taken, _BATCH)
             if not rows:
@@ -106,13 +106,13 @@ class Outbox:
         return entry
 
     def confirm(self, number: int) -> None:
-        """The broker has an event."""
+        """The receiver has a payload."""
         entry = self._in_flight.pop(number, None)
         if entry is not None and entry.stored:
             self._done.add(number)
 
     def settle(self) -> None:
-        """Take from the disk what was confirmed. Raises SinkError, and may be tried again."""
+        """Delete confirmed events from the disk. Raises SinkError, and may be retried."""
         if self._done:
             self._store.remove(self._done)
             self._done.clear()

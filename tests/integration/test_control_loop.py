@@ -16,11 +16,11 @@ import pytest
 
 from pi_detector.config.load import load_settings
 from pi_detector.config.settings import ModelSettings, Settings
-from pi_detector.core.records import json_schema
+from pi_detector.core.schema import json_schema
 from pi_detector.daemon.service import Service
 from pi_detector.detector.bundle import load_model
 from pi_detector.errors import ConfigError
-from pi_detector.governor import control as regulator
+from pi_detector.governor import control
 from pi_detector.governor import policy as governor
 
 PATIENCE_S = 60.0
@@ -73,7 +73,7 @@ Make = Callable[..., Machine]
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    monkeypatch.setattr(regulator, "POLL_S", 0.1)
+    monkeypatch.setattr(control, "POLL_S", 0.1)
     monkeypatch.setattr(governor, "HEAT_DWELL_S", 0.2)
     monkeypatch.setattr(governor, "FIRST_WAIT_S", 0.3)
     monkeypatch.setattr(governor, "LONGEST_WAIT_S", 0.3)
@@ -112,7 +112,7 @@ def test_the_rate_falls_when_it_gets_hot_and_recovers_when_it_cools(machine: Mak
     one.wait_for(lambda: one.records("status", part="governor", state="failed"))
     assert inferred_fps(one, 4) <= 2.5
     (missed,) = one.records("status", part="governor", state="failed")
-    assert "2 frames/s, threads 1; not held" in missed["reason"]
+    assert "2 frames/s, threads 1; target missed" in missed["reason"]
     assert "target 75 °C" in missed["reason"]
     now = one.records("performance")[-1]["governor"]
     assert (now["rate_fps"], now["threads"]) == (2, 1)
@@ -132,7 +132,7 @@ def test_the_firmware_is_heard_and_a_missing_sensor_is_told_once(
 ) -> None:
     one = machine(governor={"enabled": True})
     one.sensor.unlink()
-    one.wait_for(lambda: "its target is not held" in caplog.text)
+    one.wait_for(lambda: "the temperature target is ignored" in caplog.text)
     one.word.write_text("1\n")
     time.sleep(1)
     assert not one.records("status", part="governor"), "too low a voltage is no heat"
@@ -141,7 +141,7 @@ def test_the_firmware_is_heard_and_a_missing_sensor_is_told_once(
     assert "clock capped" in one.records("status", part="governor")[0]["reason"]
     one.word.write_text("0\n")
     one.wait_for(lambda: one.records("status", part="governor", state="live"))
-    assert caplog.text.count("its target is not held") == 1
+    assert caplog.text.count("the temperature target is ignored") == 1
 
 
 def test_a_reload_switches_it_on_and_off(machine: Make) -> None:

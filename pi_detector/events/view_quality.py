@@ -1,4 +1,4 @@
-"""How well a frame shows an object."""
+"""Rates how well a frame shows an object."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 from pi_detector.core.frame import ImageArray
 
-_LARGE = 0.25  # a box of this share of the picture is as good as any larger one
-_CUT_OFF = 0.5  # what a view is worth whose object is cut off at one side of the picture
-_EDGE = 0.005  # of the picture: a box this near to its edge is cut off
+_LARGE = 0.25  # a box of this share of the frame is as good as any larger one
+_CUT_OFF = 0.5  # what a view is worth whose object is cut off at one side of the frame
+_EDGE = 0.005  # of the frame: a box this near to its edge is cut off
 _CROP_PX = 64  # sharpness is compared at this size
 _SHARP = 300.0  # variance of the Laplacian of a view that is half as sharp as can be
 
@@ -39,7 +39,7 @@ def prospect(
 
 
 def sharpness(image: ImageArray, xyxy: tuple[float, float, float, float]) -> float:
-    """How sharp a part of a picture is, in 0..1.
+    """How sharp a part of an image is, in 0..1.
 
     By the variance of the Laplacian; J. Pech-Pacheco et al., "Diatom autofocusing in brightfield
     microscopy: a comparative study", 2000.

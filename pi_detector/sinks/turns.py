@@ -1,4 +1,4 @@
-"""One at a time, where a reload has two sinks overlap."""
+"""Mutual exclusion, for two sinks that overlap during a reload."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def turn(names: Sequence[Hashable], closing: threading.Event) -> Iterator[bool]:
 
 
 def is_wanted(name: Hashable) -> bool:
-    """Whether somebody waits for this name."""
+    """Whether a thread waits for this name."""
     return _waiting[name] > 0
 
 

@@ -1,4 +1,4 @@
-"""Events on disk, while no broker takes them."""
+"""Payloads on disk, while no broker or service accepts them."""
 
 from __future__ import annotations
 
@@ -33,16 +33,28 @@ class Store:
     Args:
         path: the file; its folder is made where it does not exist.
         most_bytes: of all payloads together; beyond, the oldest are given up.
+        what: the payloads are called in errors.
+        own: the advice where another process has the file.
+        elsewhere: the advice where nothing can be written.
 
     Attributes:
         last: the largest number in it, 0 where it is empty.
         count: payloads in it.
     """
 
-    def __init__(self, path: Path, most_bytes: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        most_bytes: int,
+        *,
+        what: str = "events",
+        own: str = "give each its own mqtt.name",
+        elsewhere: str = "set mqtt.queue to another folder",
+    ) -> None:
         self.last = 0
         self.count = 0
         self._path = path
+        self._words = (what, own, elsewhere)
         self._most_bytes = most_bytes
         self._bytes = 0
         self._database: sqlite3.Connection | None = None
@@ -206,7 +218,9 @@ class Store:
         """A damaged file is kept for its owner, and a new one begun."""
         self._close()
         aside = self._path.with_name(f"{self._path.name}.damaged")
-        log.error("%s: damaged (%s): kept as %s, and begun anew", self._path, error, aside.name)
+        log.error(
+            "%s: damaged (%s); set aside as %s and started over", self._path, error, aside.name
+        )
         try:
             self._path.replace(aside)
             for suffix in _SIDE_FILES:
@@ -216,11 +230,10 @@ class Store:
 
     def _unusable(self, error: Exception) -> SinkError:
         words = error.strerror if isinstance(error, OSError) else str(error)
+        what, own, elsewhere = self._words
         if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
-            return SinkError(
-                f"{self._path}: another pi-detector has this queue; give each its own mqtt.name"
-            )
+            return SinkError(f"{self._path}: another pi-detector uses this queue; {own}")
         return SinkError(
-            f"{self._path}: cannot keep events: {words}; make room there, give this user the right "
-            "to write, or set mqtt.queue to another folder"
+            f"{self._path}: cannot keep {what}: {words}; free some space, give this user the right "
+            f"to write, or {elsewhere}"
         )

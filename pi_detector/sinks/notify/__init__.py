@@ -1,0 +1,1 @@
+"""Messages about events: to services, webhooks and programs."""

@@ -1,0 +1,315 @@
+"""The way of messages to one service: a queue on disk, and a thread that waits for the service."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from pi_detector.config.settings import RecoverySettings
+from pi_detector.core.outage import words_of
+from pi_detector.core.records import State, StatusRecord, status_record
+from pi_detector.errors import PiDetectorError, SinkError
+from pi_detector.sinks.notify.message import Message, Note, packed, unpacked
+from pi_detector.sinks.notify.services import NotSentError, RefusedError, Service
+from pi_detector.sinks.outbox import Entry, Outbox
+from pi_detector.sinks.store import Store
+from pi_detector.sinks.turns import turn
+from pi_detector.util.backoff import Backoff
+from pi_detector.util.worker import Worker
+
+log = logging.getLogger(__name__)
+
+_FAREWELL_S = 3.0
+_MINUTE_S = 60.0
+
+
+class Delivery:
+    """Gives messages to one service, in order, each until it is taken or too old.
+
+    A note is on disk before ``add`` returns, and is deleted once the service took its message: a
+    process that is killed loses nothing, and at most sends one message again, under the same id.
+    The thread sleeps while there is nothing to send.
+
+    Args:
+        rule: name of the rule.
+        service: takes the messages.
+        path: of the queue.
+        most_bytes: of the queue; beyond, the oldest are dropped.
+        render: makes the message of a group of notes.
+        expire_s: a note that waited for longer is dropped.
+        max_per_minute: messages.
+        recovery: delays between tries.
+        report: takes status records.
+
+    Attributes:
+        sent: messages that were taken.
+        expired: notes that were dropped because they were too old.
+        refused: messages that the service will never take.
+    """
+
+    def __init__(
+        self,
+        rule: str,
+        service: Service,
+        path: Path,
+        *,
+        most_bytes: int,
+        render: Callable[[Sequence[Note]], Message],
+        expire_s: float,
+        max_per_minute: int,
+        recovery: RecoverySettings,
+        report: Callable[[StatusRecord], None],
+    ) -> None:
+        self.name = f"notify.{rule}.{service.name}"
+        self.sent = self.expired = self.refused = 0
+        self._service = service
+        self._path = path
+        self._render = render
+        self._expire_s = expire_s
+        self._rate = _Rate(max_per_minute)
+        self._backoff = Backoff(recovery.first_delay_s, recovery.longest_delay_s)
+        self._report = report
+        self._outbox = Outbox(
+            Store(
+                path,
+                most_bytes,
+                what="messages",
+                own="give each its own state folder ($STATE_DIRECTORY)",
+                elsewhere="set $STATE_DIRECTORY to another folder",
+            )
+        )
+        self._lock = threading.Lock()  # of the outbox
+        self._opened = False
+        self._ahead: tuple[Entry, Note] | None = None
+        self._failure: str | None = None
+        self._disk_failure: str | None = None
+        self._told_lost = self._told_expired = 0
+        self._new = threading.Event()
+        self._closing = threading.Event()
+        self._give_up_s = float("inf")
+        self._worker: Worker | None = None
+
+    def start(self) -> None:
+        """Begin to send, unless it does already."""
+        if self._worker is None or not self._worker.running:
+            self._worker = Worker(f"notify-{self._service.name}"[:15], self._run)
+
+    def check(self) -> None:
+        """Raise what ended the thread, if something did."""
+        if self._worker is not None:
+            self._worker.check()
+
+    def add(self, note: Note) -> None:
+        """Queue a note. Waits for the disk, not for the service."""
+        with self._lock:
+            self._outbox.add(packed(note))
+            if self._opened:
+                self._store()
+        self._new.set()
+
+    def end(self) -> None:
+        """Take no more; what waits is still sent, if that takes no more than a moment."""
+        if not self._closing.is_set():
+            self._give_up_s = time.monotonic() + _FAREWELL_S
+            self._closing.set()
+            self._new.set()
+
+    def close(self) -> None:
+        """Send what can be sent in a moment; the rest stays on disk."""
+        self.end()
+        if self._worker is None:
+            return
+        if not self._worker.join(self._give_up_s + 0.5):
+            log.warning("%s: the service did not answer in time; its messages wait", self.name)
+            return
+        self._worker.check()
+
+    def _run(self) -> None:
+        # A reload starts the new delivery before the old one ends: one at a time has the queue.
+        with turn([self._path], self._closing) as mine:
+            if mine:
+                self._do(self._open)
+                self._prepare()
+            try:
+                while mine and not self._over:
+                    self._deliver_one()
+            finally:
+                self._do(self._outbox.close)
+                self._tell_lost()
+
+    def _open(self) -> None:
+        self._opened = True
+        self._outbox.open()
+        self._outbox.store()
+
+    def _prepare(self) -> None:
+        """Have what sending needs at hand before the first message, which is to be fast."""
+        try:
+            self._service.prepare()
+        except Exception as error:  # noqa: BLE001 - the first message tries it again
+            self._tell_failure(error, "messages wait")
+
+    @property
+    def _over(self) -> bool:
+        return self._closing.is_set() and (
+            self._failure is not None
+            or time.monotonic() >= self._give_up_s
+            or not (self._outbox.waiting or self._ahead)
+        )
+
+    def _deliver_one(self) -> None:
+        """Send the next message, or wait for it, or for the next try."""
+        try:
+            batch = self._next_batch()
+            if not batch:
+                return
+            self._rate.wait(self._closing)
+            self._service.prepare()
+            self._service.send(self._render([note for _, note in batch]))
+        except RefusedError as error:
+            self.refused += 1
+            log.error("%s: a message is dropped: %s", self.name, error)
+            self._report(status_record("sink", self.name, "refused", reason=str(error)))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next try may do better
+            self._failed(error)
+            return
+        else:
+            self.sent += 1
+            self._worked()
+        self._finish(entry for entry, _ in batch)
+
+    def _next_batch(self) -> list[tuple[Entry, Note]]:
+        """The notes of the next message that is complete; none where there is nothing to send."""
+        self._new.clear()
+        first = self._take()
+        if first is None:
+            if not self._closing.is_set():
+                self._new.wait()
+            return []
+        batch = [first]
+        while True:
+            further = self._take()
+            if further is not None and further[1].group == first[1].group:
+                batch.append(further)
+                continue
+            self._ahead = further
+            left_s = first[1].left_s()
+            if further is not None or not left_s or self._closing.is_set():
+                return batch
+            self._new.clear()
+            self._new.wait(left_s)
+
+    def _take(self) -> tuple[Entry, Note] | None:
+        """The next note that is not too old."""
+        if self._ahead is not None:
+            ahead, self._ahead = self._ahead, None
+            return ahead
+        while True:
+            with self._lock:
+                entry = self._outbox.take()
+            if entry is None:
+                self._tell_expired()
+                return None
+            note = unpacked(entry.payload)
+            if note is not None and note.age_s() <= self._expire_s:
+                self._tell_expired()
+                return entry, note
+            self.expired += 1
+            self._finish([entry])
+
+    def _finish(self, entries: Iterable[Entry]) -> None:
+        with self._lock:
+            for entry in entries:
+                self._outbox.confirm(entry.number)
+            self._do_locked(self._outbox.settle)
+
+    def _failed(self, error: Exception) -> None:
+        """Log an outage once per reason, and wait for the next try."""
+        self._ahead = None
+        self._do(self._outbox.rewind)
+        delay_s = self._backoff.next_s()
+        if isinstance(error, NotSentError) and error.retry_s is not None:
+            delay_s = max(delay_s, error.retry_s)
+        self._tell_failure(error, f"retrying in {delay_s:.1f} s, messages wait", delay_s)
+        self._closing.wait(delay_s)
+
+    def _tell_failure(self, error: Exception, outlook: str, retry_s: float | None = None) -> None:
+        """Log and report a failure, unless it is the one before."""
+        reason = str(error) if isinstance(error, PiDetectorError) else words_of(error)
+        if reason == self._failure:
+            return
+        self._failure = reason
+        log.error(
+            "%s: %s; %s",
+            self.name,
+            reason,
+            outlook,
+            exc_info=None if isinstance(error, PiDetectorError) else error,
+            extra={"DETECTOR_EVENT": "sink_failed", "DETECTOR_SINK": self.name},
+        )
+        self._report(status_record("sink", self.name, "failed", reason=reason, retry_s=retry_s))
+
+    def _worked(self) -> None:
+        self._backoff.reset()
+        if self._failure is None:
+            return
+        self._failure = None
+        log.info(
+            "%s: works again",
+            self.name,
+            extra={"DETECTOR_EVENT": "sink_live", "DETECTOR_SINK": self.name},
+        )
+        self._report(status_record("sink", self.name, "live"))
+
+    def _tell_expired(self) -> None:
+        """Say how many messages were dropped since this was last said."""
+        number = self.expired - self._told_expired
+        if not number:
+            return
+        self._told_expired = self.expired
+        words = f"{number} message{'s' if number > 1 else ''} expired"
+        log.warning("%s: %s", self.name, words)
+        state: State = "live" if self._failure is None else "failed"
+        self._report(status_record("sink", self.name, state, reason=words, lost=number))
+
+    def _tell_lost(self) -> None:
+        if lost := self._outbox.lost - self._told_lost:
+            self._told_lost = self._outbox.lost
+            log.error("%s: %d messages were dropped: there was no room for them", self.name, lost)
+
+    def _store(self) -> None:
+        self._do_locked(self._outbox.store)
+        self._tell_lost()
+
+    def _do(self, work: Callable[[], None]) -> None:
+        with self._lock:
+            self._do_locked(work)
+
+    def _do_locked(self, work: Callable[[], None]) -> None:
+        """Do what the disk may refuse; that is logged once, and messages wait in memory."""
+        try:
+            work()
+        except SinkError as error:
+            if str(error) != self._disk_failure:
+                self._disk_failure = str(error)
+                log.error("%s: %s; as many as fit wait in memory", self.name, error)
+                self._report(status_record("sink", self.name, "limited", reason=str(error)))
+        else:
+            self._disk_failure = None
+
+
+class _Rate:
+    """At most so many per minute."""
+
+    def __init__(self, most: int) -> None:
+        self._times: deque[float] = deque(maxlen=most)
+
+    def wait(self, closing: threading.Event) -> None:
+        """Wait until one more is allowed, or until the end."""
+        if len(self._times) == self._times.maxlen:
+            closing.wait(max(0.0, self._times[0] + _MINUTE_S - time.monotonic()))
+        self._times.append(time.monotonic())
