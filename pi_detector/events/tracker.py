@@ -24,9 +24,9 @@ from pi_detector.config.settings import TrackingSettings
 from pi_detector.core.geometry import Detections, FloatArray, IntArray, pairwise_iou
 from pi_detector.core.looks import Look
 from pi_detector.events.kalman import Array, KalmanBoxes
+from pi_detector.events.matching import NO_ROWS, Rows, area, assign, grown_iou
 from pi_detector.events.shown import shown_in
 
-Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 _COAST_S = 1.0  # an unseen object is expected to go on for this long
@@ -35,7 +35,6 @@ _SAME_BOX_IOU = 0.7  # boxes of labels that are alike and overlap more are one o
 _SAME_COVER = 0.8  # a box that lies in one of its kind to this share, or the reverse, is a double
 _WEAK_IOU = 0.4  # a weak detection must be where the object is expected
 _UNSHOWN = 4.0  # what no look shows is gone after so many times its patience
-_NONE = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +87,10 @@ class Tracker:
         self._group = _groups(labels, settings.alike)
         self._boxes = KalmanBoxes()
         self._now_ns: int | None = None
-        self._id: IntArray = _NONE
-        self._group_of: Rows = _NONE
-        self._seen_ns: Rows = _NONE
-        self._misses: Rows = _NONE
+        self._id: IntArray = NO_ROWS
+        self._group_of: Rows = NO_ROWS
+        self._seen_ns: Rows = NO_ROWS
+        self._misses: Rows = NO_ROWS
         self._patience_s: Array = np.zeros(0)
         self._hits: Mask = np.zeros((0, window), np.bool_)
         self._confirmed: Mask = np.zeros(0, np.bool_)
@@ -105,7 +104,7 @@ class Tracker:
             found: all of them, also the weak, best first.
             high: (N,) lowest score of each one's class; those that reach it may start an object.
             now_ns: when the frame was captured, monotonic.
-            looks: what of the frame the detector was shown: who is elsewhere was not missed;
+            looks: what of the frame the detector was shown: objects outside of them are not missed;
                 empty for all of it.
         """
         self._let_time_pass(now_ns)
@@ -217,60 +216,6 @@ class Tracker:
         self._confirmed = self._confirmed[rows]
 
 
-def grown_iou(expected: Array, found: Array, growth: Array) -> Array:
-    """Intersection over union of boxes that both grew.
-
-    Args:
-        expected: (T, 4) ``x1, y1, x2, y2``.
-        found: (N, 4).
-        growth: (T, 2) by how much, to each side, in shares of a box's own width and height.
-
-    Returns:
-        (T, N).
-    """
-    grow = np.concatenate([-growth, growth], axis=1)[:, None]
-    a = expected[:, None] + grow * _sides(expected)[:, None]
-    b = found[None] + grow * _sides(found)[None]
-    overlap = _area(np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:]))
-    union = _area(a[..., :2], a[..., 2:]) + _area(b[..., :2], b[..., 2:]) - overlap
-    return np.asarray(overlap / np.maximum(union, 1e-9), np.float64)
-
-
-def _sides(xyxy: Array) -> Array:
-    """(N, 4) width, height, width, height."""
-    sides = xyxy[:, 2:] - xyxy[:, :2]
-    return np.concatenate([sides, sides], axis=1)
-
-
-def _area(corner: Array, opposite: Array) -> Array:
-    """Area between corners (..., 2); 0 where the second is not beyond the first."""
-    sides = np.maximum(opposite - corner, 0)
-    area: Array = sides[..., 0] * sides[..., 1]
-    return area
-
-
-def assign(similarity: Array, lowest: float) -> tuple[Rows, Rows]:
-    """Pair rows with columns so that the sum of the similarities is the greatest.
-
-    R. Jonker and A. Volgenant, "A Shortest Augmenting Path Algorithm for Dense and Sparse Linear
-    Assignment Problems", 1987.
-
-    Args:
-        similarity: (T, N) in 0..1.
-        lowest: pairs below it are none.
-
-    Returns:
-        (K,) rows and (K,) columns.
-    """
-    if not similarity.size or similarity.max() < lowest:
-        return _NONE, _NONE
-    import lap
-
-    _, column, _ = lap.lapjv(1 - similarity, extend_cost=True, cost_limit=1 - lowest)
-    rows = np.flatnonzero(column >= 0)
-    return rows, column[rows].astype(np.int64)
-
-
 def _groups(labels: Mapping[int, str], alike: tuple[tuple[str, ...], ...]) -> dict[int, int]:
     """Class id to the number of the group of labels that it belongs to."""
     group_of = {label: number for number, names in enumerate(alike) for label in names}
@@ -299,8 +244,8 @@ def _covered(boxes: Array, groups: Rows, new: Rows, known: Rows) -> Mask:
     """
     others = np.concatenate([known, new])
     a, b = boxes[new][:, None], boxes[others][None]
-    overlap = _area(np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:]))
-    smaller = np.minimum(_area(a[..., :2], a[..., 2:]), _area(b[..., :2], b[..., 2:]))
+    overlap = area(np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:]))
+    smaller = np.minimum(area(a[..., :2], a[..., 2:]), area(b[..., :2], b[..., 2:]))
     covers = overlap >= _SAME_COVER * np.maximum(smaller, 1.0)
     covers &= groups[new][:, None] == groups[others][None]
     # Of two new ones the better, which comes first, is the right one.

@@ -138,6 +138,7 @@ def far(folder: Path) -> Path:
     return draw_far(folder / "far.avi")
 
 
+@pytest.mark.timeout(330)
 def test_looks_find_a_visitor_whom_the_whole_frame_does_not_show(folder: Path, far: Path) -> None:
     one_thread = ("--set", "model.threads=1")
     settings = (*one_thread, "--set", "detection.looks=2", "--detections")

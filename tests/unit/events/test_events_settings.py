@@ -138,7 +138,7 @@ def test_settings_that_cannot_go_on_end_the_events(
         ({"filters": {"persn": {}}}, "filters.persn: the model has no label 'persn'; did you mean"),
         (
             {"events": {"cooldowns_s": {"dog": 3}}},
-            "events.cooldowns_s: .* the model knows person",
+            "events.cooldowns_s: .* the model's labels: person",
         ),
         (
             {"zones": {"a": {"polygon": [[0, 0], [1, 0], [1, 1]], "labels": ["dog"]}}},

@@ -9,7 +9,8 @@ from staged import LABELS, PERSON, TRUCK, Row, car, detections, person
 from pi_detector.config.settings import TrackingSettings
 from pi_detector.core.geometry import pairwise_iou
 from pi_detector.core.looks import Look
-from pi_detector.events.tracker import Tracker, Tracks, assign, grown_iou
+from pi_detector.events.matching import assign, grown_iou
+from pi_detector.events.tracker import Tracker, Tracks
 
 
 class Followed:
