@@ -133,7 +133,7 @@ class DetectionSettings(Section, frozen=True):
         looks: Most looks of the model per frame: at the whole frame, and at crops of its full
             resolution where something small moves, is tracked or may stand. Each look costs as
             much as the first. 0 = the whole frame alone; `auto` = as many as the processor has time
-            for at `source.fps`, or at 5 frames per second.
+            for at `detection.max_fps`, else at `source.fps`, else at 5 frames per second.
         whole_every: With looks, at least one frame in this many includes the whole frame.
     """
 

@@ -76,5 +76,6 @@ def make_looking(settings: Settings, budget: LookBudget) -> PlannedLooks | None:
         settings: all settings.
         budget: of looks; it is set to what the settings want.
     """
-    budget.want(settings.detection.looks, settings.source.fps)
+    rate_fps = settings.detection.max_fps or settings.source.fps
+    budget.want(settings.detection.looks, rate_fps)
     return PlannedLooks(settings.detection, budget) if budget.enabled else None
