@@ -117,7 +117,8 @@ def run(args: argparse.Namespace) -> int:
 
             sinks.append(AnnotatedImageSink(Path(args.annotate)))
         looking = Tiling(args.tiles) if args.tiles else None
-        counters = Pipeline(source, detector, sinks, looking=looking).run(stop)
+        max_fps = settings.detection.max_fps
+        counters = Pipeline(source, detector, sinks, looking=looking, max_fps=max_fps).run(stop)
     if stop.is_set():
         logger.warning("stopped after %d frames; the results are incomplete", counters.processed)
         return _EXIT_STOPPED

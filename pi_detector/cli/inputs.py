@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from pi_detector.errors import (
     BadImageError,
     PiDetectorError,
@@ -115,9 +117,21 @@ class FileSource:
         """
         self.skipped = 0
         self._paths = paths
-        self._settings = settings
+        # Files are upright; what the settings say of a camera's mounting is not for them.
+        self._settings = msgspec.structs.replace(
+            settings,
+            rotate=0,
+            hflip=False,
+            vflip=False,
+            crop=None,
+            controls={},
+            pixel_format="",
+            sensor_mode=(),
+            tuning_file="",
+        )
         self._parts: Iterator[Source] = iter(())
         self._part: Source | None = None
+        self._rate_fps: float | None = None
         self._pictures = False
         self._delivered = False
         self._interrupted = False
@@ -150,6 +164,11 @@ class FileSource:
             if self._interrupted:
                 return None
 
+    def limit_rate(self, rate_fps: float | None) -> bool:
+        """Read at most so many frames per second of a video, and all pictures. Before ``open``."""
+        self._rate_fps = rate_fps
+        return True
+
     def interrupt(self) -> None:
         """End ``read`` at once, now and in future. Safe to call from any thread."""
         from pi_detector.sources.base import Interruptible
@@ -181,8 +200,7 @@ class FileSource:
 
     def _make_parts(self) -> Iterator[Source]:
         """Open sources in the order of the files: one for a run of images, one for a video."""
-        import msgspec
-
+        from pi_detector.sources.base import limit_rate
         from pi_detector.sources.images import ImagesSource
         from pi_detector.sources.registry import make_source
 
@@ -196,6 +214,7 @@ class FileSource:
                 continue
             for path in paths:
                 video = make_source(msgspec.structs.replace(self._settings, uri=f"file:{path}"))
+                limit_rate(video, self._rate_fps)
                 self._part = video  # ended by ``interrupt``
                 if self._interrupted:
                     return

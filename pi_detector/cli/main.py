@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pi_detector import __version__
 from pi_detector.cli import (
     bench,
+    cameras,
     completion,
     config,
     detect,
@@ -47,6 +48,7 @@ _COMMANDS = (
     replay,
     events,
     doctor,
+    cameras,
     models,
     mqtt,
     notify,

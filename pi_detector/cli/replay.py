@@ -89,11 +89,12 @@ def run(args: argparse.Namespace) -> int:
     from pi_detector.events.stage import EventStage
     from pi_detector.pipeline.build import make_detector
     from pi_detector.sinks.stdout import JsonLinesSink
-    from pi_detector.sources.base import Interruptible
+    from pi_detector.sources.base import Interruptible, limit_rate
     from pi_detector.sources.registry import make_recording
 
     recording = msgspec.structs.replace(settings.source, uri=f"file:{args.path}", loop=False)
     source = make_recording(recording, args.start)
+    limit_rate(source, settings.detection.max_fps)
     detector = make_detector(settings, load_model(settings.model))
     stage = EventStage(
         settings,
@@ -128,12 +129,13 @@ def replayed(
     source: Source, detector: Detector, stage: EventStage, settings: Settings
 ) -> Iterator[Publication]:
     """Yield what is published for each frame of a source, and at its end."""
-    from pi_detector.pipeline.build import make_gate, make_looking
+    from pi_detector.pipeline.build import make_gate, make_looking, make_privacy
     from pi_detector.pipeline.inference import InferenceStep
     from pi_detector.pipeline.looks import LookBudget
 
     looking = make_looking(settings, LookBudget(live=False))
-    step = InferenceStep(detector, make_gate(settings), looking=looking)
+    privacy = make_privacy(settings)
+    step = InferenceStep(detector, make_gate(settings), looking=looking, privacy=privacy)
     source.open(detector.camera_size)
     now_ns, now_at = 0, _START
     try:

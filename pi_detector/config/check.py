@@ -17,7 +17,8 @@ from msgspec import inspect
 from pi_detector.config.notify import notify_conflicts
 from pi_detector.config.outputs import MqttSettings, RecordingSettings, WebSettings
 from pi_detector.config.plugin_tables import RESERVED, is_confidential, section_type
-from pi_detector.config.settings import Point, Settings, is_hidden
+from pi_detector.config.schedule import schedule_problems
+from pi_detector.config.settings import Point, Settings, SourceSettings, is_hidden
 from pi_detector.errors import PluginError
 from pi_detector.util.plugins import installed
 from pi_detector.util.suggest import did_you_mean, nearest
@@ -34,7 +35,10 @@ _LONGEST = 40  # characters of a value that a message quotes
 _UNFIT_TOPIC = re.compile(r"[+#\x00-\x1f\x7f-\x9f\ud800-\udfff]|^\$|^/|//|/$")
 _LONGEST_TOPIC = 200
 _SHORTEST_TOKEN = 12
-_NAMED_BY_THE_USER = {("zones",), ("lines",), ("motion", "masks"), ("notify",)}
+_NAMED_BY_THE_USER = {
+    *(("zones",), ("lines",), ("privacy",), ("schedule",), ("notify",)),
+    ("motion", "masks"),
+}
 _LONGEST_NAME = 100
 
 
@@ -48,8 +52,7 @@ def problems(tree: object) -> Iterator[Problem]:
 
 def conflicts(settings: Settings) -> Iterator[Problem]:
     """Yield the conflicts between settings that are valid one by one."""
-    if problem := network_uri_problem(settings.source.uri):
-        yield ("source", "uri"), problem
+    yield from _source_conflicts(settings.source)
     events = settings.events
     if events.min_hits > events.window:
         yield (
@@ -65,6 +68,9 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
                 f"events.zones: zone {json.dumps(name)} does not exist; {fix}",
             )
     outlines = {("zones", name): ("polygon", zone.polygon) for name, zone in settings.zones.items()}
+    outlines |= {
+        ("privacy", name): ("polygon", mask.polygon) for name, mask in settings.privacy.items()
+    }
     outlines |= {("lines", name): ("points", line.points) for name, line in settings.lines.items()}
     for path, (key, points) in outlines.items():
         if not points:
@@ -85,9 +91,40 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
             "governor.latency_ms",
         )
     yield from _recording_conflicts(settings.recording)
+    yield from _schedule_conflicts(settings)
     yield from _mqtt_conflicts(settings.mqtt)
     yield from _web_conflicts(settings.web)
     yield from _notify_conflicts(settings)
+
+
+def _source_conflicts(source: SourceSettings) -> Iterator[Problem]:
+    if problem := network_uri_problem(source.uri):
+        yield ("source", "uri"), problem
+    if (crop := source.crop) and not (crop[0] < crop[2] and crop[1] < crop[3]):
+        yield (
+            ("source", "crop"),
+            "source.crop: nothing is left; set [left, top, right, bottom] with left < right and "
+            "top < bottom",
+        )
+    if (mode := source.sensor_mode) and len(mode) not in {2, 3}:
+        yield (
+            ("source", "sensor_mode"),
+            "source.sensor_mode: expected [width, height] or [width, height, bits]; "
+            "'pi-detector cameras' lists the modes",
+        )
+
+
+def _schedule_conflicts(settings: Settings) -> Iterator[Problem]:
+    yield from schedule_problems(settings.schedule, settings.location)
+    for section in ("detection", "recording"):
+        for name in getattr(settings, section).schedules:
+            if name not in settings.schedule:
+                otherwise = f"add [schedule.{name}]"
+                fix = did_you_mean(name, settings.schedule, otherwise, quote='"')
+                yield (
+                    (section, "schedules"),
+                    f"{section}.schedules: schedule {json.dumps(name)} does not exist; {fix}",
+                )
 
 
 def _recording_conflicts(recording: RecordingSettings) -> Iterator[Problem]:

@@ -149,6 +149,8 @@ class RecordingSettings(Section, frozen=True):
         max_gb: Total size of the recordings above which the oldest are deleted, in GB; 0 = no
             limit.
         min_free_mb: Free disk space below which the oldest recordings are deleted, in MB.
+        schedules: Names of the schedules in whose hours events are recorded; empty = always. An
+            event that begins in these hours is recorded to its end.
     """
 
     RELOAD: ClassVar[Reload] = "restart"
@@ -169,6 +171,7 @@ class RecordingSettings(Section, frozen=True):
     keep_days: dict[str, Annotated[float, msgspec.Meta(gt=0, le=36500)]] = {}
     max_gb: Annotated[float, msgspec.Meta(ge=0, le=100000)] = 8.0
     min_free_mb: Annotated[int, msgspec.Meta(ge=0, le=10000000)] = 1000
+    schedules: tuple[str, ...] = ()
 
     @property
     def largest_event_bytes(self) -> int:

@@ -16,8 +16,9 @@ Reload: TypeAlias = Literal["live", "sinks", "restart"]
 """When a change takes effect: at a reload, in the running pipeline (``live``); at a reload, by
 recreating the sinks made from it (``sinks``); at the next start (``restart``)."""
 
-Part: TypeAlias = Literal["detector", "stage", "gate", "log"]
-"""A part of the running pipeline: the detector, the event stage, the motion gate, the log."""
+Part: TypeAlias = Literal["detector", "stage", "gate", "privacy", "hours", "log"]
+"""A part of the running pipeline: the detector, the event stage, the motion gate, the privacy
+masks, the schedules, the log."""
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

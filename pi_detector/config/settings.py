@@ -21,6 +21,7 @@ from pi_detector.config.outputs import (
     TelemetrySettings,
     WebSettings,
 )
+from pi_detector.config.schedule import LocationSettings, ScheduleSettings
 from pi_detector.config.section import Part, Reload, Seconds, Section, Share
 
 Point = tuple[Share, Share]
@@ -33,6 +34,8 @@ Polyline = Annotated[tuple[Point, ...], msgspec.Meta(extra={"problem": polyline_
 SIZE_FOR_LOOKS = (1280, 720)
 """Width and height asked of a camera where `detection.looks` is set and the size is not: crops of
 a frame in full resolution need one that has more pixels than the model's input."""
+ControlValue = bool | int | float | str | tuple[int | float, ...]
+Sides = tuple[Share, Share, Share, Share]
 
 
 class SourceSettings(Section, frozen=True):
@@ -46,8 +49,22 @@ class SourceSettings(Section, frozen=True):
             1280 x 720 are requested where neither width nor height is set.
         height: Frame height to request from a camera, in pixels.
         fps: Frame rate to request from a camera, in frames per second; 0 = the camera's default.
-            Streams, images and videos keep their own rate; for a video without timestamps (raw
-            H.264) this is the rate.
+            For a video without timestamps (raw H.264) this is the rate. Streams and images have
+            no such setting: `detection.max_fps` limits the rate of any source.
+        rotate: Degrees by which frames are rotated, clockwise, before anything else; zones and
+            boxes are in the rotated frame.
+        hflip: Mirror frames left to right, after the rotation.
+        vflip: Mirror frames top to bottom, after the rotation.
+        crop: Part of the rotated frame to keep, as [left, top, right, bottom]; unset = all of it.
+        controls: Controls of a Pi camera or V4L2 camera by the camera's own names, such as
+            `{ AfMode = "Manual", LensPosition = 0.5 }` or `{ auto_exposure = 1 }`, in the order in
+            which they are set; `pi-detector cameras` lists them.
+        pixel_format: Pixel format to request from a V4L2 camera, such as `YUYV`, `GREY` or `Y16`;
+            empty = `MJPG`, or what the camera has instead.
+        sensor_mode: Mode of a Pi camera's sensor, as [width, height] or [width, height, bits];
+            empty = chosen by libcamera.
+        tuning_file: Tuning file of a Pi camera, such as `imx219_noir.json`, or its path; empty =
+            the sensor's own.
         read_timeout_s: Seconds without a frame before the source counts as stalled.
         loop: Restart a video file or an image folder at its end.
         isolation: Read the source in a separate process, so that a decoder that crashes or hangs on
@@ -64,6 +81,14 @@ class SourceSettings(Section, frozen=True):
     width: Annotated[int, msgspec.Meta(ge=32, le=8192)] = 640
     height: Annotated[int, msgspec.Meta(ge=32, le=8192)] = 480
     fps: Annotated[float, msgspec.Meta(ge=0, le=240)] = 0.0
+    rotate: Literal[0, 90, 180, 270] = 0
+    hflip: bool = False
+    vflip: bool = False
+    crop: Sides | None = None
+    controls: dict[str, ControlValue] = {}
+    pixel_format: Annotated[str, msgspec.Meta(pattern="^([A-Za-z0-9 ]{1,4})?$")] = ""
+    sensor_mode: tuple[int, ...] = ()
+    tuning_file: str = ""
     read_timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 5.0
     loop: bool = False
     isolation: Literal["auto", "on", "off"] = "auto"
@@ -101,10 +126,14 @@ class DetectionSettings(Section, frozen=True):
         iou_threshold: Overlap (IoU) above which two boxes of one class count as one object
             (non-maximum suppression).
         max_detections: Most detections per frame; those with the highest scores are kept.
+        max_fps: Highest rate of detection, in frames per second; unset = every frame. Frames beyond
+            it are neither decoded nor converted where the source allows, and appear nowhere: not on
+            the page, in clips or in records. Of a video, frames per second of the video.
+        schedules: Names of the schedules in whose hours detection is on; empty = always.
         looks: Most looks of the model per frame: at the whole frame, and at crops of its full
             resolution where something small moves, is tracked or may stand. Each look costs as
             much as the first. 0 = the whole frame alone; `auto` = as many as the processor has time
-            for at `source.fps`, or at 5 frames per second.
+            for at `detection.max_fps`, else at `source.fps`, else at 5 frames per second.
         whole_every: With looks, at least one frame in this many includes the whole frame.
     """
 
@@ -116,6 +145,8 @@ class DetectionSettings(Section, frozen=True):
     labels: tuple[str, ...] = ()
     iou_threshold: Share = 0.5
     max_detections: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+    max_fps: Annotated[float, msgspec.Meta(ge=0.01, le=240)] | None = None
+    schedules: tuple[str, ...] = ()
     looks: Annotated[int, msgspec.Meta(ge=0, le=16)] | Literal["auto"] = 0
     whole_every: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 2
 
@@ -262,6 +293,19 @@ class ZoneSettings(Section, frozen=True):
     cooldown_s: Seconds | None = None
 
 
+class PrivacySettings(Section, frozen=True):
+    """An area that is black in every frame: for detection, page, recordings and images alike.
+
+    Attributes:
+        polygon: Corners of the area, in order around it; x and y in 0..1 of the frame.
+    """
+
+    RELOAD: ClassVar[Reload] = "live"
+    PARTS: ClassVar[frozenset[Part]] = frozenset({"privacy"})
+
+    polygon: Polygon = ()
+
+
 class LineSettings(Section, frozen=True):
     """A line that objects cross, judged by the middle of their box's lower edge.
 
@@ -313,6 +357,9 @@ class Settings(Section, frozen=True):
     filters: dict[str, FilterSettings] = {}
     zones: dict[str, ZoneSettings] = {}
     lines: dict[str, LineSettings] = {}
+    privacy: dict[str, PrivacySettings] = {}
+    schedule: dict[str, ScheduleSettings] = {}
+    location: LocationSettings = LocationSettings()
     output: OutputSettings = OutputSettings()
     mqtt: MqttSettings = MqttSettings()
     notify: dict[str, NotifySettings] = {}

@@ -37,6 +37,8 @@ _HEADER = """\
 EXAMPLES: dict[str, tuple[str, dict[str, object]]] = {
     "filters": ("person", {"min_area": 0.002}),
     "zones": ("driveway", {"polygon": ((0.1, 0.5), (0.6, 0.5), (0.8, 1.0), (0.0, 1.0))}),
+    "privacy": ("neighbour", {"polygon": ((0.7, 0.0), (1.0, 0.0), (1.0, 0.4), (0.7, 0.4))}),
+    "schedule": ("night", {"start": "22:00", "end": "06:00"}),
     "lines": ("gate", {"points": ((0.2, 0.6), (0.8, 0.6))}),
     "notify": ("phone", {"urls": ("${secret:phone}",)}),
 }

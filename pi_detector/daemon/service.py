@@ -16,6 +16,7 @@ from pi_detector.config.settings import Settings
 from pi_detector.core.outage import Outage, words_of
 from pi_detector.core.records import PerformanceRecord, State, StatusRecord, status_record
 from pi_detector.daemon.health import Health
+from pi_detector.daemon.hours import Hours
 from pi_detector.daemon.systemd import Notifier
 from pi_detector.daemon.wishes import Wishes
 from pi_detector.detector.bundle import Bundle, load_model
@@ -27,6 +28,7 @@ from pi_detector.pipeline.build import (
     make_detector,
     make_gate,
     make_looking,
+    make_privacy,
     make_stage,
 )
 from pi_detector.pipeline.counters import Counters
@@ -115,8 +117,10 @@ class Service:
             folder=lambda: growing_folder(self._settings, environ),
             governor=self._control_loop.readings,
         )
+        self._hours = Hours(settings, self._publish)
+        is_on = self._hours.is_on
         context = SinkContext(
-            self._publish, self._command, self._healthy, self._run_state, check_drawn
+            self._publish, self._command, self._healthy, self._run_state, is_on, check_drawn
         )
         self._sink_set = SinkSet(settings, environ, context, self._monitor.meter)
         self._pipeline = Pipeline(
@@ -127,6 +131,8 @@ class Service:
             stage=make_stage(settings, self._detector),
             gate=make_gate(settings),
             rate_limit=rate_limit,
+            privacy=make_privacy(settings),
+            max_fps=settings.detection.max_fps,
             looking=make_looking(settings, self._looks),
             reports_source=True,
         )
@@ -159,6 +165,7 @@ class Service:
             extra={"DETECTOR_EVENT": "started"},
         )
         self._report_model(self._bundle)
+        self._pipeline.keep_hours(self._hours.step())
         self._pipeline.report_detection()
         serving = Worker("service", self._serve)
         self._monitor.start()
@@ -253,6 +260,7 @@ class Service:
                     self._reload_wanted.clear()
                     self._reload()
                 self._govern()
+                self._pipeline.keep_hours(self._hours.step())
                 if not self._ended.is_set():
                     self._health.update(self._pipeline)
 
@@ -289,9 +297,17 @@ class Service:
         if "stage" in changed or detector is not self._detector:
             stage = make_stage(new, detector)
         gate = make_gate(new)
-        self._sink_set.apply(new, bundle, self._pipeline.replace_sinks)
+        new = self._adjusted(new, wanted)
+        try:
+            self._sink_set.apply(new, bundle, self._pipeline.replace_sinks)
+        except Exception:
+            self._adjusted(new, old)
+            raise
         self._pipeline.report_detection()
         self._monitor.apply(new.telemetry)
+        self._hours.apply(new)
+        self._pipeline.replace_privacy(make_privacy(new))
+        self._pipeline.limit_rate(new.detection.max_fps)
         self._pipeline.replace_detector(detector)
         if stage is not None:
             self._pipeline.replace_stage(stage)
@@ -307,11 +323,19 @@ class Service:
         is_new_model, self._bundle, self._detector = bundle != self._bundle, bundle, detector
         if is_new_model:
             self._report_model(bundle)
-        self._report_reload(at_restart(old, wanted))
+        self._report_reload(at_restart(new, wanted))
         if drawn := drawn_in_force(self._environ):
             log.info("%s", drawn)
         if lack := lacking(wanted.recording):
             log.warning("recordings: %s", lack)
+
+    def _adjusted(self, new: Settings, wanted: Settings) -> Settings:
+        """Set the camera's controls, where they change. Returns the settings that hold then."""
+        controls = wanted.source.controls
+        if controls != new.source.controls and self._pipeline.adjust(controls):
+            source = msgspec.structs.replace(new.source, controls=controls)
+            new = msgspec.structs.replace(new, source=source)
+        return new
 
     def _report_reload(self, waiting: list[str]) -> None:
         words = f"at the next restart: {', '.join(waiting)}" if waiting else ""

@@ -11,6 +11,7 @@ from pi_detector.detector.detector import Detector
 from pi_detector.events.motion import MotionGate
 from pi_detector.events.stage import EventStage
 from pi_detector.pipeline.looks import LookBudget, PlannedLooks
+from pi_detector.pipeline.privacy import PrivacyMasks
 from pi_detector.util.paths import output_path, recordings_folder, state_folder
 
 
@@ -55,6 +56,11 @@ def make_stage(settings: Settings, detector: Detector) -> EventStage:
     return EventStage(settings, detector.labels, detector.min_scores)
 
 
+def make_privacy(settings: Settings) -> PrivacyMasks | None:
+    """The privacy masks, where the settings have some."""
+    return PrivacyMasks(settings.privacy) if settings.privacy else None
+
+
 def make_gate(settings: Settings) -> MotionGate | None:
     """The motion gate, where the settings want one, or looks, which it finds regions for."""
     wants_regions = settings.detection.looks != 0
@@ -70,5 +76,6 @@ def make_looking(settings: Settings, budget: LookBudget) -> PlannedLooks | None:
         settings: all settings.
         budget: of looks; it is set to what the settings want.
     """
-    budget.want(settings.detection.looks, settings.source.fps)
+    rate_fps = settings.detection.max_fps or settings.source.fps
+    budget.want(settings.detection.looks, rate_fps)
     return PlannedLooks(settings.detection, budget) if budget.enabled else None

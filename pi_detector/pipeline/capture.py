@@ -9,9 +9,10 @@ from pi_detector.detector.detector import Prepared
 from pi_detector.errors import SourceStuckError
 from pi_detector.pipeline.counters import Counters
 from pi_detector.pipeline.inference import InferenceStep
-from pi_detector.sources.base import Interruptible, Source
+from pi_detector.sources.base import Adjustable, Controls, Interruptible, Source, limit_rate
 from pi_detector.sources.supervised import SupervisedSource
 from pi_detector.util.bounded_queue import BoundedQueue
+from pi_detector.util.rate_limit import Pace
 
 
 class Capture:
@@ -40,6 +41,7 @@ class Capture:
         self._frames = frames
         self._counters = counters
         self._report = report
+        self._pace = Pace()
 
     @property
     def state(self) -> State:
@@ -68,11 +70,25 @@ class Capture:
             if self._report is not None:
                 self._report(status_record("source", self._source.name, "live"))
             while (frame := self._source.read()) is not None:
+                if not self._pace.take(frame.captured_ns):
+                    continue
                 self._counters.captured += 1
                 if not self._frames.put(self._step.prepare(frame)):
                     return
         finally:
             self._frames.close()
+
+    def limit_rate(self, rate_fps: float | None) -> None:
+        """Read at most so many frames per second. From any thread.
+
+        Most sources obey before they decode a frame; of another live one, frames are dropped here.
+        """
+        obeys = limit_rate(self._source, rate_fps)
+        self._pace.rate_fps = rate_fps if self._source.live and not obeys else None
+
+    def adjust(self, controls: Controls) -> bool:
+        """Set controls of the camera, see ``Adjustable``. From any thread. Raises ConfigError."""
+        return isinstance(self._source, Adjustable) and self._source.adjust(controls)
 
     def interrupt(self) -> None:
         """End what the source does, where it can be ended. From any thread."""

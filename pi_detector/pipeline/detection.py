@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pi_detector.core.looks import TrackedBox
-from pi_detector.core.records import StatusRecord, status_record
+from pi_detector.core.records import State, StatusRecord, status_record
 from pi_detector.detector.detector import Prepared
 from pi_detector.pipeline.counters import Counters
 from pi_detector.pipeline.inference import Inference, InferenceStep
@@ -29,7 +29,7 @@ class DetectionLoop:
         wait_is_progress: whether a wait for the next frame counts as progress; may raise.
 
     Attributes:
-        paused: detection is paused.
+        paused: detection is paused, or outside its hours.
         progressed_s: monotonic time at which the run was last known to be well: a frame was
             processed, or the source that is waited for is within its deadlines.
     """
@@ -48,6 +48,8 @@ class DetectionLoop:
         self.paused = False
         self.progressed_s = 0.0
         self._pause_wanted = self._report_wanted = False
+        self._off_wanted: str | None = None
+        self._off: str | None = None
         self._step = step
         self._frames = frames
         self._inferences = inferences
@@ -59,6 +61,14 @@ class DetectionLoop:
     def pause(self, wanted: bool) -> None:
         """Pause or resume with the next frame. May be called from any thread."""
         self._pause_wanted = wanted
+
+    def keep_hours(self, off: str | None) -> None:
+        """Pause outside the hours of a schedule. May be called from any thread.
+
+        Args:
+            off: why detection is off, in words; None within the hours.
+        """
+        self._off_wanted = off
 
     def report(self) -> None:
         """Have a status record say whether detection is paused. May be called from any thread."""
@@ -92,10 +102,12 @@ class DetectionLoop:
 
     def _obey_pause(self) -> None:
         # Queued behind the frames that were inferred before it.
-        if self.paused != self._pause_wanted or self._report_wanted:
-            self.paused, self._report_wanted = self._pause_wanted, False
-            state = status_record("detection", "detection", "paused" if self.paused else "live")
-            self._inferences.put(state)
+        off = self._off_wanted
+        wanted = self._pause_wanted or off is not None
+        if (self.paused, self._off) != (wanted, off) or self._report_wanted:
+            self.paused, self._off, self._report_wanted = wanted, off, False
+            state: State = "paused" if wanted else "live"
+            self._inferences.put(status_record("detection", "detection", state, reason=off))
 
     def _infer(self, prepared: Prepared) -> Inference:
         inference = self._step.infer(

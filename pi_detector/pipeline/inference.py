@@ -22,6 +22,7 @@ from pi_detector.detector.looking import decode_looks, infer_looks
 from pi_detector.detector.tensors import OutputCopies
 from pi_detector.events.motion import MotionGate
 from pi_detector.pipeline.looks import Looking
+from pi_detector.pipeline.privacy import PrivacyMasks
 from pi_detector.util.rate_limit import Cost, RateLimit
 
 
@@ -54,12 +55,14 @@ class InferenceStep:
         gate: finds the frames that are worth inference; None takes all.
         rate_limit: limits the rate of inference; None does not.
         looking: chooses the looks at a frame; None looks at the whole frame alone.
+        privacy: blackens parts of every frame; None blackens nothing.
 
     Attributes:
         detector: of the frames that are prepared from now on; may be set from any thread. A frame
             is inferred and decoded by the detector that prepared it.
         gate: of the frames that are inferred from now on; may be set from any thread.
         looking: of the same frames; may be set from any thread.
+        privacy: of the frames that are prepared from now on; may be set from any thread.
 
     Example:
         >>> from pi_detector import Detector, open_source
@@ -76,15 +79,18 @@ class InferenceStep:
         gate: MotionGate | None = None,
         rate_limit: RateLimit | None = None,
         looking: Looking | None = None,
+        privacy: PrivacyMasks | None = None,
     ) -> None:
         self.detector = detector
         self.gate = gate
         self.looking = looking
+        self.privacy = privacy
         self._rate_limit = rate_limit
 
     def prepare(self, frame: Frame) -> Prepared:
-        """Scale a frame to the model's size."""
-        return self.detector.prepare(frame)
+        """Blacken what is private, and scale the frame to the model's size."""
+        privacy = self.privacy
+        return self.detector.prepare(frame if privacy is None else privacy.cover(frame))
 
     def infer(
         self,

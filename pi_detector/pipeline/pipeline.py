@@ -32,10 +32,11 @@ from pi_detector.pipeline.decoding import Decoding
 from pi_detector.pipeline.detection import DetectionLoop
 from pi_detector.pipeline.inference import Inference, InferenceStep
 from pi_detector.pipeline.looks import Looking
+from pi_detector.pipeline.privacy import PrivacyMasks
 from pi_detector.pipeline.publishing import Publishing
 from pi_detector.pipeline.supervision import Supervision
 from pi_detector.sinks.base import Sink
-from pi_detector.sources.base import Source
+from pi_detector.sources.base import Controls, Source
 from pi_detector.util.bounded_queue import BoundedQueue
 from pi_detector.util.rate_limit import RateLimit
 from pi_detector.util.worker import Worker
@@ -59,6 +60,8 @@ class Pipeline:
         gate: finds the frames that are worth inference; None takes all.
         rate_limit: limits the rate of inference; None does not.
         looking: chooses the looks at each frame; None looks at the whole frame alone.
+        privacy: blackens parts of every frame; None blackens nothing.
+        max_fps: limits the rate at which frames are read; None does not.
         reports_source: publish status records also of a source that is not supervised; one that is
             supervised always reports its state.
 
@@ -79,6 +82,8 @@ class Pipeline:
         gate: MotionGate | None = None,
         rate_limit: RateLimit | None = None,
         looking: Looking | None = None,
+        privacy: PrivacyMasks | None = None,
+        max_fps: float | None = None,
         reports_source: bool = False,
     ) -> None:
         self.counters = Counters()
@@ -91,7 +96,7 @@ class Pipeline:
             source, reports_source = supervision.of_source(source, self.publish), False
         self._reports_source = reports_source
 
-        self._step = InferenceStep(detector, gate, rate_limit, looking)
+        self._step = InferenceStep(detector, gate, rate_limit, looking, privacy)
         self._frames = BoundedQueue[Prepared](1, lossless=not source.live)
         # Decoding takes a fraction of an invoke, so that the detector never waits here for long.
         self._inferences = BoundedQueue[Inference | StatusRecord](1, lossless=True)
@@ -102,6 +107,7 @@ class Pipeline:
             self.counters,
             report=self.publish if reports_source else None,
         )
+        self._capture.limit_rate(max_fps)
         self._detection = DetectionLoop(
             self._step,
             self._frames,
@@ -152,6 +158,14 @@ class Pipeline:
         """Detect again after a ``pause``. May be called from any thread."""
         self._detection.pause(False)
 
+    def keep_hours(self, off: str | None) -> None:
+        """Detect nothing outside the hours of a schedule, whether paused or not. From any thread.
+
+        Args:
+            off: why detection is off, in words; None within the hours.
+        """
+        self._detection.keep_hours(off)
+
     def report_detection(self) -> None:
         """Have a status record say whether detection is paused. May be called from any thread."""
         self._detection.report()
@@ -159,6 +173,18 @@ class Pipeline:
     def replace_detector(self, detector: Detector) -> None:
         """Detect with another detector from the next captured frame on; no frame is lost."""
         self._step.detector = detector
+
+    def limit_rate(self, max_fps: float | None) -> None:
+        """Read at most so many frames per second from now on; None reads all."""
+        self._capture.limit_rate(max_fps)
+
+    def adjust(self, controls: Controls) -> bool:
+        """Set controls of the camera; False where only a restart does. Raises ConfigError."""
+        return self._capture.adjust(controls)
+
+    def replace_privacy(self, privacy: PrivacyMasks | None) -> None:
+        """Blacken other parts of the frames, from the next captured one on."""
+        self._step.privacy = privacy
 
     def replace_gate(self, gate: MotionGate | None, looking: Looking | None = None) -> None:
         """Judge motion by another gate, or not at all, from the next frame on.

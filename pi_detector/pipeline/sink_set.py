@@ -37,6 +37,7 @@ class SinkContext:
         command: takes ``reload``, ``pause``, ``resume``.
         healthy: whether it makes progress.
         state: how the run is.
+        is_on: whether one of the named schedules is on; always without names.
         check_drawn: the settings that a text in the place of ``drawn.toml`` would give; raises
             ConfigError. None: nothing can be drawn.
     """
@@ -45,6 +46,7 @@ class SinkContext:
     command: Callable[[str], None]
     healthy: Callable[[], bool]
     state: Callable[[], RunState]
+    is_on: Callable[[Sequence[str]], bool]
     check_drawn: Callable[[str], Settings] | None = None
 
 
@@ -72,7 +74,12 @@ class SinkSet:
         self._environ = environ
         self._context = context
         self._meter = meter
-        self._recordings = make_recording_sinks(settings.recording, environ, context.publish)
+        self._recordings = make_recording_sinks(
+            settings.recording,
+            environ,
+            context.publish,
+            lambda: context.is_on(settings.recording.schedules),
+        )
         self._textfiles = make_textfile_sinks(settings.metrics, self._metrics_text)
         self._metrics: Metrics | None = None
         self._web: WebSink | None = None

@@ -110,6 +110,7 @@ def make_recording_sinks(
     settings: RecordingSettings,
     environ: Mapping[str, str],
     report: Callable[[StatusRecord], None],
+    is_on: Callable[[], bool],
 ) -> list[Sink]:
     """The sink that records events, not started; none where the settings ask for none.
 
@@ -117,13 +118,14 @@ def make_recording_sinks(
         settings: of the recordings.
         environ: environment variables, which name the folder where the settings don't.
         report: takes status records about what cannot be recorded.
+        is_on: whether events that begin now are recorded.
 
     Raises:
         SinkError: a path that makes no sense.
     """
     if not settings.enabled:
         return []
-    return [RecordingSink(recordings_folder(settings.path, environ), settings, report)]
+    return [RecordingSink(recordings_folder(settings.path, environ), settings, report, is_on)]
 
 
 def make_textfile_sinks(settings: MetricsSettings, text: Callable[[], bytes]) -> list[Sink]:

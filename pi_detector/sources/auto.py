@@ -10,7 +10,7 @@ import msgspec
 from pi_detector.config.settings import SourceSettings
 from pi_detector.core.frame import Frame
 from pi_detector.errors import SourceLostError, SourceNotFoundError
-from pi_detector.sources.base import Source
+from pi_detector.sources.base import Adjustable, Controls, Source, limit_rate
 from pi_detector.sources.discover import CameraInfo, find_cameras
 from pi_detector.sources.v4l2 import set_read_deadline
 
@@ -35,6 +35,7 @@ class AutoSource:
         self._settings = settings
         self._make = make
         self._source: Source | None = None
+        self._rate_fps: float | None = None
         set_read_deadline(settings)
 
     def open(self, model_size: tuple[int, int] | None = None) -> None:
@@ -55,6 +56,7 @@ class AutoSource:
         if self._source is None or self._settings.uri != camera.uri:
             self._settings = msgspec.structs.replace(self._settings, uri=camera.uri)
             self._source = self._make(self._settings)
+            limit_rate(self._source, self._rate_fps)
         self._source.open(model_size)
         self.name = self._source.name
 
@@ -63,6 +65,21 @@ class AutoSource:
         if self._source is None:
             raise SourceLostError("auto: not open; open it first")
         return self._source.read()
+
+    def limit_rate(self, rate_fps: float | None) -> bool:
+        """Read at most so many frames per second, see ``Paced``; every camera can."""
+        self._rate_fps = rate_fps
+        if self._source is not None:
+            limit_rate(self._source, rate_fps)
+        return True
+
+    def adjust(self, controls: Controls) -> bool:
+        """Set controls of the camera, see ``Adjustable``."""
+        source = self._source
+        if source is not None and not (isinstance(source, Adjustable) and source.adjust(controls)):
+            return False
+        self._settings = msgspec.structs.replace(self._settings, controls=dict(controls))
+        return True
 
     def close(self) -> None:
         """Release the camera. Raises what its source raises."""

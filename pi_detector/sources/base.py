@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
+from pi_detector.config.settings import ControlValue
 from pi_detector.core.frame import Frame
+
+if TYPE_CHECKING:
+    from pi_detector.sources.turn import Turn
+
+Controls: TypeAlias = Mapping[str, ControlValue]
+"""Values of a camera's controls, by the camera's names."""
 
 
 class Source(Protocol):
@@ -41,6 +49,56 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Release everything; may be called twice, and on a source that was never opened."""
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A source that skips frames beyond a rate before it decodes or converts them."""
+
+    def limit_rate(self, rate_fps: float | None) -> bool:
+        """Skip frames beyond a rate, by the time at which they were captured.
+
+        Of a file that is the time in the video. May be called from any thread.
+
+        Args:
+            rate_fps: frames per second, on average; None for all.
+
+        Returns:
+            Whether the source does so; else its reader has to.
+        """
+
+
+def limit_rate(source: Source, rate_fps: float | None) -> bool:
+    """Have a source skip frames beyond a rate, see ``Paced``; False where it cannot."""
+    return isinstance(source, Paced) and source.limit_rate(rate_fps)
+
+
+@runtime_checkable
+class TurnsItself(Protocol):
+    """A camera that can mirror its frames.
+
+    Attributes:
+        turned: what an open one does of what the settings ask for; it never transposes.
+    """
+
+    turned: Turn
+
+
+@runtime_checkable
+class Adjustable(Protocol):
+    """A source whose controls can change while it is open."""
+
+    def adjust(self, controls: Controls) -> bool:
+        """Set the controls, now and whenever it opens; those left out get their defaults.
+
+        May be called from any thread.
+
+        Returns:
+            Whether it does so without being opened again by its owner.
+
+        Raises:
+            ConfigError: the camera does not have a control, or refuses a value; nothing changed.
+        """
 
 
 @runtime_checkable

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from pi_detector.core.frame import ImageArray
 from pi_detector.errors import SourceLostError, SourceStalledError
 from pi_detector.sources.framing import Moment
+from pi_detector.util.rate_limit import Pace
 
 if TYPE_CHECKING:
     import cv2
@@ -23,6 +24,20 @@ _STALLED_SHARE = 0.9
 # FFmpeg reports "no frame" for a damaged packet as for the end of the stream, which recurs at
 # once at every retry.
 _GRABS = 10
+
+
+class Captured(NamedTuple):
+    """A picture of a live source.
+
+    Attributes:
+        image: (H, W, 3) uint8 BGR.
+        moment: when it arrived.
+        skipped: pictures before it that were not due.
+    """
+
+    image: ImageArray
+    moment: Moment
+    skipped: int = 0
 
 
 class LiveCapture:
@@ -43,17 +58,22 @@ class LiveCapture:
         self._name = name
         self._read_timeout_s = read_timeout_s
 
-    def read(self) -> tuple[ImageArray, Moment]:
-        """Return the next image, (H, W, 3) uint8 BGR, and its time of arrival.
+    def read(self, pace: Pace) -> Captured:
+        """The next picture that is due.
 
-        A single image that cannot be decoded (a damaged JPEG of a webcam) is skipped.
+        Others are grabbed, but not retrieved, which saves decoding the JPEGs of a webcam and
+        converting the frames of a stream. A picture that cannot be decoded (a damaged JPEG of a
+        webcam) is skipped.
+
+        Args:
+            pace: of the pictures.
 
         Raises:
             SourceStalledError: nothing arrived within the deadline.
             SourceLostError: the device or the server is gone.
         """
         started = time.monotonic()
-        failed_grabs = 0
+        failed_grabs = skipped = 0
         while failed_grabs < _GRABS:
             grabbed = self._capture.grab()
             moment = Moment.now()
@@ -67,9 +87,14 @@ class LiveCapture:
             if not grabbed:
                 failed_grabs += 1
                 continue
+            started = time.monotonic()
+            if not pace.is_due(moment.monotonic_ns):
+                skipped += 1
+                continue
             image = self._retrieve()
             if image is not None:
-                return image, moment
+                pace.step(moment.monotonic_ns)
+                return Captured(image, moment, skipped)
         raise SourceLostError(f"{self._name}: the stream ended; check the cable or the server")
 
     def _retrieve(self) -> ImageArray | None:

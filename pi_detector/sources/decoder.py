@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -32,6 +33,15 @@ class UndecodableError(Exception):
     """A file that contains no decodable video. The message is the reason."""
 
 
+IsWanted = Callable[[float | None], bool]
+"""Whether a frame is wanted that stands there in the video, in seconds, or None."""
+
+
+def always(time_s: float | None) -> bool:  # noqa: ARG001 - any is wanted
+    """Every frame is wanted."""
+    return True
+
+
 class Decoder(Protocol):
     """An open video.
 
@@ -45,8 +55,12 @@ class Decoder(Protocol):
     fps: float
     length_s: float
 
-    def read(self) -> DecodedFrame | None:
-        """Return the next frame that can be decoded; None at the end."""
+    def read(self, is_wanted: IsWanted = always) -> DecodedFrame | None:
+        """The next frame that can be decoded and is wanted; None at the end.
+
+        Args:
+            is_wanted: is asked once for each frame, with its ``time_s``; others are not converted.
+        """
 
     def close(self) -> None:
         """Close the video. May be called twice."""

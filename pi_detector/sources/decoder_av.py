@@ -13,7 +13,7 @@ import av.logging
 import av.video.reformatter
 import numpy as np
 
-from pi_detector.sources.decoder import DecodedFrame, UndecodableError, upright
+from pi_detector.sources.decoder import DecodedFrame, IsWanted, UndecodableError, always, upright
 from pi_detector.sources.media import demuxer_options
 
 if TYPE_CHECKING:
@@ -68,9 +68,13 @@ class AvDecoder:
         self._rotation: float | None = None
         self._frames = self._decoded()
 
-    def read(self) -> DecodedFrame | None:
-        """The next frame that can be decoded; None at the end."""
-        return next(self._frames, None)
+    def read(self, is_wanted: IsWanted = always) -> DecodedFrame | None:
+        """The next frame that can be decoded and is wanted; None at the end."""
+        for frame in self._frames:
+            time_s = None if frame.time is None else float(frame.time) - self._start_s
+            if is_wanted(time_s) and (image := self._upright(frame)) is not None:
+                return DecodedFrame(image, time_s)
+        return None
 
     def close(self) -> None:
         """Close the video."""
@@ -78,7 +82,7 @@ class AvDecoder:
         self._container.close()
         gc.collect()  # the frame whose side data were read, at the next round of a loop as well
 
-    def _decoded(self) -> Generator[DecodedFrame, None, None]:
+    def _decoded(self) -> Generator[Any, None, None]:
         packets = self._container.demux(self._stream)
         while True:
             try:
@@ -90,22 +94,21 @@ class AvDecoder:
                 return
             yield from self._frames_of(packet)
 
-    def _frames_of(self, packet: Any) -> Iterator[DecodedFrame]:
+    def _frames_of(self, packet: Any) -> Iterator[Any]:
         try:
-            frames = packet.decode()
+            yield from packet.decode()
         except self._errors as error:
             log.debug("skipped a packet: %s", error)
-            return
-        for frame in frames:
-            try:
-                image = self._rgb(frame)
-            except self._errors as error:
-                log.debug("skipped a frame: %s", error)
-                continue
-            matrix = self._matrix_of(frame)
-            turned: ImageArray = image if matrix == _UNTURNED else upright(image, matrix)
-            time_s = None if frame.time is None else float(frame.time) - self._start_s
-            yield DecodedFrame(np.asarray(turned, np.uint8), time_s)
+
+    def _upright(self, frame: Any) -> ImageArray | None:
+        """(H, W, 3) uint8 RGB; None of a frame that cannot be converted."""
+        try:
+            image = self._rgb(frame)
+        except self._errors as error:
+            log.debug("skipped a frame: %s", error)
+            return None
+        matrix = self._matrix_of(frame)
+        return np.asarray(image if matrix == _UNTURNED else upright(image, matrix), np.uint8)
 
     def _matrix_of(self, frame: Any) -> tuple[int, int, int, int]:
         """The display matrix, which hardly a video changes on its way.

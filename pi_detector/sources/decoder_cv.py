@@ -6,7 +6,13 @@ import logging
 
 import numpy as np
 
-from pi_detector.sources.decoder import DecodedFrame, UndecodableError, opencv_faults
+from pi_detector.sources.decoder import (
+    DecodedFrame,
+    IsWanted,
+    UndecodableError,
+    always,
+    opencv_faults,
+)
 from pi_detector.util.installation import how_to_install
 
 log = logging.getLogger(__name__)
@@ -44,15 +50,21 @@ class CvDecoder:
         frames = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.length_s = float(frames / self.fps) if self.fps > 0 else 0.0
 
-    def read(self) -> DecodedFrame | None:
-        """The next frame that can be decoded; None at the end."""
+    def read(self, is_wanted: IsWanted = always) -> DecodedFrame | None:
+        """The next frame that can be decoded and is wanted; None at the end."""
         import cv2
 
-        decoded, image = self._capture.read()
-        if not decoded:
-            return None
-        rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
-        return DecodedFrame(rgb, self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+        while self._capture.grab():
+            time_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            if not is_wanted(time_s):
+                continue
+            decoded, image = self._capture.retrieve()
+            if not decoded:
+                return None
+            return DecodedFrame(
+                np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8), time_s
+            )
+        return None
 
     def close(self) -> None:
         """Close the video."""

@@ -18,6 +18,7 @@ from pi_detector.core.frame import Frame, ImageArray
 from pi_detector.errors import ConfigError, DependencyMissingError, SourceLostError
 from pi_detector.sources.framing import FrameMaker, Moment
 from pi_detector.util.installation import how_to_install
+from pi_detector.util.rate_limit import Pace
 
 _FPS = 15.0
 # Shares of the photograph. Its man stands at the left edge, his head an eighth below the top.
@@ -45,6 +46,7 @@ class DemoSource:
         self._size = (settings.width, settings.height)
         self._fps = settings.fps or _FPS
         self._frames = FrameMaker(self.name)
+        self._pace = Pace()
         self._photograph: ImageArray | None = None
         self._count = 0
         self._due_s = 0.0
@@ -62,13 +64,25 @@ class DemoSource:
         """Return the next view, when it is due."""
         if self._photograph is None:
             raise SourceLostError("demo: not open; open it first")
+        moment, skipped = self._next_moment(), 0
+        while not self._pace.take(moment.monotonic_ns):
+            moment, skipped = self._next_moment(), skipped + 1
+        image = render_view(self._photograph, self._size, (self._count - 1) / self._fps)
+        return self._frames.from_rgb(image, moment, skipped=skipped)
+
+    def limit_rate(self, rate_fps: float | None) -> bool:
+        """Read at most so many views per second, see ``Paced``."""
+        self._pace.rate_fps = rate_fps
+        return True
+
+    def _next_moment(self) -> Moment:
+        """Wait until the next view is due."""
         time.sleep(max(0.0, self._due_s - time.monotonic()))
         moment = Moment.now()
         # A late reader does not receive the views that it missed.
         self._due_s = max(self._due_s, time.monotonic() - 1 / self._fps) + 1 / self._fps
-        image = render_view(self._photograph, self._size, self._count / self._fps)
         self._count += 1
-        return self._frames.from_rgb(image, moment)
+        return moment
 
     def close(self) -> None:
         """Release the photograph."""

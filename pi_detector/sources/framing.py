@@ -41,12 +41,14 @@ class FrameMaker:
         self._source = source
         self._next_sequence = 0
 
-    def from_bgr(self, image: ImageArray, moment: Moment, path: str | None = None) -> Frame:
-        """A frame of an OpenCV image, (H, W, 3) uint8 BGR."""
+    def from_bgr(
+        self, image: ImageArray, moment: Moment, path: str | None = None, skipped: int = 0
+    ) -> Frame:
+        """A frame of an OpenCV image, (H, W, 3) uint8 BGR; see ``from_rgb``."""
         import cv2
 
         rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
-        return self.from_rgb(rgb, moment, path=path)
+        return self.from_rgb(rgb, moment, path=path, skipped=skipped)
 
     def from_rgb(
         self,

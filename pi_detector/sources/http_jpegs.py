@@ -24,10 +24,12 @@ from pi_detector.errors import (
     SourcePermissionError,
     SourceStalledError,
 )
+from pi_detector.sources.capture import Captured
 from pi_detector.sources.framing import Moment
 from pi_detector.sources.images import picture_size
 from pi_detector.sources.jpegs import LONGEST_JPEG, JpegScanner, TooLongError
 from pi_detector.util.memory import check_size
+from pi_detector.util.rate_limit import Pace
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +57,7 @@ class HttpJpegs:
         self._timeout_s = timeout_s
         self._scanner = JpegScanner()
         self._scanner.feed(begin)
-        self._ahead: deque[tuple[ImageArray, Moment]] = deque()
+        self._ahead: deque[Captured] = deque()
 
     def start(self, *, single: bool) -> None:
         """Wait for the first picture.
@@ -68,7 +70,7 @@ class HttpJpegs:
             SourceStalledError: it did not come in time.
         """
         try:
-            self._ahead.append(self._next())
+            self._ahead.append(self._next(Pace()))
         except SourceLostError as error:
             raise SourceNotFoundError(
                 f"{self._name}: the server responds but sends no JPEG; check the path"
@@ -78,39 +80,50 @@ class HttpJpegs:
         if not single:
             return
         try:
-            self._ahead.append(self._next())
+            self._ahead.append(self._next(Pace()))
         except SourceLostError as error:
             raise SourceNotFoundError(
                 f"{self._name}: the server sends a single image, not a stream; use the address of "
                 "its stream (often /stream, /mjpeg or /video)"
             ) from error
 
-    def read(self) -> tuple[ImageArray, Moment]:
-        """The next picture, (H, W, 3) uint8 BGR, and when it arrived.
+    def read(self, pace: Pace) -> Captured:
+        """The next picture that is due; one that cannot be decoded is skipped.
 
-        One that cannot be decoded is skipped.
+        Args:
+            pace: of the pictures; one that is not due is not decoded.
 
         Raises:
             SourceStalledError: nothing arrived within the deadline.
             SourceLostError: the server closed the connection, or sends no JPEGs any more.
         """
-        return self._ahead.popleft() if self._ahead else self._next()
+        while self._ahead:
+            captured = self._ahead.popleft()
+            if pace.take(captured.moment.monotonic_ns):
+                return captured
+        return self._next(pace)
 
     def release(self) -> None:
         """Close the connection."""
         self._response.close()
 
-    def _next(self) -> tuple[ImageArray, Moment]:
+    def _next(self, pace: Pace) -> Captured:
         started = time.monotonic()
+        skipped = 0
         while True:
             jpeg = self._scanner.take()
             if jpeg is None:
                 self._receive(started)
                 continue
             moment = Moment.now()
+            if not pace.is_due(moment.monotonic_ns):
+                skipped += 1
+                started = time.monotonic()
+                continue
             image = self._decoded(jpeg)
             if image is not None:
-                return image, moment
+                pace.step(moment.monotonic_ns)
+                return Captured(image, moment, skipped)
             log.debug("%s: skipped a picture that cannot be decoded", self._name)
             self._check_deadline(started)
 

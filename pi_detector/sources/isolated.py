@@ -29,11 +29,10 @@ from pi_detector.errors import (
     SourceLostError,
     SourceStalledError,
 )
-from pi_detector.sources.base import Source
+from pi_detector.sources.base import Paced, Source
 from pi_detector.sources.framing import FrameMaker, Moment
 from pi_detector.sources.isolated_link import (
     LONGEST_PACKET,
-    READ,
     Delivered,
     Ended,
     Failed,
@@ -41,6 +40,7 @@ from pi_detector.sources.isolated_link import (
     Message,
     Opened,
     pack_job,
+    read_request,
     unpack_text,
 )
 from pi_detector.sources.isolated_process import (
@@ -59,6 +59,9 @@ _OPEN_LIMIT_S = 20.0
 _READ_GRACE_S = 2.0
 # A frame of a large file may take long on a small board, whatever the deadline of cameras.
 _LEAST_FILE_TIMEOUT_S = 10.0
+# Of files, whose frames beyond the rate are decoded before one is sent: so much slower than it
+# plays may a video be decoded.
+_SLOWEST_DECODING = 10.0
 _CLOSE_TIMEOUT_S = 2.0
 
 
@@ -79,9 +82,11 @@ class IsolatedSource:
     ) -> None:
         self.name = inner.name
         self.live = inner.live
+        self._paced = isinstance(inner, Paced)
         self._settings = msgspec.structs.replace(settings, isolation="off")
         self._starts_at = starts_at
         self._frames = FrameMaker(self.name)
+        self._rate_fps: float | None = None
         self._expected = 0
         self._interrupted = False
         self._process: IsolatedProcess | None = None
@@ -100,7 +105,8 @@ class IsolatedSource:
         """
         self.close()
         settings = self._settings
-        job = pack_job(Job(settings, model_size, log.getEffectiveLevel(), self._starts_at))
+        level, rate_fps = log.getEffectiveLevel(), self._rate_fps
+        job = pack_job(Job(settings, model_size, level, self._starts_at, rate_fps))
         if len(job) > LONGEST_PACKET:
             raise ConfigError(
                 f"source.uri: {len(settings.uri)} characters are too long; shorten it"
@@ -139,7 +145,8 @@ class IsolatedSource:
         if self._process is None:
             raise SourceLostError(f"{self.name}: not open; open it first")
         try:
-            answer = self._ask(self._process, READ, self._read_timeout_s())
+            rate_fps = self._rate_fps
+            answer = self._ask(self._process, read_request(rate_fps), self._timeout_s(rate_fps))
             match answer:
                 case Ended():
                     return None
@@ -163,6 +170,11 @@ class IsolatedSource:
         process, self._process = self._process, None
         if process is not None:
             process.end(0 if self._interrupted else _CLOSE_TIMEOUT_S)
+
+    def limit_rate(self, rate_fps: float | None) -> bool:
+        """Read at most so many frames per second, see ``Paced``: the process skips the others."""
+        self._rate_fps = rate_fps
+        return self._paced
 
     def interrupt(self) -> None:
         """End ``open`` and ``read`` at once, now and in future. May be called from any thread.
@@ -202,11 +214,14 @@ class IsolatedSource:
             skipped=skipped,
         )
 
-    def _read_timeout_s(self) -> float:
+    def _timeout_s(self, rate_fps: float | None) -> float:
+        """Of a read, at a rate."""
         timeout_s = self._settings.read_timeout_s
+        interval_s = 1 / rate_fps if rate_fps else 0.0
         if not self.live:
             timeout_s = max(timeout_s, _LEAST_FILE_TIMEOUT_S)
-        return timeout_s + _READ_GRACE_S
+            interval_s *= _SLOWEST_DECODING
+        return timeout_s + interval_s + _READ_GRACE_S
 
     def _died(self, how: str) -> PiDetectorError:
         kind = SourceLostError if self.live else BadImageError

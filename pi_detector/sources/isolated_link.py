@@ -24,7 +24,7 @@ LONGEST_PACKET = 64 * 1024
 """Bytes. Linux takes three times as much without further settings."""
 
 READ = b"r"
-"""The request for a frame of the source. One for a picture brings its open file along.
+"""The request for a picture, which brings its open file along. ``read_request`` asks for a frame.
 
 The end of the connection asks for the end of the process.
 """
@@ -125,12 +125,14 @@ class Job(msgspec.Struct, frozen=True):
         model_size: see ``Source.open``.
         log_level: lowest level of log messages, of ``logging``.
         starts_at: see ``VideoSource``.
+        rate_fps: see ``Paced``; each request for a frame has it too.
     """
 
     settings: SourceSettings | None
     model_size: tuple[int, int] | None
     log_level: int
     starts_at: datetime | None = None
+    rate_fps: float | None = None
 
 
 def pack_job(job: Job) -> bytes:
@@ -141,6 +143,16 @@ def pack_job(job: Job) -> bytes:
 def unpack_job(packed: bytes) -> Job:
     """The job of ``pack_job``."""
     return msgspec.convert(json.loads(packed), Job)
+
+
+def read_request(rate_fps: float | None) -> bytes:
+    """The request for a frame of the source, at most so many per second."""
+    return READ if rate_fps is None else READ + repr(rate_fps).encode("ascii")
+
+
+def rate_of(request: bytes) -> float | None:
+    """The rate of ``read_request``."""
+    return float(request.removeprefix(READ)) if request != READ else None
 
 
 def pack_text(text: str) -> bytes:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import msgspec
+
 from pi_detector.config.settings import SourceSettings
 from pi_detector.core.frame import Frame, ImageArray
 from pi_detector.errors import (
@@ -25,9 +27,15 @@ from pi_detector.errors import (
     SourceStalledError,
     SourceStuckError,
 )
+from pi_detector.sources.base import Controls
+from pi_detector.sources.controls import Control
 from pi_detector.sources.framing import FrameMaker, Moment
+from pi_detector.sources.picamera_controls import checked_controls, default_controls, list_controls
 from pi_detector.sources.picamera_formats import check_format, to_rgb
+from pi_detector.sources.picamera_setup import asked_of_sensor, load_tuning, turn_of
+from pi_detector.sources.turn import UNTURNED
 from pi_detector.util.installation import how_to_install
+from pi_detector.util.rate_limit import Pace
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +74,27 @@ def list_cameras() -> list[PicameraInfo]:
     ]
 
 
+def ask_camera(index: int) -> tuple[list[Control], list[tuple[int, int, int]]]:
+    """The controls of a camera, and its sensor's modes: width, height, bits.
+
+    Raises:
+        DependencyMissingError: picamera2 is not installed.
+        SourceStuckError: libcamera does not answer.
+        RuntimeError: another program uses it, or it does not start.
+    """
+    picamera2 = _picamera2()
+
+    def ask() -> tuple[list[Control], list[tuple[int, int, int]]]:
+        camera = _made(picamera2, index)
+        try:
+            modes = [(*mode["size"], mode["bit_depth"]) for mode in camera.sensor_modes]
+            return list_controls(camera), modes
+        finally:
+            camera.close()
+
+    return _within(_OPEN_TIMEOUT_S, f"picamera:{index}: opening it", ask)
+
+
 class PicameraSource:
     """A camera opened by picamera2, every call under a deadline.
 
@@ -75,7 +104,11 @@ class PicameraSource:
 
     Args:
         target: number of the camera; empty for 0.
-        settings: width, height, fps, read_timeout_s.
+        settings: width, height, fps, controls, sensor_mode, tuning_file, rotate, hflip, vflip,
+            read_timeout_s.
+
+    Attributes:
+        turned: what libcamera mirrors, see ``TurnsItself``.
     """
 
     live = True
@@ -89,6 +122,8 @@ class PicameraSource:
         self._settings = settings
         self.name = f"picamera:{self._index}"
         self._frames = FrameMaker(self.name)
+        self._pace = Pace()
+        self.turned = UNTURNED
         self._camera: Any = None
         self._granted: dict[str, Any] = {}
         self._pending: Any = None
@@ -105,6 +140,7 @@ class PicameraSource:
             SourceBusyError: another program uses it.
             SourcePermissionError: this user may not open its buffers.
             SourceStuckError: libcamera does not answer; only a restart of the process helps.
+            ConfigError: it does not have a control, the sensor mode or the tuning file.
         """
         self.close()
         _picamera2()  # its import may take longer than the camera
@@ -113,7 +149,7 @@ class PicameraSource:
         except RuntimeError as error:
             self._close_after_failure()
             raise self._explained(error) from error
-        except SourceNotFoundError:
+        except (SourceNotFoundError, ConfigError):
             self._close_after_failure()
             raise
 
@@ -126,8 +162,10 @@ class PicameraSource:
         """
         if self._camera is None:
             raise SourceLostError(f"{self.name}: not open; open it first")
-        request = self._next_request()
-        moment = Moment.now()
+        request, moment, skipped = self._next_request(), Moment.now(), 0
+        while not self._pace.take(moment.monotonic_ns):
+            self._release(request)
+            request, moment, skipped = self._next_request(), Moment.now(), skipped + 1
         try:
             main = request.make_array("main")
             lores = request.make_array("lores") if self._granted.get("lores") else None
@@ -138,7 +176,13 @@ class PicameraSource:
         finally:
             self._release(request)
         image = to_rgb(main, self._granted["main"])
-        return self._frames.from_rgb(image, moment, model_input=self._model_input(lores))
+        model_input = self._model_input(lores)
+        return self._frames.from_rgb(image, moment, model_input, skipped=skipped)
+
+    def limit_rate(self, rate_fps: float | None) -> bool:
+        """Read at most so many frames per second, see ``Paced``."""
+        self._pace.rate_fps = rate_fps
+        return True
 
     def _release(self, request: Any) -> None:
         """Give a request back, which libcamera refuses to take of a camera that is gone."""
@@ -148,6 +192,20 @@ class PicameraSource:
             raise SourceLostError(
                 f"{self.name}: the camera is gone ({error}); check its cable"
             ) from error
+
+    def adjust(self, controls: Controls) -> bool:
+        """Set controls, see ``Adjustable``: they hold from one of the next frames on."""
+        camera = self._camera
+        if camera is not None:
+            gone = self._settings.controls.keys() - controls.keys()
+            wanted = checked_controls(camera, controls, self.name)
+            _within(
+                self._settings.read_timeout_s,
+                f"{self.name}: setting controls",
+                lambda: camera.set_controls(default_controls(camera, gone) | wanted),
+            )
+        self._settings = msgspec.structs.replace(self._settings, controls=dict(controls))
+        return True
 
     def close(self) -> None:
         """Stop the camera and give it back.
@@ -174,9 +232,12 @@ class PicameraSource:
                 f"{self.name}: libcamera sees {len(cameras)} cameras; check the ribbon cable, and "
                 "'rpicam-hello --list-cameras'"
             )
-        camera = self._camera = _made(_picamera2(), self._index)
+        camera = self._camera = _made(
+            _picamera2(), self._index, load_tuning(_picamera2(), self._settings.tuning_file)
+        )
         self._configure(camera, model_size)
         self._granted = camera.camera_configuration()
+        self.turned = turn_of(self._granted.get("transform"))
         for stream in ("main", "lores"):
             if self._granted.get(stream):
                 check_format(self.name, stream, self._granted[stream])
@@ -193,12 +254,14 @@ class PicameraSource:
         """Ask for the best pair of streams that the camera grants."""
         settings = self._settings
         main = {"size": (settings.width, settings.height), "format": _MAIN_FORMAT}
-        controls = {}
+        controls: dict[str, Any] = {}
         if settings.fps and "FrameDurationLimits" in camera.camera_controls:
             frame_us = round(1_000_000 / settings.fps)
             controls["FrameDurationLimits"] = (frame_us, frame_us)
+        controls |= checked_controls(camera, settings.controls, self.name)
         # A frame that waits in picamera2's queue would be older than its stamp.
         options = {"buffer_count": _BUFFERS, "queue": False, "controls": controls}
+        options |= asked_of_sensor(settings)
         for lores_format in _LORES_FORMATS if self._scales_to(model_size) else ():
             assert model_size is not None
             lores = {"size": _even(model_size[1], model_size[0]), "format": lores_format}
@@ -280,14 +343,14 @@ def _picamera2() -> Any:
     return Picamera2
 
 
-def _made(picamera2: Any, index: int) -> Any:
+def _made(picamera2: Any, index: int, tuning: Any = None) -> Any:
     """An instance of Picamera2, whose constructor must not leave the camera acquired if it fails.
 
     Else every further try in this process would find it in use.
     """
     camera = picamera2.__new__(picamera2)
     try:
-        camera.__init__(index)
+        camera.__init__(index, **({} if tuning is None else {"tuning": tuning}))
     except Exception:
         if getattr(camera, "is_open", False):
             camera.camera.release()

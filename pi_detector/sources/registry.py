@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from pi_detector.config.settings import SourceSettings
-from pi_detector.errors import SourceNotFoundError, UnknownSchemeError
+from pi_detector.errors import ConfigError, SourceNotFoundError, UnknownSchemeError
 from pi_detector.sources.auto import AutoSource, first_camera
 from pi_detector.sources.base import Source
 from pi_detector.sources.demo import DemoSource
@@ -19,6 +19,7 @@ from pi_detector.sources.images import ImagesSource
 from pi_detector.sources.picamera import PicameraSource
 from pi_detector.sources.plugin import PluginSource
 from pi_detector.sources.stream import StreamSource
+from pi_detector.sources.turn import TurnedSource, needs_turning
 from pi_detector.sources.v4l2 import V4l2Source
 from pi_detector.sources.video import VideoSource
 from pi_detector.util.media import kind_of
@@ -39,7 +40,7 @@ def make_source(settings: SourceSettings, *, wait: bool = False) -> Source:
     Raises:
         UnknownSchemeError: the URI has an unknown scheme.
         SourceNotFoundError: it is a path that does not exist.
-        ConfigError: its scheme is known, but the rest is invalid.
+        ConfigError: its scheme is known, but the rest is invalid, or it lacks a setting.
     """
     if settings.uri.lower() == "auto" or split_uri(settings.uri)[0] == "auto":
         if wait:
@@ -47,16 +48,19 @@ def make_source(settings: SourceSettings, *, wait: bool = False) -> Source:
         # Searched for once: the process of an isolated source opens what was found here.
         settings = msgspec.structs.replace(settings, uri=_find())
     source = _make(settings)
+    _refuse(source, settings)
     if _is_isolated(source, settings.isolation):
         # Its process makes sources too, and needs none of that.
         from pi_detector.sources.isolated import IsolatedSource
 
         return IsolatedSource(source, settings)
-    return source
+    return TurnedSource(source, settings) if needs_turning(settings) else source
 
 
 def make_recording(settings: SourceSettings, starts_at: datetime) -> Source:
     """Create the source of a video file with its own clocks, not yet opened, isolated if needed.
+
+    It is not turned: recordings are upright already.
 
     Args:
         settings: ``uri`` is ``file:`` and the path.
@@ -78,7 +82,7 @@ def check_source(settings: SourceSettings) -> list[str]:
 
     Raises:
         UnknownSchemeError: the URI has an unknown scheme.
-        ConfigError: its scheme is known, but the rest is invalid.
+        ConfigError: its scheme is known, but the rest is invalid, or it lacks a setting.
     """
     uri = settings.uri
     # What a secret holds is not known yet.
@@ -88,19 +92,40 @@ def check_source(settings: SourceSettings) -> list[str]:
         source = _make(settings)
     except SourceNotFoundError as error:
         return [f"source.uri: {error}"]
-    effect = _without_fps(source) if settings.fps else ""
-    return [f"source.fps: has no effect on {effect}"] if effect else []
+    _refuse(source, settings)
+    if settings.fps and isinstance(source, VideoSource):
+        return [
+            "source.fps: has no effect on a video file, unless its frames have no times; "
+            "detection.max_fps limits the rate"
+        ]
+    return []
 
 
-def _without_fps(source: Source) -> str:
-    """What a source is whose rate cannot be asked for; empty where it can."""
+def _refuse(source: Source, settings: SourceSettings) -> None:
+    """Raises ConfigError where a source is asked for what sources of its kind do not have."""
+    if isinstance(source, PluginSource):  # whose business it is
+        return
+    kinds = {
+        "controls": (PicameraSource, V4l2Source),
+        "pixel_format": (V4l2Source,),
+        "sensor_mode": (PicameraSource,),
+        "tuning_file": (PicameraSource,),
+    }
+    for name, having in kinds.items():
+        if getattr(settings, name) and not isinstance(source, having):
+            raise ConfigError(
+                f"source.{name}: {source.name} has no such setting; it is for "
+                f"{' and '.join(_EXAMPLES_OF[kind] for kind in having)}"
+            )
+    if not settings.fps:
+        return
     if isinstance(source, StreamSource):
-        return "a stream, whose rate is set in the camera; leave it at 0"
+        raise ConfigError(
+            "source.fps: a stream's rate is set in the camera; leave source.fps at 0, and set "
+            "detection.max_fps to detect less often"
+        )
     if isinstance(source, ImagesSource):
-        return "images, which are read as fast as they are processed; leave it at 0"
-    if isinstance(source, VideoSource):
-        return "a video file, unless its frames have no times; leave it at 0"
-    return ""
+        raise ConfigError("source.fps: images have no rate; leave it at 0")
 
 
 def _is_isolated(source: Source, wanted: str) -> bool:
@@ -188,6 +213,7 @@ _KINDS = {
     "images": _Kind(ImagesSource, "images:DIR"),
     "demo": _Kind(DemoSource, "demo:"),
 }
+_EXAMPLES_OF: dict[type[Source], str] = {PicameraSource: "picamera:N", V4l2Source: "v4l2:"}
 SCHEMES = frozenset({"auto", *_KINDS})
 """Of our sources; a plugin cannot have one of them."""
 _EXAMPLES = {"auto": "auto"} | {scheme: kind.example for scheme, kind in _KINDS.items()}

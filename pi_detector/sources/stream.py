@@ -23,6 +23,7 @@ from pi_detector.sources.framing import FrameMaker
 from pi_detector.sources.http_jpegs import HttpJpegs, open_jpegs
 from pi_detector.sources.media import DEFAULT_PORTS, opencv_options
 from pi_detector.util.memory import check_size
+from pi_detector.util.rate_limit import Pace
 from pi_detector.util.uri import network_uri_problem, parse_network_uri, redact, split_uri
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class StreamSource:
         self.name = redact(uri)
         self._host, self._port = self._address()
         self._frames = FrameMaker(self.name)
+        self._pace = Pace()
         self._capture: LiveCapture | HttpJpegs | None = None
 
     def open(self, model_size: tuple[int, int] | None = None) -> None:  # noqa: ARG002
@@ -103,7 +105,13 @@ class StreamSource:
         """
         if self._capture is None:
             raise SourceLostError(f"{self.name}: not open; open it first")
-        return self._frames.from_bgr(*self._capture.read())
+        image, moment, skipped = self._capture.read(self._pace)
+        return self._frames.from_bgr(image, moment, skipped=skipped)
+
+    def limit_rate(self, rate_fps: float | None) -> bool:
+        """Read at most so many frames per second, see ``Paced``."""
+        self._pace.rate_fps = rate_fps
+        return True
 
     def close(self) -> None:
         """Disconnect."""

@@ -19,7 +19,7 @@ from pi_detector.errors import (
     SourceStalledError,
     SourceStuckError,
 )
-from pi_detector.sources.base import Interruptible, Source
+from pi_detector.sources.base import Adjustable, Controls, Interruptible, Source, limit_rate
 from pi_detector.util.backoff import Backoff
 
 log = logging.getLogger(__name__)
@@ -69,6 +69,7 @@ class SupervisedSource:
         self._mode = recovery.mode
         self._backoff = Backoff(recovery.first_delay_s, recovery.longest_delay_s)
         self._read_limit_s = read_timeout_s + grace_s
+        self._interval_s = 0.0
         self._grace_s = grace_s
         self._report = report
         self._stopping = threading.Event()
@@ -108,7 +109,7 @@ class SupervisedSource:
             try:
                 if not self._is_open:
                     self._open()
-                self._allow(self._read_limit_s)
+                self._allow(self._read_limit_s + self._interval_s)
                 frame = self._source.read()
             except Exception as error:  # noqa: BLE001 - out of descriptors, threads, memory...
                 self._failed(error)
@@ -117,6 +118,16 @@ class SupervisedSource:
                 self._now_live()
             return frame
         return None
+
+    def limit_rate(self, rate_fps: float | None) -> bool:
+        """Read at most so many frames per second, see ``Paced``. From any thread."""
+        obeys = limit_rate(self._source, rate_fps)
+        self._interval_s = 1 / rate_fps if obeys and rate_fps else 0.0
+        return obeys
+
+    def adjust(self, controls: Controls) -> bool:
+        """Set controls of the camera, see ``Adjustable``. From any thread."""
+        return isinstance(self._source, Adjustable) and self._source.adjust(controls)
 
     def close(self) -> None:
         """Close the source.

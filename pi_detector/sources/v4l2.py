@@ -9,17 +9,24 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from pi_detector.config.settings import SourceSettings
 from pi_detector.core.frame import Frame
 from pi_detector.errors import (
+    ConfigError,
     SourceBusyError,
     SourceLostError,
     SourceNotFoundError,
     SourcePermissionError,
 )
 from pi_detector.sources import videodev
+from pi_detector.sources.base import Controls
 from pi_detector.sources.capture import LiveCapture
 from pi_detector.sources.framing import FrameMaker
+from pi_detector.sources.turn import UNTURNED, Turn
+from pi_detector.sources.v4l2_controls import HFLIP, VFLIP, V4l2Controls, pixel_formats
+from pi_detector.util.rate_limit import Pace
 
 if TYPE_CHECKING:
     import cv2
@@ -35,12 +42,16 @@ _BUFFERS = 2
 class V4l2Source:
     """A V4L2 camera, read by OpenCV.
 
-    MJPEG is asked for, because uncompressed 640×480 and larger does not fit USB 2 at full rate;
-    width, height and rate are what the camera grants, which is logged.
+    MJPEG is asked for unless the settings name a format, because uncompressed 640×480 and larger
+    does not fit USB 2 at full rate; width, height and rate are what the camera grants, which is
+    logged.
 
     Args:
         target: ``/dev/video0``, ``0`` or a path under ``/dev/v4l/by-id``.
-        settings: width, height, fps, read_timeout_s.
+        settings: width, height, fps, controls, pixel_format, rotate, hflip, vflip, read_timeout_s.
+
+    Attributes:
+        turned: what the driver mirrors, see ``TurnsItself``.
     """
 
     live = True
@@ -50,7 +61,10 @@ class V4l2Source:
         self._settings = settings
         self.name = f"v4l2:{self._path}"
         self._frames = FrameMaker(self.name)
+        self._pace = Pace()
         self._capture: LiveCapture | None = None
+        self.turned = UNTURNED
+        self._flips_before: dict[str, int] = {}
         set_read_deadline(settings)
 
     def open(self, model_size: tuple[int, int] | None = None) -> None:  # noqa: ARG002
@@ -60,6 +74,7 @@ class V4l2Source:
             SourceNotFoundError: there is no such device, or it is no camera.
             SourcePermissionError: this user may not open it.
             SourceBusyError: another program streams from it.
+            ConfigError: it does not have a control, or not the pixel format.
         """
         self.close()
         device = self._probe()
@@ -72,7 +87,7 @@ class V4l2Source:
                 f"{self.name}: OpenCV cannot read this camera; check its formats with "
                 f"'v4l2-ctl -d {self._path} --list-formats-ext'"
             )
-        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*self._fourcc))
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._settings.width)
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._settings.height)
         if self._settings.fps:
@@ -90,18 +105,88 @@ class V4l2Source:
         """
         if self._capture is None:
             raise SourceLostError(f"{self.name}: not open; open it first")
-        return self._frames.from_bgr(*self._capture.read())
+        image, moment, skipped = self._capture.read(self._pace)
+        return self._frames.from_bgr(image, moment, skipped=skipped)
+
+    def limit_rate(self, rate_fps: float | None) -> bool:
+        """Read at most so many frames per second, see ``Paced``."""
+        self._pace.rate_fps = rate_fps
+        return True
+
+    def adjust(self, controls: Controls) -> bool:
+        """Set the driver's controls, see ``Adjustable``: the stream continues meanwhile."""
+        gone = self._settings.controls.keys() - controls.keys()
+        try:
+            fd = self._opened()
+        except OSError:
+            log.debug("%s: is not there; its controls are set when it opens", self.name)
+        else:
+            try:
+                camera = V4l2Controls(fd, self.name)
+                camera.check(controls)
+                camera.apply(camera.defaults(gone))
+                camera.apply(controls)
+            finally:
+                os.close(fd)
+        self._settings = msgspec.structs.replace(self._settings, controls=dict(controls))
+        return True
 
     def close(self) -> None:
         """Release the camera."""
         if self._capture is not None:
             self._capture.release()
             self._capture = None
+        flips, self._flips_before = self._flips_before, {}
+        if flips:
+            self._restore(flips)
+
+    @property
+    def _fourcc(self) -> str:
+        return (self._settings.pixel_format or "MJPG").ljust(4)
+
+    def _opened(self) -> int:
+        return os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def _set_up(self, fd: int) -> None:
+        """Set the controls, and see that the format exists."""
+        wanted, formats = self._settings.pixel_format.strip(), pixel_formats(fd)
+        if wanted and wanted not in formats:
+            raise ConfigError(
+                f"source.pixel_format: {self.name} has no {wanted}; set one of {', '.join(formats)}"
+            )
+        turn = Turn.of(self._settings)
+        self.turned = UNTURNED
+        if not (self._settings.controls or turn != UNTURNED):
+            return
+        controls = V4l2Controls(fd, self.name)
+        controls.apply(self._settings.controls)
+        if turn.transpose:  # OpenCV then mirrors at no further cost
+            return
+        done = {}
+        for name, is_wanted in ((HFLIP, turn.hflip), (VFLIP, turn.vflip)):
+            if is_wanted and controls.has(name) and name not in self._settings.controls:
+                self._flips_before[name] = controls.value(name) or 0
+                controls.apply({name: True})
+                done[name] = controls.value(name) == 1
+        self.turned = Turn(False, done.get(HFLIP, False), done.get(VFLIP, False))
+
+    def _restore(self, flips: dict[str, int]) -> None:
+        """Leave the driver as it was, for other programs."""
+        try:
+            fd = self._opened()
+        except OSError:  # unplugged
+            return
+        try:
+            V4l2Controls(fd, self.name).apply(flips)
+        except ConfigError as error:
+            log.debug("%s", error)
+        finally:
+            os.close(fd)
 
     def _probe(self) -> str:
         """Diagnose what OpenCV does not report; return the path of the device node."""
         try:
-            fd = os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            fd = self._opened()
         except OSError as error:
             raise self._explained(error) from error
         try:
@@ -112,6 +197,7 @@ class V4l2Source:
                 )
             if videodev.is_busy(fd, capability):
                 raise self._busy()
+            self._set_up(fd)
         finally:
             os.close(fd)
         return str(self._path.resolve())

@@ -21,6 +21,7 @@ from pi_detector.sources.framing import FrameMaker, Moment
 from pi_detector.sources.media import opencv_options
 from pi_detector.sources.video_decoders import decoder_type
 from pi_detector.util.memory import check_size
+from pi_detector.util.rate_limit import Pace
 from pi_detector.util.uri import is_unicode
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,8 @@ class VideoSource:
         self._frames = FrameMaker(self.name)
         self._fps = settings.fps
         self._decoder: Decoder | None = None
+        self._pace = Pace()
+        self._skipped = 0
         self._times = FrameTimes(0.0, self._fps)
         self._untimed_logged = False
         self._ahead: tuple[ImageArray, Moment] | None = None
@@ -78,6 +81,7 @@ class VideoSource:
                 reason = str(error)
         self._count = 0
         self._ahead = None
+        self._pace.restart()
         if self._decoder is not None:
             self._check_size(self._decoder)
             self._times = FrameTimes(self._decoder.fps, self._fps)
@@ -107,7 +111,15 @@ class VideoSource:
             self._round_ns = self._last_ns + round(1e9 / self._times.fps)
             self.open()
             decoded, self._ahead = self._ahead, None
-        return None if decoded is None else self._frames.from_rgb(*decoded, path=str(self._path))
+        if decoded is None:
+            return None
+        skipped, self._skipped = self._skipped, 0
+        return self._frames.from_rgb(*decoded, path=str(self._path), skipped=skipped)
+
+    def limit_rate(self, rate_fps: float | None) -> bool:
+        """Read at most so many frames per second of the video, see ``Paced``."""
+        self._pace.rate_fps = rate_fps
+        return True
 
     def close(self) -> None:
         """Close the file."""
@@ -141,12 +153,15 @@ class VideoSource:
             raise BadImageError(f"{self._path}: {error}") from error
 
     def _decode(self, decoder: Decoder) -> tuple[ImageArray, Moment] | None:
-        decoded = decoder.read()
-        if decoded is None:
-            return None
+        decoded = decoder.read(self._is_due)
+        return None if decoded is None else (decoded.image, self._moment())
+
+    def _is_due(self, said_s: float | None) -> bool:
         self._count += 1
-        self._position_s = self._times.next(decoded.time_s)
-        return decoded.image, self._moment()
+        self._position_s = self._times.next(said_s)
+        is_due = self._pace.take(round(self._position_s * 1e9))
+        self._skipped += not is_due
+        return is_due
 
     def _moment(self) -> Moment:
         if self._starts_at is None:

@@ -173,6 +173,7 @@ class _Server:
 
     def _open(self, todo: isolated_link.Job) -> Source | None:
         from pi_detector.sources import ffmpeg_watch
+        from pi_detector.sources.base import limit_rate
         from pi_detector.sources.media import needs_of
         from pi_detector.sources.registry import make_recording, make_source
 
@@ -185,6 +186,7 @@ class _Server:
                 source = make_recording(todo.settings, todo.starts_at)
             self._name = source.name
             log.debug("%s is read with: %s", self._name, confine(needs_of(todo.settings)))
+            limit_rate(source, todo.rate_fps)
             source.open(todo.model_size)
         except Exception as error:  # noqa: BLE001 - raised again by the parent
             self._send(self._failed(error))
@@ -202,8 +204,11 @@ class _Server:
         os._exit(os.EX_NOPERM)
 
     def _serve(self, source: Source) -> None:
+        from pi_detector.sources.base import limit_rate
+
         ahead = None if source.live else self._read(source)
-        while self._link.recv(self._messages.LONGEST_PACKET) == self._messages.READ:
+        while request := self._link.recv(self._messages.LONGEST_PACKET):
+            limit_rate(source, self._messages.rate_of(request))
             answer = self._read(source) if ahead is None else ahead
             self._answer(answer)
             if not source.live and not isinstance(answer, self._messages.Ended):

@@ -132,8 +132,8 @@ class Topics:
         return f"{self.prefix}/command/{name}"
 
     def status(self, part: str, name: str) -> str:
-        """Status records of a part; an output and a deed of the governor have their own."""
-        own = f"/{level(name)}" if part in ("sink", "governor") else ""
+        """Status records of a part; sinks, schedules and deeds of the governor have their own."""
+        own = f"/{level(name)}" if part in ("sink", "schedule", "governor") else ""
         return f"{self.prefix}/status/{level(part)}{own}"
 
     def state(self, kind: str, name: str) -> str:

@@ -53,6 +53,7 @@ class RecordingSink:
         folder: folder of the recordings; created if it does not exist.
         settings: settings of the recordings.
         report: receives a status record if clips cannot be recorded.
+        is_on: whether events that begin now are recorded.
     """
 
     name = "recordings"
@@ -63,10 +64,12 @@ class RecordingSink:
         folder: Path,
         settings: RecordingSettings,
         report: Callable[[StatusRecord], None] | None = None,
+        is_on: Callable[[], bool] = lambda: True,
     ) -> None:
         self._folder = folder
         self._settings = settings
         self._report = report
+        self._is_on = is_on
         self._started = False
         self._disk: DiskThread  # since start()
 
@@ -178,13 +181,18 @@ class RecordingSink:
             event = self._open.get(view.event_id)
             if event is not None:
                 event.picture = picture_of(result, view.box_px, view.score)
-        if self._recorder is not None:
+        # Outside its hours not even the seconds before an event are kept.
+        if self._recorder is not None and (self._events or self._is_on()):
             self._filming = False
             self._recorder.see(result.frame)
             self._filming = True
 
     def _hear(self, record: EventRecord) -> None:
-        event = self._open.get(record.id) or self._begin(record)
+        event = self._open.get(record.id)
+        if event is None:
+            if not self._is_on():
+                return
+            event = self._begin(record)
         event.record = record
         if record.phase == "end":
             self._let_go(event)

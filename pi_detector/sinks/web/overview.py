@@ -56,7 +56,8 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
     ``fps`` and ``latency_ms`` are those of the last ten seconds, ``host`` and ``process`` of the
     latest performance record, ``measured_ago_s`` old. ``dropped`` counts the frames that a newer
-    one replaced. ``detection`` is null where nothing can pause it. ``login`` means that there is a
+    one replaced. ``schedules`` says which schedules are on; ``off`` why detection is off by them.
+    ``detection`` is null where nothing can pause it. ``login`` means that there is a
     token.
     """
 
@@ -66,6 +67,8 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     source_reason: str | None
     model: str | None
     detection: str | None
+    off: str | None
+    schedules: dict[str, bool]
     fps: float | None
     latency_ms: Latencies | None
     dropped: int | None
@@ -134,6 +137,10 @@ class Watch:
             source_reason=source.reason if source else None,
             model=model.name if model else None,
             detection=detection.state if detection else None,
+            off=detection.reason if detection else None,
+            schedules={
+                status.name: status.state == "live" for status in parts if status.part == "schedule"
+            },
             fps=_rate(frames, now_s, last_s),
             latency_ms=_latencies([ms for _, ms in frames]),
             dropped=result.dropped if result else None,
@@ -143,7 +150,7 @@ class Watch:
             troubles=[
                 Trouble(status.part, status.name, status.state, status.reason)
                 for status in parts
-                if status.state not in _WELL and status is not detection
+                if status.state not in _WELL and status.part not in {"detection", "schedule"}
             ],
             host=performance.host if performance else None,
             process=performance.process if performance else None,

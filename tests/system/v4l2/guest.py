@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 from checks import (
     FRAME_S,
     START_S,
@@ -119,6 +120,98 @@ def isolated_camera() -> None:
     assert len(ended.frames()) == 5, ended.err
     assert f"{URI} is read with: no new privileges" in ended.err, ended.err
     assert "seccomp" in ended.err, ended.err
+
+
+def turned_camera() -> str:
+    """The driver mirrors where it can, OpenCV does the rest: it is the same picture, turned."""
+    upright = picture()
+    pairs = {
+        "rotate=180": upright[::-1, ::-1],
+        "rotate=90": np.rot90(upright, -1),
+        "rotate=270": np.rot90(upright, 1),
+        "hflip": upright[:, ::-1],
+    }
+    off = {}
+    for name, expected in pairs.items():
+        key, _, degrees = name.partition("=")
+        turned = picture(**{key: int(degrees) if degrees else True})
+        assert turned.shape == expected.shape, f"{name}: {turned.shape}"
+        # A bar of text moves from frame to frame.
+        off[name] = float(np.median(np.abs(turned.astype(int) - expected)))
+        assert off[name] < 8, off
+        assert control("horizontal_flip") == 0, "as it was, for other programs"
+    return str(off)
+
+
+def control_of_the_camera() -> str:
+    """A control by its name, one that it does not have, and the list of all."""
+    set_control("brightness=128")
+    bright = float(picture(controls={"brightness": 200}).mean())
+    dark = float(picture(controls={"brightness": 60}).mean())
+    assert bright > dark + 30, f"{bright} and {dark}"
+    assert control("brightness") == 60
+    ended = pi_detector("run", "--source", URI, "--set", "source.controls.focus=1")
+    ended.must_be(os.EX_CONFIG)
+    ended.error_line("source.controls.focus", "no such control", "brightness")
+    listed = json.loads(pi_detector("cameras", "--json").out)["cameras"]
+    names = [each["name"] for each in listed[0]["controls"]]
+    assert "brightness" in names, names
+    assert "GREY" in listed[0]["pixel_formats"], listed[0]["pixel_formats"]
+    set_control("brightness=128")
+    return f"mean {dark:.0f} to {bright:.0f}; {len(names)} controls"
+
+
+def controls_at_a_reload() -> str:
+    """A reload changes a control of the running camera, which is not opened again."""
+    config = Path("/tmp/config.toml")
+    text = f'[source]\nuri = "{URI}"\n[source.controls]\nbrightness = '
+    config.write_text(f"{text}100\n")
+    with Watched("--config", str(config)) as run:
+        run.more_frames(1, START_S)
+        assert control("brightness") == 100
+        before = len(run.records)
+        config.write_text(f"{text}150\n")
+        run.process.send_signal(signal.SIGHUP)
+        run.more_frames(3, START_S)
+        assert control("brightness") == 150
+        told = [record for record in run.records[before:] if is_of_the_source(record)]
+        assert not told, told
+    set_control("brightness=128")
+    return "100 to 150"
+
+
+def grey_camera() -> str:
+    """The pixel formats of infrared cameras: 8 and 16 bits of grey; one that is not there."""
+    seen = {}
+    for name in ("GREY", "Y16"):
+        grey = picture(pixel_format=name)
+        assert np.array_equal(grey[:, :, 0], grey[:, :, 2]), name
+        assert grey.std() > 20, f"{name}: {grey.std()}"
+        seen[name] = round(float(grey.mean()))
+    ended = pi_detector("run", "--source", URI, "--set", "source.pixel_format=H264")
+    ended.must_be(os.EX_CONFIG)
+    ended.error_line("source.pixel_format", "GREY")
+    return str(seen)
+
+
+def picture(**settings: object) -> np.ndarray:
+    """The third picture of the camera with these settings of ``[source]``."""
+    source = make_source(SourceSettings(uri=URI, **settings))
+    source.open()
+    try:
+        frames = [source.read() for _ in range(3)]
+    finally:
+        source.close()
+    assert frames[-1] is not None
+    return frames[-1].image
+
+
+def control(name: str) -> int:
+    """The value of a control of the driver."""
+    done = subprocess.run(
+        ["v4l2-ctl", "-d", str(NODE), "-C", name], check=True, capture_output=True, text=True
+    )
+    return int(done.stdout.split(":")[1])
 
 
 def busy_camera() -> None:
@@ -287,6 +380,10 @@ CHECKS: tuple[Callable[[], str | None], ...] = (
     auto_takes_the_camera,
     ten_frames,
     isolated_camera,
+    turned_camera,
+    control_of_the_camera,
+    controls_at_a_reload,
+    grey_camera,
     busy_camera,
     absent_camera,
     forbidden_camera,

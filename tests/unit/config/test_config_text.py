@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from pi_detector.config.changes import SECTIONS
 from pi_detector.config.load import load_settings
-from pi_detector.config.notify import NotifySettings
-from pi_detector.config.settings import FilterSettings, LineSettings, Settings, ZoneSettings
+from pi_detector.config.settings import Settings
 from pi_detector.config.text import EXAMPLES, commented_example, documentation, settings_toml
 
 # A loaded machine is no failure.
@@ -43,14 +42,15 @@ def test_the_example_with_its_comments_removed_is_the_defaults(tmp_path: Path) -
     unset = re.findall(r"(?m)^#(\w+) =$", text)
     fields = [field for section in SECTIONS.values() for field in msgspec.structs.fields(section)]
     assert opened + len(unset) == len(fields)
-    assert unset == ["min_score", "min_score", "min_score", "cooldown_s"]
-    (person, filters), (driveway, zones), (gate, lines), (phone, notify) = EXAMPLES.values()
-    assert loaded(text, tmp_path) == Settings(
-        filters={person: msgspec.convert(filters, FilterSettings)},
-        zones={driveway: msgspec.convert(zones, ZoneSettings)},
-        lines={gate: msgspec.convert(lines, LineSettings)},
-        notify={phone: msgspec.convert(notify, NotifySettings)},
-    )
+    assert unset == [
+        *("crop", "min_score", "max_fps", "min_score", "min_score", "cooldown_s"),
+        *("latitude", "longitude"),
+    ]
+    named = {
+        section: {name: msgspec.convert(values, SECTIONS[section])}
+        for section, (name, values) in EXAMPLES.items()
+    }
+    assert loaded(text, tmp_path) == Settings(**named)
 
 
 def test_the_example_explains_and_gives_limits() -> None:

@@ -5,7 +5,12 @@ import threading
 import numpy as np
 import pytest
 
-from pi_detector.config.settings import DetectionSettings, MotionSettings
+from pi_detector.config.settings import (
+    DetectionSettings,
+    MotionSettings,
+    Settings,
+    SourceSettings,
+)
 from pi_detector.core.clock import utc_now
 from pi_detector.core.frame import Frame
 from pi_detector.core.looks import Look, TrackedBox
@@ -13,6 +18,7 @@ from pi_detector.core.records import detections_record, encode
 from pi_detector.core.result import Result
 from pi_detector.detector.detector import Detector
 from pi_detector.events.motion import Motion, MotionGate
+from pi_detector.pipeline.build import make_looking
 from pi_detector.pipeline.inference import InferenceStep
 from pi_detector.pipeline.looks import (
     DEFAULT_FPS,
@@ -140,6 +146,18 @@ def test_auto_leaves_time_for_the_rate_that_is_wanted() -> None:
     budget.want("auto")
     assert budget.looks == MOST_AUTO
     assert MOST_AUTO * 20 <= 1000 / DEFAULT_FPS
+
+
+@pytest.mark.parametrize(("max_fps", "fps", "looks"), [(10, 0, 4), (10, 25, 4), (None, 10, 4)])
+def test_the_rate_that_is_wanted_is_that_of_detection(
+    max_fps: float | None, fps: float, looks: int
+) -> None:
+    budget = LookBudget()
+    detection = DetectionSettings(looks="auto", max_fps=max_fps)
+    make_looking(Settings(source=SourceSettings(fps=fps), detection=detection), budget)
+    for _ in range(100):
+        budget.note(3, 3 * 20)
+    assert budget.looks == looks
 
 
 def test_the_pipeline_hands_regions_and_tracks_to_the_planner(detector: Detector) -> None:

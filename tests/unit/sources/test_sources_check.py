@@ -11,7 +11,7 @@ from command import pi_detector
 from pi_detector.config.settings import ModelSettings, Settings, SourceSettings
 from pi_detector.daemon.service import Service
 from pi_detector.errors import ConfigError, UnknownSchemeError
-from pi_detector.sources.registry import check_source
+from pi_detector.sources.registry import check_source, make_source
 
 
 @pytest.mark.parametrize("uri", ["nonsense", "rtps://camera/live", ""])
@@ -41,22 +41,31 @@ def test_a_file_that_is_not_there_is_a_warning() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("rtsp://camera/live", "a stream"),
-        ("http://camera/live", "a stream"),
-        ("clip.mp4", "a video file, unless its frames have no times"),
-        ("photo.jpg", "images"),
-        ("demo:", ""),
-        ("v4l2:/dev/video0", ""),
-        ("picamera:0", ""),
+        ("rtsp://camera/live", "a stream's rate is set in the camera"),
+        ("http://camera/live", "a stream's rate is set in the camera"),
+        ("photo.jpg", "images have no rate"),
     ],
 )
-def test_a_rate_without_effect(tmp_path: Path, name: str, said: str) -> None:
-    (tmp_path / name).touch() if "." in name and ":" not in name else None
-    uri = str(tmp_path / name) if (tmp_path / name).exists() else name
-    warnings = check_source(SourceSettings(uri=uri, fps=5))
-    assert len(warnings) == bool(said)
-    assert all(w.startswith(f"source.fps: has no effect on {said}") for w in warnings)
-    assert check_source(SourceSettings(uri=uri)) == []
+def test_a_rate_that_cannot_be_asked_for(tmp_path: Path, name: str, said: str) -> None:
+    if ":" not in name:
+        (tmp_path / name).touch()
+        name = str(tmp_path / name)
+    for check in (check_source, make_source):
+        with pytest.raises(ConfigError, match=f"source.fps: {said}"):
+            check(SourceSettings(uri=name, fps=5))
+    assert check_source(SourceSettings(uri=name)) == []
+
+
+@pytest.mark.parametrize("uri", ["demo:", "v4l2:/dev/video0", "picamera:0"])
+def test_a_rate_that_is_asked_for(uri: str) -> None:
+    assert check_source(SourceSettings(uri=uri, fps=5)) == []
+
+
+def test_a_rate_for_a_video_without_times(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").touch()
+    (warning,) = check_source(SourceSettings(uri=str(tmp_path / "clip.mp4"), fps=5))
+    assert "has no effect on a video file, unless its frames have no times" in warning
+    assert "detection.max_fps" in warning
 
 
 def test_config_check(tmp_path: Path) -> None:
@@ -68,9 +77,9 @@ def test_config_check(tmp_path: Path) -> None:
     assert "valid" not in done.stdout
     file.write_text('[source]\nuri = "rtsp://camera/live"\nfps = 5\n')
     done = pi_detector("config", "check", file)
-    assert done.returncode == 0
-    assert "warning: source.fps: has no effect on a stream" in done.stderr
-    assert "valid" in done.stdout
+    assert done.returncode == 78
+    assert "source.fps: a stream's rate is set in the camera" in done.stderr
+    assert "valid" not in done.stdout
 
 
 def test_a_reload_refuses_a_source_that_the_next_start_would_not_take() -> None:

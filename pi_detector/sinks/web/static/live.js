@@ -52,7 +52,7 @@ export function offline() {
 export function tell(now) {
 	overview = now;
 	const paused = now.detection === "paused";
-	if (paused) pill("paused", "");
+	if (paused) pill(now.off ? "off: outside its hours" : "paused", "");
 	else pill(now.source_state ? `${now.source}: ${now.source_state}` : "camera state unknown",
 		now.source_state === "live" ? "good" : now.source_state ? "bad" : "");
 	if (now.source_state && now.source_state !== "live") stale();
@@ -64,7 +64,7 @@ export function tell(now) {
 	showFigures(now);
 	showMachine(now);
 	const pause = find("pause");
-	pause.hidden = now.detection === null;
+	pause.hidden = now.detection === null || now.off !== null;
 	pause.textContent = paused ? "Resume detection" : "Pause detection";
 	find("logout").hidden = !now.login;
 }

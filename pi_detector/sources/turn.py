@@ -1,0 +1,128 @@
+"""The camera as it is mounted: frames turned, mirrored and cropped before all else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pi_detector.config.settings import SourceSettings
+from pi_detector.core.frame import Frame, ImageArray
+from pi_detector.sources.base import Adjustable, Controls, Source, TurnsItself, limit_rate
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One of the eight orientations of an image: transposed first, mirrored then.
+
+    Attributes:
+        transpose: x and y change places.
+        hflip: left and right change places.
+        vflip: top and bottom change places.
+    """
+
+    transpose: bool = False
+    hflip: bool = False
+    vflip: bool = False
+
+    @classmethod
+    def of(cls, settings: SourceSettings) -> Turn:
+        """What the settings ask for: rotated clockwise first, mirrored then."""
+        hflip = settings.rotate in {90, 180}
+        vflip = settings.rotate in {180, 270}
+        return cls(settings.rotate in {90, 270}, hflip ^ settings.hflip, vflip ^ settings.vflip)
+
+    def after(self, done: Turn) -> Turn:
+        """What is left to do on an image that was mirrored already; ``done`` transposes nothing."""
+        hflip, vflip = done.hflip, done.vflip
+        if self.transpose:
+            hflip, vflip = vflip, hflip
+        return Turn(self.transpose, self.hflip ^ hflip, self.vflip ^ vflip)
+
+    def apply(self, image: ImageArray) -> ImageArray:
+        """The image turned, (H, W, 3) uint8; the same array where nothing is to do."""
+        import cv2
+
+        if self.transpose:
+            image = np.asarray(cv2.transpose(image), np.uint8)
+        if self.hflip or self.vflip:
+            code = -1 if self.hflip and self.vflip else int(self.hflip)
+            image = np.asarray(cv2.flip(image, code), np.uint8)
+        return image
+
+
+UNTURNED = Turn()
+
+
+class TurnedSource:
+    """A source whose frames are turned, and cropped then.
+
+    What the camera does by itself is left to it.
+
+    Args:
+        source: not open, and not isolated.
+        settings: rotate, hflip, vflip, crop.
+    """
+
+    def __init__(self, source: Source, settings: SourceSettings) -> None:
+        self.live = source.live
+        self._source = source
+        self._turn = self._left = Turn.of(settings)
+        self._crop = settings.crop
+
+    @property
+    def name(self) -> str:
+        """Name of the source."""
+        return self._source.name
+
+    def open(self, model_size: tuple[int, int] | None = None) -> None:
+        """Open the source. Raises what it raises."""
+        if self._crop is not None:
+            model_size = None  # the ISP would scale the whole picture
+        elif model_size is not None and self._turn.transpose:
+            model_size = model_size[1], model_size[0]
+        self._source.open(model_size)
+        done = self._source.turned if isinstance(self._source, TurnsItself) else UNTURNED
+        self._left = self._turn.after(done)
+
+    def read(self) -> Frame | None:
+        """The next frame, turned and cropped. Raises what the source raises."""
+        frame = self._source.read()
+        if frame is None or (self._left == UNTURNED and self._crop is None):
+            return frame
+        image = self._cropped(self._left.apply(frame.image))
+        small = frame.model_input
+        if small is not None:
+            small = None if self._crop is not None else _frozen(self._left.apply(small))
+        return replace(frame, image=_frozen(image), model_input=small)
+
+    def close(self) -> None:
+        """Close the source. Raises what it raises."""
+        self._source.close()
+
+    def limit_rate(self, rate_fps: float | None) -> bool:
+        """Read at most so many frames per second, see ``Paced``."""
+        return limit_rate(self._source, rate_fps)
+
+    def adjust(self, controls: Controls) -> bool:
+        """Set controls of the camera, see ``Adjustable``."""
+        return isinstance(self._source, Adjustable) and self._source.adjust(controls)
+
+    def _cropped(self, image: ImageArray) -> ImageArray:
+        if self._crop is None:
+            return image
+        height, width = image.shape[:2]
+        left, top, right, bottom = self._crop
+        x, y = min(int(left * width), width - 1), min(int(top * height), height - 1)
+        return image[y : max(y + 1, round(bottom * height)), x : max(x + 1, round(right * width))]
+
+
+def needs_turning(settings: SourceSettings) -> bool:
+    """Whether the frames are to be turned or cropped."""
+    return Turn.of(settings) != UNTURNED or settings.crop is not None
+
+
+def _frozen(image: ImageArray) -> ImageArray:
+    image = np.ascontiguousarray(image)
+    image.setflags(write=False)
+    return image
