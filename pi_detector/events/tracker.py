@@ -105,7 +105,7 @@ class Tracker:
             found: all of them, also the weak, best first.
             high: (N,) lowest score of each one's class; those that reach it may start an object.
             now_ns: when the frame was captured, monotonic.
-            looks: what of the frame the detector was shown: who is elsewhere was not missed;
+            looks: what of the frame the detector was shown: an object elsewhere was not missed;
                 empty for all of it.
         """
         self._let_time_pass(now_ns)
