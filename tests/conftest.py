@@ -28,6 +28,14 @@ def shared() -> Path:
 
 
 @pytest.fixture(autouse=True)
+def _umask_of_a_shell() -> Iterator[None]:
+    """A command that ran in the test's own process made it stricter."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture(autouse=True)
 def _no_log_of_the_command_line_stays() -> Iterator[None]:
     """A command that ran in the test's own process leaves its log handler, at a closed stream."""
     root = logging.getLogger()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -52,15 +51,6 @@ uris = st.builds(
     st.sampled_from(PLACES),
     passwords,
 )
-
-
-@pytest.fixture(autouse=True)
-def umask_of_the_tests() -> Iterator[None]:
-    """``run`` sets that of its process."""
-    before = os.umask(0o022)
-    os.umask(before)
-    yield
-    os.umask(before)
 
 
 def assert_hidden(text: str, uri: str) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from command import pi_detector
+from other_user import let_others_enter, unprivileged
 
 from pi_detector.cli.inputs import find_inputs
 from pi_detector.config.settings import SourceSettings
@@ -23,8 +22,6 @@ from pi_detector.sources.isolated_link import Failed
 from pi_detector.sources.isolated_pictures import PictureProcess
 from pi_detector.sources.registry import make_source
 from pi_detector.util.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, kind_of, kind_of_content
-
-NOBODY = 65534
 
 
 def write_image(path: Path, suffix: str = ".jpg") -> Path:
@@ -45,22 +42,6 @@ def names_of(uri: str, **settings: object) -> list[str]:
     source = make_source(SourceSettings(uri=uri, **settings))  # type: ignore[arg-type]
     source.open()
     return [Path(frame.path or "").name for frame in iter(source.read, None) if frame]
-
-
-@contextlib.contextmanager
-def unprivileged(folder: Path) -> Iterator[None]:
-    """Without root's right to read everything; ``folder`` can be reached."""
-    if os.geteuid() != 0:
-        yield
-        return
-    for each in (folder, *folder.parents):
-        if str(each).startswith("/tmp/pytest-of-"):
-            each.chmod(0o755)
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 def test_a_broken_link_does_not_end_a_folder(
@@ -95,7 +76,8 @@ def test_what_may_not_be_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     (tmp_path / "closed").mkdir()
     write_image(tmp_path / "closed" / "c.jpg")
     (tmp_path / "closed").chmod(0)
-    with unprivileged(tmp_path):
+    let_others_enter(tmp_path)
+    with unprivileged():
         assert names_of(f"images:{tmp_path}", isolation=isolation) == ["a.jpg"]
         assert "b.jpg: skipped because it cannot be decoded (Permission denied)" in caplog.text
         assert "closed: skipped because it cannot be read (Permission denied)" in caplog.text
@@ -107,7 +89,8 @@ def test_what_may_not_be_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
             with pytest.raises(SourcePermissionError, match="no permission"):
                 find_inputs([str(path)])
     (tmp_path / "a.jpg").unlink()
-    with unprivileged(tmp_path), pytest.raises(SourcePermissionError, match=r"chmod -R a\+rX"):
+    let_others_enter(tmp_path)
+    with unprivileged(), pytest.raises(SourcePermissionError, match=r"chmod -R a\+rX"):
         names_of(f"images:{tmp_path}", isolation=isolation)
     (tmp_path / "closed").chmod(0o755)
 

@@ -119,11 +119,11 @@ class TestErrors:
     def test_are_those_of_the_inner_source(self, tmp_path: Path) -> None:
         clip = tmp_path / "clip.mp4"
         clip.write_bytes(b"no video at all" * 50)
-        with pytest.raises(BadImageError, match=r"clip\.mp4: no video.*ffprobe"):
+        with pytest.raises(BadImageError, match=r"clip\.mp4: cannot decode the video.*ffprobe"):
             isolated_source(str(clip)).open()
         source = isolated_source(str(clip))
         clip.unlink()
-        with pytest.raises(SourceNotFoundError, match=r"no video.*clip\.mp4"):
+        with pytest.raises(SourceNotFoundError, match=r"clip\.mp4: no such video"):
             source.open()
         with pytest.raises(SourceLostError, match="not open"):
             source.read()
@@ -134,7 +134,8 @@ class TestErrors:
         with opened(isolated_source(str(clip))) as source, caplog.at_level(logging.WARNING):
             while source.read() is not None:
                 pass
-        assert [r.name for r in caplog.records] == ["pi_detector.sources.video"]
+        names = [r.name for r in caplog.records if ".sources." in r.name]
+        assert names == ["pi_detector.sources.video"]
         assert "the file is damaged or cut off" in caplog.text
 
     def test_a_uri_that_is_too_long(self) -> None:

@@ -6,33 +6,16 @@ import os
 import struct
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from other_user import let_others_enter, unprivileged
 
 from pi_detector.config.settings import SourceSettings
 from pi_detector.errors import SourceNotFoundError, SourcePermissionError
 from pi_detector.sources import videodev
 from pi_detector.sources.discover import find_cameras, find_v4l2_cameras
 from pi_detector.sources.v4l2 import V4l2Source
-
-NOBODY = 65534
-
-
-@contextmanager
-def unprivileged() -> Iterator[None]:
-    """Without root's right to open everything."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 def raw_capability(driver: bytes, device_caps: int) -> bytes:
@@ -80,10 +63,7 @@ def tree(tmp_path: Path) -> tuple[Path, Path]:
         (entry / "index").write_text(index)
         (dev / f"video{number}").touch(mode=0o600)
     (dev / "v4l/by-id/usb-HD-index0").symlink_to(dev / "video0")
-    if os.geteuid() == 0:  # another user enters, whatever folder pytest was given
-        for folder in (tmp_path, *tmp_path.parents):
-            if Path(tempfile.gettempdir()) in folder.parents:
-                folder.chmod(0o755)
+    let_others_enter(tmp_path)
     return sys_class, dev
 
 
