@@ -8,7 +8,8 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pi_detector.core.records import Part, StatusRecord, status_record
+from pi_detector.core.records import StatusRecord, status_record
+from pi_detector.core.states import Part
 from pi_detector.errors import PiDetectorError
 from pi_detector.util.backoff import Backoff
 

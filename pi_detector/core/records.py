@@ -24,30 +24,13 @@ from pi_detector.core.readings import (
     StageLatencies,
 )
 from pi_detector.core.result import Result
+from pi_detector.core.states import EndReason, Part, State
 from pi_detector.util.uri import redact_within
 
 SCHEMA_VERSION = 1
 
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 UtcTime = Annotated[datetime, msgspec.Meta(tz=True)]
-EndReason = Literal["gone", "source_lost", "source_ended", "paused", "reload", "failed", "shutdown"]
-"""The object is gone; the camera is; the file or folder is at its end; detection is paused;
-settings changed so that it cannot be followed further; following it failed; the program ends."""
-Part = Literal[
-    "source",
-    "detection",
-    "events",
-    "sink",
-    "model",
-    "settings",
-    "governor",
-    "telemetry",
-    "service",
-    "schedule",
-]
-State = Literal[
-    "starting", "live", "limited", "paused", "stalled", "reopening", "failed", "stopped", "refused"
-]
 
 
 class FrameSize(msgspec.Struct, frozen=True):

@@ -14,7 +14,8 @@ from pi_detector.config.changes import at_reload, at_restart, parts_changed
 from pi_detector.config.drawn import drawn_in_force
 from pi_detector.config.settings import Settings
 from pi_detector.core.outage import Outage, words_of
-from pi_detector.core.records import PerformanceRecord, State, StatusRecord, status_record
+from pi_detector.core.records import PerformanceRecord, StatusRecord, status_record
+from pi_detector.core.states import State
 from pi_detector.daemon.health import Health
 from pi_detector.daemon.hours import Hours
 from pi_detector.daemon.systemd import Notifier

@@ -12,8 +12,9 @@ from pi_detector.config.settings import RecoverySettings
 from pi_detector.core.clock import utc_now
 from pi_detector.core.looks import TrackedBox
 from pi_detector.core.outage import Outage, words_of
-from pi_detector.core.records import EndReason, EventRecord, Publication, StatusRecord
+from pi_detector.core.records import EventRecord, Publication, StatusRecord
 from pi_detector.core.result import Result
+from pi_detector.core.states import EndReason
 from pi_detector.events.stage import EventStage
 
 log = logging.getLogger(__name__)

@@ -9,8 +9,9 @@ from typing import Literal
 from pi_detector.config.settings import EventSettings, FilterSettings
 from pi_detector.core.boxes import BoxPx, normalized, rounded_px
 from pi_detector.core.frame import Frame, ImageArray
-from pi_detector.core.records import BestView, EndReason, EventRecord, FrameSize, Transition
+from pi_detector.core.records import BestView, EventRecord, FrameSize, Transition
 from pi_detector.core.result import View
+from pi_detector.core.states import EndReason
 from pi_detector.events.objects import FrameTime, OpenEvent, TrackedObject
 from pi_detector.events.view_quality import prospect, sharpness
 from pi_detector.events.zones import Borders, Change

@@ -15,10 +15,11 @@ from pi_detector.config.settings import Settings
 from pi_detector.core.boxes import BoxPx
 from pi_detector.core.clock import clock_synchronized
 from pi_detector.core.geometry import Detections, FloatArray
-from pi_detector.core.labels import check_labels
+from pi_detector.core.labels import check_event_labels
 from pi_detector.core.looks import TrackedBox
-from pi_detector.core.records import EndReason, EventRecord
+from pi_detector.core.records import EventRecord
 from pi_detector.core.result import Result
+from pi_detector.core.states import EndReason
 from pi_detector.events.lifecycle import Counts, LifeCycle, Scene
 from pi_detector.events.objects import FrameTime, TrackedObject
 from pi_detector.events.tracker import Tracker, Tracks
@@ -66,7 +67,7 @@ class EventStage:
         run_token: str | None = None,
         synchronized: Callable[[], bool] = clock_synchronized,
     ) -> None:
-        _check_labels(settings, labels)
+        check_event_labels(settings, labels.values())
         self._settings, self._labels, self._min_scores = settings, dict(labels), min_scores
         self._tracker = _tracker_of(settings, labels)
         self._borders = Borders(settings.zones, settings.lines)
@@ -288,14 +289,3 @@ def _following(settings: Settings) -> tuple[object, ...]:
 
 def _some(value: T | None) -> list[T]:
     return [] if value is None else [value]
-
-
-def _check_labels(settings: Settings, labels: Mapping[int, str]) -> None:
-    names = list(labels.values())
-    given: dict[str, tuple[str, ...]] = {f"filters.{label}": (label,) for label in settings.filters}
-    given["events.cooldowns_s"] = tuple(settings.events.cooldowns_s)
-    given |= {f"zones.{name}.labels": zone.labels for name, zone in settings.zones.items()}
-    given |= {f"notify.{name}.labels": rule.labels for name, rule in settings.notify.items()}
-    given |= {f"lines.{name}.labels": line.labels for name, line in settings.lines.items()}
-    for key, wanted in given.items():
-        check_labels(key, wanted, names)

@@ -104,11 +104,7 @@ class Tracker:
             found: all of them, also the weak, best first.
             high: (N,) lowest score of each one's class; those that reach it may start an object.
             now_ns: when the frame was captured, monotonic.
-<<<<<<< HEAD
             looks: what of the frame the detector was shown: objects outside of them are not missed;
-=======
-            looks: what of the frame the detector was shown: an object elsewhere was not missed;
->>>>>>> safe
                 empty for all of it.
         """
         self._let_time_pass(now_ns)

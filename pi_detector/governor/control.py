@@ -15,7 +15,8 @@ from pi_detector.config.governor import GovernorSettings
 from pi_detector.config.settings import ModelSettings, Settings
 from pi_detector.core.outage import Outage
 from pi_detector.core.readings import GovernorReadings
-from pi_detector.core.records import State, StatusRecord, status_record
+from pi_detector.core.records import StatusRecord, status_record
+from pi_detector.core.states import State
 from pi_detector.detector.bundle import Bundle, load_model, takes_labels
 from pi_detector.errors import ConfigError
 from pi_detector.governor.policy import Governor, Level, Reading

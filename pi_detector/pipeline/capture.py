@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pi_detector.core.records import State, StatusRecord, status_record
+from pi_detector.core.records import StatusRecord, status_record
+from pi_detector.core.states import State
 from pi_detector.detector.detector import Prepared
 from pi_detector.errors import SourceStuckError
 from pi_detector.pipeline.counters import Counters

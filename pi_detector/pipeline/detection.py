@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pi_detector.core.looks import TrackedBox
-from pi_detector.core.records import State, StatusRecord, status_record
+from pi_detector.core.records import StatusRecord, status_record
+from pi_detector.core.states import State
 from pi_detector.detector.detector import Prepared
 from pi_detector.pipeline.counters import Counters
 from pi_detector.pipeline.inference import Inference, InferenceStep

@@ -22,7 +22,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from pi_detector.core.records import Publication, State, StatusRecord, status_record
+from pi_detector.core.records import Publication, StatusRecord, status_record
+from pi_detector.core.states import State
 from pi_detector.detector.detector import Detector, Prepared
 from pi_detector.events.motion import MotionGate
 from pi_detector.events.stage import EventStage
@@ -31,24 +32,24 @@ from pi_detector.pipeline.counters import Counters
 from pi_detector.pipeline.decoding import Decoding
 from pi_detector.pipeline.detection import DetectionLoop
 from pi_detector.pipeline.inference import Inference, InferenceStep
+from pi_detector.pipeline.live_changes import STOP_DEADLINE_S, LiveChanges
 from pi_detector.pipeline.looks import Looking
 from pi_detector.pipeline.privacy import PrivacyMasks
 from pi_detector.pipeline.publishing import Publishing
 from pi_detector.pipeline.supervision import Supervision
 from pi_detector.sinks.base import Sink
-from pi_detector.sources.base import Controls, Source
+from pi_detector.sources.base import Source
 from pi_detector.util.bounded_queue import BoundedQueue
 from pi_detector.util.rate_limit import RateLimit
 from pi_detector.util.worker import Worker
 
 log = logging.getLogger(__name__)
 
-STOP_DEADLINE_S = 4.0
 # A thread that returns from C code waits this long for the GIL while another one runs Python.
 SWITCH_INTERVAL_S = 0.0005
 
 
-class Pipeline:
+class Pipeline(LiveChanges):
     """Source, detector and sinks, run together.
 
     Args:
@@ -68,7 +69,7 @@ class Pipeline:
     Attributes:
         counters: what this run did so far.
         source_name: name of the source.
-        running: set once all threads run; what ``replace_`` does is for afterwards.
+        running: set once all threads run; ``LiveChanges`` are for afterwards.
     """
 
     def __init__(
@@ -146,70 +147,6 @@ class Pipeline:
     def publish(self, item: Publication) -> None:
         """Queue an item for the events, and through them for all sinks. From any thread."""
         self._publishing.put(item)
-
-    def pause(self) -> None:
-        """Detect nothing until ``resume``; frames are still read. May be called from any thread.
-
-        It takes effect with the next frame: open events end, and a status record reports it.
-        """
-        self._detection.pause(True)
-
-    def resume(self) -> None:
-        """Detect again after a ``pause``. May be called from any thread."""
-        self._detection.pause(False)
-
-    def keep_hours(self, off: str | None) -> None:
-        """Detect nothing outside the hours of a schedule, whether paused or not. From any thread.
-
-        Args:
-            off: why detection is off, in words; None within the hours.
-        """
-        self._detection.keep_hours(off)
-
-    def report_detection(self) -> None:
-        """Have a status record say whether detection is paused. May be called from any thread."""
-        self._detection.report()
-
-    def replace_detector(self, detector: Detector) -> None:
-        """Detect with another detector from the next captured frame on; no frame is lost."""
-        self._step.detector = detector
-
-    def limit_rate(self, max_fps: float | None) -> None:
-        """Read at most so many frames per second from now on; None reads all."""
-        self._capture.limit_rate(max_fps)
-
-    def adjust(self, controls: Controls) -> bool:
-        """Set controls of the camera; False where only a restart does. Raises ConfigError."""
-        return self._capture.adjust(controls)
-
-    def replace_privacy(self, privacy: PrivacyMasks | None) -> None:
-        """Blacken other parts of the frames, from the next captured one on."""
-        self._step.privacy = privacy
-
-    def replace_gate(self, gate: MotionGate | None, looking: Looking | None = None) -> None:
-        """Judge motion by another gate, or not at all, from the next frame on.
-
-        Args:
-            gate: finds the frames that are worth inference, and the regions that move.
-            looking: chooses the looks by these.
-        """
-        self._step.gate, self._step.looking = gate, looking
-
-    def replace_stage(self, stage: EventStage) -> None:
-        """Follow objects by another stage, which takes over what the one before follows.
-
-        Only where there was one before.
-        """
-        assert self._publishing.feed is not None, "the threads are those of the start"
-        self._publishing.feed.replace(stage)
-
-    def replace_sinks(self, sinks: Sequence[Sink]) -> None:
-        """Publish to other sinks, see ``FanOut.replace``.
-
-        Raises:
-            SinkError: a new sink cannot be started; the old ones stay.
-        """
-        self._publishing.sinks.replace(sinks, time.monotonic() + STOP_DEADLINE_S)
 
     @property
     def paused(self) -> bool:

@@ -8,7 +8,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from pi_detector.core.clock import utc_now
-from pi_detector.core.records import State, encode, status_record
+from pi_detector.core.records import encode, status_record
+from pi_detector.core.states import State
 
 log = logging.getLogger(__name__)
 

@@ -19,14 +19,9 @@ import numpy as np
 from pi_detector.config.notify import NotifySettings
 from pi_detector.core.frame import Frame
 from pi_detector.core.geometry import Detections
-from pi_detector.core.records import (
-    BestView,
-    EndReason,
-    EventRecord,
-    FrameSize,
-    Transition,
-)
+from pi_detector.core.records import BestView, EventRecord, FrameSize, Transition
 from pi_detector.core.result import Result, Timings, View
+from pi_detector.core.states import EndReason
 
 START = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)  # a Tuesday
 START_NS = 10**12

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from pi_detector.config.settings import RecoverySettings
 from pi_detector.core.outage import words_of
-from pi_detector.core.records import State, StatusRecord, status_record
+from pi_detector.core.records import StatusRecord, status_record
+from pi_detector.core.states import State
 from pi_detector.errors import PiDetectorError, SinkError
 from pi_detector.sinks.notify.message import Message, Note, packed, unpacked
 from pi_detector.sinks.notify.services import NotSentError, RefusedError, Service
