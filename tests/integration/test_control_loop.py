@@ -106,7 +106,7 @@ def test_the_rate_falls_when_it_gets_hot_and_recovers_when_it_cools(machine: Mak
     before = inferred_fps(one, 2)
     assert before > 4
     assert one.records("performance")[-1]["governor"] == {
-        "rungs": 0, "rate_fps": None, "threads": 2, "small_model": False,
+        "rungs": 0, "rate_fps": None, "threads": 2, "small_model": False, "looks": None,
     }  # fmt: skip
     one.heat(90)
     one.wait_for(lambda: one.records("status", part="governor", state="failed"))
