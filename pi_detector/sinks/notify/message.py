@@ -166,6 +166,8 @@ def message_of(notes: Sequence[Note], rule: str, settings: NotifySettings, page:
         settings: of the rule.
         page: address of the page, for links; empty for none.
     """
+    # An event that was queued, and once more after a kill, is one.
+    notes = list({(note.event.id, note.event.revision): note for note in notes}.values())
     first = notes[0]
     link = event_link(page, first.event.id)
     values = _values(notes, rule, link)

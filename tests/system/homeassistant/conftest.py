@@ -25,7 +25,7 @@ PASSWORD = "correct-horse"
 # The two blueprints of docs/homeassistant, as a user fills them in.
 AUTOMATIONS = f"""
 input_boolean:
-  porch_light:
+  hall_light:
 counter:
   visitors:
 input_text:
@@ -50,7 +50,7 @@ automation:
       path: pi-detector/light.yaml
       input:
         occupancy: binary_sensor.{NAME}_garden_person
-        target: input_boolean.porch_light
+        target: input_boolean.hall_light
         after: 1
 """
 

@@ -22,7 +22,7 @@ mkdir -p "$work"
 make_root ca-certificates python3 python3-venv python3-dev gcc g++ libc6-dev
 
 root=$work/root
-made=$root/opt/homeassistant-$version
+made=$root/opt/homeassistant-$version-camera
 if [ ! -e "$made" ]; then
     say "installing Home Assistant $version; takes minutes"
     rm -rf "$root"/opt/homeassistant*
@@ -37,7 +37,8 @@ if [ ! -e "$made" ]; then
         bin/pip install -qq --no-cache-dir "homeassistant==$1"
         bin/pip install -qq --no-cache-dir \
             --constraint lib/python3*/site-packages/homeassistant/package_constraints.txt \
-            paho-mqtt home-assistant-frontend hassil home-assistant-intents
+            paho-mqtt home-assistant-frontend hassil home-assistant-intents \
+            numpy av pyturbojpeg
         ' sh "$version"
     touch "$made"
 fi

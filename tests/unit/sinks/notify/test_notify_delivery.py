@@ -319,3 +319,18 @@ def test_a_notifier_that_is_idle_sleeps(hook: Hook, tmp_path: Path) -> None:
     time.sleep(1)
     assert ticks_and_switches() == before
     notifier.sink.close()
+
+
+def test_an_event_that_was_queued_twice_is_in_the_message_once(hook: Hook, tmp_path: Path) -> None:
+    hook.answers = [500]
+    notifier = Notifier(tmp_path, urls=[hook.url])
+    same = event(1, now=now())
+    for _ in range(2):
+        notifier.sink._ways[0].rule._events.clear()
+        notifier.sink.handle(same)
+    until(lambda: hook.taken)
+    notifier.sink.close()
+    assert {tuple(each["id"] for each in message["events"]) for message in hook.taken} == {
+        (same.id,)
+    }
+    assert len(set(hook.ids)) == 1
