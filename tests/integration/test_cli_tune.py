@@ -45,7 +45,7 @@ def test_it_tells_and_writes_when_asked(tmp_path: Path) -> None:
     assert len(config.read_text().splitlines()) == len(commented_example().splitlines())
     assert "no case reaches 100000 frames/s" in done.stderr
     assert (
-        "model.threads: the environment variable PI_DETECTOR__MODEL__THREADS overrides the file, "
+        "model.threads: the environment variable PI_DETECTOR__MODEL__THREADS overrides the file "
         "with 7" in done.stderr
     )
 
