@@ -38,11 +38,10 @@ from pi_detector.pipeline.pipeline import Pipeline
 from pi_detector.pipeline.sink_set import SinkContext, SinkSet
 from pi_detector.pipeline.supervision import Supervision
 from pi_detector.sinks.recordings.encoder import lacking
-from pi_detector.sinks.recordings.feedback import keep_by_id
+from pi_detector.sinks.recordings.feedback import keep_soon
 from pi_detector.sources.registry import check_source, make_source
 from pi_detector.telemetry.monitor import FlowTotals, PerformanceMonitor, RunState
 from pi_detector.telemetry.sensors import ROOT
-from pi_detector.util.paths import recordings_folder
 from pi_detector.util.rate_limit import RateLimit
 from pi_detector.util.worker import Worker
 
@@ -197,26 +196,14 @@ class Service:
 
     def _command(self, command: str) -> None:
         if command.startswith("keep="):
-            self._keep(command.removeprefix("keep="))
+            event_id = command.removeprefix("keep=")
+            keep_soon(self._settings.recording, self._environ, event_id)
             return
         if "=" in command:
             self._wishes.add(command)
             self.reload()
             return
         {"reload": self.reload, "pause": self.pause, "resume": self.resume}[command]()
-
-    def _keep(self, event_id: str) -> None:
-        """Protect a recorded event, on a thread of its own: the index may be busy."""
-        recording = self._settings.recording
-        if not recording.enabled:
-            log.warning("keep %s: nothing is recorded; set recording.enabled = true", event_id)
-            return
-        root = recordings_folder(recording.path, self._environ)
-
-        def keep() -> None:
-            keep_by_id(root, event_id)
-
-        Worker("keep", keep)
 
     def _flow(self) -> FlowTotals:
         counters = self._pipeline.counters

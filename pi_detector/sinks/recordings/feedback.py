@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
+from pi_detector.config.outputs import RecordingSettings
 from pi_detector.errors import PiDetectorError
 from pi_detector.sinks.recordings.catalogue import keep_event
 from pi_detector.sinks.recordings.filters import Filter
 from pi_detector.sinks.recordings.index import Index
+from pi_detector.util.paths import recordings_folder
+from pi_detector.util.worker import Worker
 
 log = logging.getLogger(__name__)
+
+
+def keep_soon(recording: RecordingSettings, environ: Mapping[str, str], event_id: str) -> None:
+    """Protect a recorded event, on a thread of its own: the index may be busy.
+
+    Args:
+        recording: settings of the recordings.
+        environ: environment variables.
+        event_id: the id of the event's records.
+    """
+    if not recording.enabled:
+        log.warning("keep %s: nothing is recorded; set recording.enabled = true", event_id)
+        return
+    root = recordings_folder(recording.path, environ)
+
+    def keep() -> None:
+        keep_by_id(root, event_id)
+
+    Worker("keep", keep)
 
 
 def keep_by_id(root: Path, event_id: str) -> bool:
