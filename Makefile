@@ -109,7 +109,11 @@ $(RUN)/world.pt: $(RUN)/train.json
 		--out $(RUN)/mean.pt
 	$(DEPLOY) train $(TRAINED_ON) --classes "$(COCO_CLASSES)" --warm-start $(RUN)/mean.pt \
 		--teacher $(COCO) --pull 4 --learning-rate 2e-4 --phases 288x7 --out $(RUN)/second $(TRAIN_ARGS)
-	$(DEPLOY) derive $(RUN)/second/last.pt --mean-with $(COCO) --share 0.3 --out $@
+	$(DEPLOY) derive $(RUN)/second/last.pt --mean-with $(COCO) --share 0.3 --out $(RUN)/mean2.pt
+	$(DEPLOY) train $(TRAINED_ON) --classes "$(COCO_CLASSES)" --warm-start $(RUN)/mean2.pt \
+		--only lateral,smooth,classify.0,regress.0 --learning-rate 1e-3 --phases 288x3 \
+		--out $(RUN)/third $(TRAIN_ARGS)
+	cp $(RUN)/third/last.pt $@
 
 # usage: $(call bundle,CHECKPOINT,NAME,VERSION,DESCRIPTION)
 define bundle
