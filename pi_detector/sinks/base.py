@@ -10,9 +10,10 @@ from pi_detector.core.records import Publication
 
 
 class Sink(Protocol):
-    """A destination of results and records. Its methods are called from one thread, in order.
+    """A destination of results and records.
 
-    Whatever exception they raise is a failure of that sink only; the daemon retries it.
+    Its methods never run at the same time, but may run on different threads. Whatever exception
+    they raise is a failure of that sink only, which the daemon retries.
 
     Attributes:
         name: name for logs and counters.

@@ -182,16 +182,14 @@ def controls_at_a_reload() -> str:
 
 def grey_camera() -> str:
     """The pixel formats of infrared cameras: 8 and 16 bits of grey; one that is not there."""
-    seen = {}
-    for name in ("GREY", "Y16"):
-        grey = picture(pixel_format=name)
+    seen = {name: picture(pixel_format=name) for name in ("GREY", "Y16")}
+    for name, grey in seen.items():
         assert np.array_equal(grey[:, :, 0], grey[:, :, 2]), name
         assert grey.std() > 20, f"{name}: {grey.std()}"
-        seen[name] = round(float(grey.mean()))
     ended = pi_detector("run", "--source", URI, "--set", "source.pixel_format=H264")
     ended.must_be(os.EX_CONFIG)
     ended.error_line("source.pixel_format", "GREY")
-    return str(seen)
+    return str({name: round(float(grey.mean())) for name, grey in seen.items()})
 
 
 def picture(**settings: object) -> np.ndarray:
