@@ -6,6 +6,7 @@ import socket
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import msgspec
@@ -51,6 +52,23 @@ class Broker:
         self.connections.clear()
 
 
+class _Hook(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def webhook() -> str:
+    """The address of a server that takes every message."""
+    server = HTTPServer(("127.0.0.1", 0), _Hook)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}/"
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
@@ -75,7 +93,7 @@ def settings_in(folder: Path, broker: Broker, mode: str = "after-start") -> Sett
             "name": folder.name,  # one at a time has a client id
             "queue": str(folder),
         },
-        "notify": {"phone": {"urls": ["http://127.0.0.1:9/"]}},
+        "notify": {"phone": {"urls": [webhook()]}},
         "recording": {"enabled": True, "path": str(folder / "recordings"), "min_free_mb": 0},
         "web": {"enabled": True, "port": free_port()},
         "telemetry": {"interval_s": 0.1},
