@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
 from pi_detector.errors import (
     BadImageError,
     PiDetectorError,
@@ -117,6 +115,8 @@ class FileSource:
         """
         self.skipped = 0
         self._paths = paths
+        import msgspec
+
         # Files are upright; what the settings say of a camera's mounting is not for them.
         self._settings = msgspec.structs.replace(
             settings,
@@ -200,6 +200,8 @@ class FileSource:
 
     def _make_parts(self) -> Iterator[Source]:
         """Open sources in the order of the files: one for a run of images, one for a video."""
+        from msgspec.structs import replace
+
         from pi_detector.sources.base import limit_rate
         from pi_detector.sources.images import ImagesSource
         from pi_detector.sources.registry import make_source
@@ -213,7 +215,7 @@ class FileSource:
                 self.skipped += images.skipped
                 continue
             for path in paths:
-                video = make_source(msgspec.structs.replace(self._settings, uri=f"file:{path}"))
+                video = make_source(replace(self._settings, uri=f"file:{path}"))
                 limit_rate(video, self._rate_fps)
                 self._part = video  # ended by ``interrupt``
                 if self._interrupted:

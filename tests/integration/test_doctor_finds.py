@@ -202,7 +202,7 @@ def test_a_setting_without_effect(doctor: Doctor, home: Path) -> None:
     (home / "pictures").mkdir()
     cv2.imwrite(str(home / "pictures/a.png"), np.full((64, 64, 3), 128, np.uint8))
     checks = doctor(f"source.uri=images:{home}/pictures", "source.fps=5")
-    must_have(checks, "warn", "source", "source.fps", "no effect")
+    must_have(checks, "fail", "source", "source.fps", "no effect")
     assert not of(doctor(f"source.uri=images:{home}/pictures"), "source")
 
 

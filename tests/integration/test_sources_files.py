@@ -251,7 +251,7 @@ def test_demo_in_any_size(size: tuple[int, int]) -> None:
 
 
 def test_demo_takes_no_target() -> None:
-    with pytest.raises(ConfigError, match="demo:cat"):
+    with pytest.raises(ConfigError, match=r"after .demo:.: cat"):
         opened("demo:cat")
 
 

@@ -189,7 +189,7 @@ def test_in_a_process_of_its_own(server: ThreadingHTTPServer) -> None:
         ("500", SourceNotFoundError, r"the server fails \(HTTP 500\)"),
         ("single", SourceNotFoundError, "a single image, not a stream"),
         ("empty", SourceNotFoundError, "sends no JPEG"),
-        ("page", SourceNotFoundError, r"it is a page \(text/html\)"),
+        ("page", SourceNotFoundError, r"a page \(text/html\), not"),
         ("to-elsewhere", SourceNotFoundError, "redirects to http://localhost:9; if you trust it"),
         ("never", SourceStalledError, "no video within"),
         ("endless", SourceNotFoundError, "sends no JPEG"),

@@ -165,7 +165,7 @@ def test_a_server_that_never_sends(server: str) -> None:
 
 
 def test_a_page_that_is_no_stream(server: str) -> None:
-    with pytest.raises(SourceNotFoundError, match="sends no video"):
+    with pytest.raises(SourceNotFoundError, match="responds with a page"):
         stream(f"http://{server}/page").open()
 
 

@@ -89,7 +89,7 @@ def test_without_pyav_events_are_recorded_without_clips_and_that_is_told(
 ) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     reports: list[StatusRecord] = []
-    (sink,) = make_recording_sinks(settings(path=str(tmp_path)), {}, reports.append)
+    (sink,) = make_recording_sinks(settings(path=str(tmp_path)), {}, reports.append, lambda: True)
     sink.start()
     short_event(Camera(sink), "a")  # type: ignore[arg-type]
     sink.close()

@@ -183,8 +183,8 @@ def test_the_folder_of_the_recordings(tmp_path: Path) -> None:
 
 
 def test_the_settings_make_the_sink(tmp_path: Path) -> None:
-    assert make_recording_sinks(settings(enabled=False), {}, print) == []
-    (sink,) = make_recording_sinks(settings(path=str(tmp_path / "new")), {}, print)
+    assert make_recording_sinks(settings(enabled=False), {}, print, lambda: True) == []
+    (sink,) = make_recording_sinks(settings(path=str(tmp_path / "new")), {}, print, lambda: True)
     assert sink is not None
     sink.start()
     sink.close()
