@@ -43,11 +43,12 @@ lock: $(VENV)/.lock  ## renew the locked versions of install and deb; ARGS=--upg
 
 test: lint pytest  ## all checks and tests of what runs on the device
 
-lint: $(VENV)/.dev  ## formatting, style, types, import rules
+lint: $(VENV)/.dev  ## formatting, style, types, import rules, words
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
 	PYTHONPATH=. $(VENV)/bin/lint-imports
+	$(VENV)/bin/python -m pytest tests/unit/docs
 
 format: $(VENV)/.dev  ## put the code in its format
 	$(VENV)/bin/ruff format
