@@ -96,5 +96,5 @@ def test_topics_of_an_earlier_name(broker: Broker, settings: SettingsFile) -> No
         )
     found = doctor(settings(broker))
     assert levels(found) == ["ok", "warn"], found
-    assert "topics of old: offline" in found[1]["finding"]
+    assert "topics of offline detectors: old" in found[1]["finding"]
     assert "mqtt remove --set mqtt.name=" in found[1]["fix"]
