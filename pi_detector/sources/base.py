@@ -9,7 +9,7 @@ from pi_detector.config.settings import ControlValue
 from pi_detector.core.frame import Frame
 
 if TYPE_CHECKING:
-    from pi_detector.sources.turn import Turn
+    from pi_detector.sources.orientation import Turn
 
 Controls: TypeAlias = Mapping[str, ControlValue]
 """Values of a camera's controls, by the camera's names."""

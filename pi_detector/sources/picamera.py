@@ -30,10 +30,10 @@ from pi_detector.errors import (
 from pi_detector.sources.base import Controls
 from pi_detector.sources.controls import Control
 from pi_detector.sources.framing import FrameMaker, Moment
+from pi_detector.sources.orientation import UNTURNED
 from pi_detector.sources.picamera_controls import checked_controls, default_controls, list_controls
 from pi_detector.sources.picamera_formats import check_format, to_rgb
 from pi_detector.sources.picamera_setup import asked_of_sensor, load_tuning, turn_of
-from pi_detector.sources.turn import UNTURNED
 from pi_detector.util.installation import how_to_install
 from pi_detector.util.rate_limit import Pace
 

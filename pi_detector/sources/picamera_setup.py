@@ -7,7 +7,7 @@ from typing import Any
 
 from pi_detector.config.settings import SourceSettings
 from pi_detector.errors import ConfigError
-from pi_detector.sources.turn import UNTURNED, Turn
+from pi_detector.sources.orientation import UNTURNED, Turn
 
 _WITH_BITS = 3
 

@@ -125,7 +125,7 @@ def _refuse(source: Source, settings: SourceSettings) -> None:
             "detection.max_fps to detect less often"
         )
     if isinstance(source, ImagesSource):
-        raise ConfigError("source.fps: has no effect on images, which have no rate; leave it at 0")
+        raise ConfigError("source.fps: has no effect, as images have no rate; leave it at 0")
 
 
 def _is_isolated(source: Source, wanted: str) -> bool:

@@ -24,7 +24,7 @@ from pi_detector.sources import videodev
 from pi_detector.sources.base import Controls
 from pi_detector.sources.capture import LiveCapture
 from pi_detector.sources.framing import FrameMaker
-from pi_detector.sources.turn import UNTURNED, Turn
+from pi_detector.sources.orientation import UNTURNED, Turn
 from pi_detector.sources.v4l2_controls import HFLIP, VFLIP, V4l2Controls, pixel_formats
 from pi_detector.util.rate_limit import Pace
 

@@ -16,8 +16,9 @@ from pi_detector.config.settings import SourceSettings
 from pi_detector.core.clock import utc_now
 from pi_detector.core.frame import Frame
 from pi_detector.sources.demo import load_photograph, render_view
+from pi_detector.sources.orientation import Turn
 from pi_detector.sources.registry import make_source
-from pi_detector.sources.turn import Turn, TurnedSource
+from pi_detector.sources.turn import TurnedSource
 
 ORIENTATIONS = list(itertools.product((0, 90, 180, 270), (False, True), (False, True)))
 
