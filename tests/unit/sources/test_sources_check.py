@@ -43,7 +43,7 @@ def test_a_file_that_is_not_there_is_a_warning() -> None:
     [
         ("rtsp://camera/live", "a stream's rate is set in the camera"),
         ("http://camera/live", "a stream's rate is set in the camera"),
-        ("photo.jpg", "images have no rate"),
+        ("photo.jpg", "has no effect, as images have no rate"),
     ],
 )
 def test_a_rate_that_cannot_be_asked_for(tmp_path: Path, name: str, said: str) -> None:
