@@ -40,7 +40,7 @@ def test_a_service_as_it_is_installed(machine: Machine) -> None:
 def test_a_unit_that_was_overridden(machine: Machine) -> None:
     with drop_in(machine, UNIT, "User=root\nNoNewPrivileges=no\nProtectSystem=no"):
         first = doctor(machine)["warn"][0]
-    assert "runs as root, may gain privileges, may write outside of its folders" in first["finding"]
+    assert "runs as root, may gain privileges, may write outside its folders" in first["finding"]
     assert "90-test.conf" in first["finding"]
 
 
