@@ -48,8 +48,14 @@ class Run:
         self.sink._storage._catalogue.index.rows("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def until(self, *states: str) -> None:
+        self._film(lambda: [report.state for report in self.reports] == list(states))
+
+    def records(self, folder: Path, *names: str) -> None:
+        self._film(lambda: ids(folder) == list(names))
+
+    def _film(self, reached: Callable[[], bool]) -> None:
         end = time.monotonic() + PATIENCE_S
-        while [report.state for report in self.reports] != list(states):
+        while not reached():
             assert time.monotonic() < end, self.reports
             self.camera.frame()
             self.sink._disk.drain(PATIENCE_S)
@@ -138,7 +144,7 @@ def test_an_index_that_is_harmed_while_recording_is_made_again(
     harm(tmp_path / "index.sqlite")
     run.event("c")
     run.until("failed", "live")
-    assert ids(tmp_path) == ["a", "b", "c"]
+    run.records(tmp_path, "a", "b", "c")
     run.event("d")
     run.outer.close()
     assert ids(tmp_path) == ["a", "b", "c", "d"]
