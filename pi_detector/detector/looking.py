@@ -5,17 +5,38 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 from pi_detector.core.frame import ImageArray
 from pi_detector.core.geometry import Detections
 from pi_detector.core.looks import Look
+from pi_detector.detector.candidates import Candidates
 from pi_detector.detector.crops import grid_of
 from pi_detector.detector.merge import merge, placed
+from pi_detector.detector.resize import Resize
 from pi_detector.detector.tensors import OutputCopies
 
-if TYPE_CHECKING:
-    from pi_detector.detector.detector import Detector
+
+class LooksOnce(Protocol):
+    """What several looks need of a ``Detector``, whose methods these are.
+
+    Attributes:
+        resize: how images get the size of the input, and boxes back.
+        iou_threshold: overlap above which two boxes of one class count as one object.
+    """
+
+    resize: Resize
+    iou_threshold: float
+
+    def infer(self, staged: ImageArray) -> tuple[OutputCopies, float]:
+        """Run the model on an image."""
+
+    def survivors(self, outputs: OutputCopies, width: int, height: int) -> Candidates:
+        """The boxes that suppression leaves, best first."""
+
+    def detections_of(self, found: Candidates, width: int, height: int) -> Detections:
+        """Boxes in pixels as detections."""
+
 
 Tiles = Literal["auto", "2x2", "3x3"]
 """How a still is tiled: `auto` as its size asks for, from the whole alone to 4x4."""
@@ -49,7 +70,7 @@ def tiles_for(tiles: Tiles, size: tuple[int, int], input_size: tuple[int, int]) 
 
 
 def infer_looks(
-    detector: Detector, image: ImageArray, looks: Sequence[Look], staged: ImageArray
+    detector: LooksOnce, image: ImageArray, looks: Sequence[Look], staged: ImageArray
 ) -> tuple[list[OutputCopies], float, float]:
     """Run the model on each look at an image.
 
@@ -82,7 +103,7 @@ def infer_looks(
 
 
 def decode_looks(
-    detector: Detector,
+    detector: LooksOnce,
     outputs: Sequence[OutputCopies],
     looks: Sequence[Look],
     size: tuple[int, int],
