@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import grp
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from pi_detector.cli.findings import Finding, fail, ok, warn
+from pi_detector.util.programs import shown_units, unit_properties
 
 _UNITS = ("pi-detector.service", "pi-detector@*.service")
 _GROUP = "pi-detector"
-_TIMEOUT_S = 10
 _PROPERTIES = (
     *("Id", "LoadState", "ActiveState", "Result", "StatusText", "UnitFileState"),
     *("NeedDaemonReload", "DropInPaths", "User", "NoNewPrivileges", "ProtectSystem"),
@@ -34,7 +33,7 @@ def service_findings() -> Iterator[Finding]:
     """Check the service of this machine; nothing where systemd does not run or it has no unit."""
     if not _SYSTEMD.is_dir():
         return
-    found = list(units(_shown()))
+    found = list(units(shown_units(_UNITS, _PROPERTIES)))
     yield from found
     if found:
         yield from membership()
@@ -46,26 +45,13 @@ def service_findings() -> Iterator[Finding]:
             )
 
 
-def _shown() -> str:
-    """What systemd says about the units; empty where it says nothing."""
-    command = ["systemctl", "show", *_UNITS, f"--property={','.join(_PROPERTIES)}"]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout
-
-
 def units(shown: str) -> Iterator[Finding]:
     """Judge the units.
 
     Args:
         shown: the answer of ``systemctl show``: lines NAME=VALUE, units with empty lines between.
     """
-    for block in shown.split("\n\n"):
-        unit = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+    for unit in unit_properties(shown):
         if unit.get("LoadState", "not-found") != "not-found":
             yield from _judge(unit)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import subprocess
 import threading
 import time
 from datetime import UTC, datetime
+
+from pi_detector.util.programs import asked
 
 _STA_UNSYNC = 0x40
 _TIME_ERROR = 5
@@ -83,15 +84,5 @@ class _Timedated:
 
 def _ask_timedated() -> bool:
     """The answer of ``timedatectl``; False where it has none."""
-    try:
-        told = subprocess.run(
-            _TIMEDATECTL,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_TIMEDATECTL_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return told.stdout.strip() == "yes"
+    answer = asked(_TIMEDATECTL, _TIMEDATECTL_TIMEOUT_S)
+    return answer is not None and answer.stdout.strip() == "yes"

@@ -8,8 +8,9 @@ no package, so that ``pi-detector doctor`` works without any.
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
+
+from pi_detector.util.programs import asked
 
 ROOT = Path("/")
 
@@ -59,19 +60,11 @@ def throttled_word(root: Path = ROOT) -> str | None:
     may not open.
     """
     if root == ROOT and (vcgencmd := shutil.which("vcgencmd")):
-        try:
-            told = subprocess.run(
-                [vcgencmd, "get_throttled"],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=_VCGENCMD_TIMEOUT_S,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired):
+        answer = asked([vcgencmd, "get_throttled"], _VCGENCMD_TIMEOUT_S)
+        if answer is None:
             return None
-        if told.returncode == 0:
-            return told.stdout.strip().removeprefix("throttled=")
+        if answer.returncode == 0:
+            return answer.stdout.strip().removeprefix("throttled=")
     return throttled_word_of_kernel(root)
 
 

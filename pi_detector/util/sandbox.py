@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-import subprocess
 from pathlib import Path
+
+from pi_detector.util.programs import shown_units, unit_properties
 
 _UNIT = "pi-detector.service"
 _SCRIPT = "allow-internet.sh"
@@ -13,7 +14,6 @@ _INSTALLED = (
     Path("/usr/local/lib/pi-detector", _SCRIPT),
     Path("/usr/lib/pi-detector", _SCRIPT),
 )
-_TIMEOUT_S = 5.0
 # For documentation, RFC 5737: nobody has this address, and no router forwards to it.
 _NOBODY = ("192.0.2.1", 9)
 _ALL = {"0.0.0.0/0", "::/0", "any"}
@@ -37,18 +37,8 @@ def internet_forbidden() -> bool:
 
 def unit_forbids_internet() -> bool:
     """Whether the installed service may not reach the internet; False where none is installed."""
-    try:
-        shown = subprocess.run(
-            ["systemctl", "show", _UNIT, "--property=LoadState,IPAddressDeny,IPAddressAllow"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    found = dict(line.split("=", 1) for line in shown.stdout.splitlines() if "=" in line)
+    shown = shown_units([_UNIT], ("LoadState", "IPAddressDeny", "IPAddressAllow"))
+    found = unit_properties(shown)[0]
     denied = set(found.get("IPAddressDeny", "").split())
     allowed = set(found.get("IPAddressAllow", "").split())
     return found.get("LoadState") == "loaded" and bool(denied & _ALL) and not allowed & _ALL
