@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from pi_detector.cli.doctor_private import revealed
 from pi_detector.cli.findings import Finding, Level, fail, ok, warn
-from pi_detector.errors import ConfigError, NoPermissionError, SinkError
+from pi_detector.errors import SinkError
 from pi_detector.util.text import one_line
 
 if TYPE_CHECKING:
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from pi_detector.config.settings import Settings
 
 _WHAT = "mqtt"
-_QUIET_S = 1.0
-_TICK_S = 0.1
 _OTHERS = "pi-detector/+/status"
 _SHOWN = 5
 
@@ -30,30 +27,26 @@ def mqtt_findings(settings: Settings, environ: Mapping[str, str]) -> Iterator[Fi
         settings: secrets may stand for themselves.
         environ: environment variables.
     """
-    from pi_detector.config.secrets import with_secrets
-
     if not settings.mqtt.host:
         return
-    try:
-        mqtt = with_secrets(settings, environ, section="mqtt").mqtt
-    except NoPermissionError:
-        yield warn(_WHAT, "a secret that this user may not read", "run doctor with sudo")
+    known, findings = revealed(settings, environ, "mqtt")
+    yield from findings
+    if known is None:
         return
-    except ConfigError:  # is a finding already
-        return
+    mqtt = known.mqtt
     yield from encryption(mqtt)
     try:
-        visit = Visit(mqtt)
+        check = BrokerCheck(mqtt)
     except SinkError as error:
         yield Finding(Level.FAIL, _WHAT, str(error))
         return
-    with closing(visit):
+    with closing(check):
         try:
-            visit.ask()
+            check.ask()
         except SinkError as error:
             yield Finding(Level.FAIL, _WHAT, str(error))
         else:
-            yield from visit.findings()
+            yield from check.findings()
 
 
 def encryption(mqtt: MqttSettings) -> Iterator[Finding]:
@@ -68,8 +61,8 @@ def encryption(mqtt: MqttSettings) -> Iterator[Finding]:
         )
 
 
-class Visit:
-    """One connection to the broker, under a client id of its own.
+class BrokerCheck:
+    """What the broker lets this user do, and what it retains.
 
     Args:
         mqtt: with its secrets.
@@ -79,33 +72,19 @@ class Visit:
     """
 
     def __init__(self, mqtt: MqttSettings) -> None:
-        from pi_detector.sinks.mqtt.link import Link
         from pi_detector.sinks.mqtt.topics import Topics
+        from pi_detector.sinks.mqtt.visit import Visit
 
         self._topics = topics = Topics.of(mqtt)
-        self._says_refusals = mqtt.version == "5"
         self._probe = f"{topics.prefix}/doctor"
         self._seen: dict[str, bytes] = {}
-        self._heard_s = 0.0
         self._refusal: str | None = None
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        try:
-            self._link = Link(
-                mqtt,
-                topics,
-                client_id=f"{topics.client_id}-doctor",
-                wake=self._wake,
-                on_message=self._note,
-                last_will=False,
-            )
-        except SinkError:
-            os.close(self._wake)
-            raise
+        self._visit = Visit(mqtt, topics, "doctor", self._note)
+        self._link = self._visit.link
 
     def close(self) -> None:
         """Leave the broker."""
-        self._link.close()
-        os.close(self._wake)
+        self._visit.close()
 
     def ask(self) -> None:
         """Connect, subscribe, and publish an empty message to a topic that nobody uses.
@@ -113,20 +92,13 @@ class Visit:
         Raises:
             SinkError: the broker cannot be reached, refuses, or does not answer.
         """
-        from pi_detector.sinks.mqtt.link import CONNECT_TIMEOUT_S
-
         link = self._link
-        link.open()
-        until_s = time.monotonic() + CONNECT_TIMEOUT_S
-        while not link.connected:
-            self._poll()
-            if time.monotonic() > until_s:
-                raise SinkError(f"{link.broker}: no reply; check that it is an MQTT broker")
+        self._visit.connect()
         for topic_filter in (f"{self._topics.prefix}/#", self._topics.birth, _OTHERS):
             link.subscribe(topic_filter)
-        self._wait_for_quiet()
+        self._visit.wait_for_quiet()
         link.publish(self._probe, b"", qos=1)
-        self._wait_for_quiet()
+        self._visit.wait_for_quiet()
         self._refusal = next((reason for _, reason in link.acknowledged if reason), None)
 
     def findings(self) -> Iterator[Finding]:
@@ -178,15 +150,4 @@ class Visit:
             )
 
     def _note(self, topic: str, payload: bytes, _retained: bool) -> None:
-        self._heard_s = time.monotonic()
         self._seen[topic] = payload
-
-    def _wait_for_quiet(self) -> None:
-        self._heard_s = time.monotonic()
-        while time.monotonic() - self._heard_s < _QUIET_S:
-            self._poll()
-
-    def _poll(self) -> None:
-        self._link.poll(_TICK_S)
-        if self._link.failure is not None:
-            raise SinkError(self._link.failure)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pi_detector.cli.findings import Finding, Level, fail, ok, warn
-from pi_detector.errors import NoPermissionError, PiDetectorError
+from pi_detector.errors import ConfigError, NoPermissionError, PiDetectorError
 
 if TYPE_CHECKING:
     from pi_detector.config.settings import Settings
@@ -71,6 +71,25 @@ def held_secrets(settings: Settings) -> list[str]:
     if holds_secret(without_references(settings.source.uri)):
         found.append("source.uri")
     return found
+
+
+def revealed(
+    settings: Settings, environ: Mapping[str, str], section: str
+) -> tuple[Settings | None, list[Finding]]:
+    """The settings with the secrets of a section, for a check that uses them.
+
+    Returns:
+        None where this user cannot have them; and a finding, unless ``secrets`` has it.
+    """
+    from pi_detector.config.secrets import with_secrets
+
+    try:
+        return with_secrets(settings, environ, section=section), []
+    except NoPermissionError:
+        why = "a secret that this user may not read"
+        return None, [warn(section, why, "run doctor with sudo")]
+    except ConfigError:
+        return None, []
 
 
 def secrets(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pi_detector.cli.findings import Finding, Level, fail, ok, warn
+from pi_detector.cli.doctor_private import revealed
+from pi_detector.cli.findings import Finding, Level, fail, ok
 from pi_detector.errors import (
-    ConfigError,
-    NoPermissionError,
     PiDetectorError,
     SourceBusyError,
 )
@@ -31,18 +30,15 @@ def source_findings(
         environ: environment variables.
         cameras: there are some; without, ``auto`` finds none, which is a finding already.
     """
-    from pi_detector.config.secrets import with_secrets
     from pi_detector.sources.registry import check_source, make_source
 
     if settings.source.uri.lower().partition(":")[0] == "auto" and not cameras:
         return
-    try:
-        wanted = with_secrets(settings, environ, section="source").source
-    except NoPermissionError:
-        yield warn(_WHAT, "a secret that this user may not read", "run doctor with sudo")
+    known, findings = revealed(settings, environ, "source")
+    yield from findings
+    if known is None:
         return
-    except ConfigError:  # is a finding already
-        return
+    wanted = known.source
     try:
         yield from (
             Finding(Level.WARN, _WHAT, note)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from pi_detector.config.outputs import MqttSettings
 from pi_detector.errors import SinkError, UsageError
 from pi_detector.sinks.mqtt.discovery import Subjects
-from pi_detector.sinks.mqtt.link import CONNECT_TIMEOUT_S, Link
+from pi_detector.sinks.mqtt.link import CONNECT_TIMEOUT_S
 from pi_detector.sinks.mqtt.topics import Topics
+from pi_detector.sinks.mqtt.visit import Visit
 
-_QUIET_S = 1.0
-"""A broker that sent nothing for this long has sent all that it kept."""
-_TICK_S = 0.1
 _STATUSES = ("source", "detection", "model", "settings")
 _SINKS = ("log", "metrics", "mqtt", "recordings", "snapshots", "socket", "stdout", "video", "web")
 
@@ -49,11 +47,8 @@ def remove_retained(
         SinkError: the broker cannot be reached, does not confirm, or lets this user delete nothing.
         UsageError: the detector is connected, and would publish them again.
     """
-    wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-    try:
-        return _Remover(settings, subjects or Subjects(), wake).remove(force=force)
-    finally:
-        os.close(wake)
+    with closing(_Remover(settings, subjects or Subjects())) as remover:
+        return remover.remove(force=force)
 
 
 def known_topics(topics: Topics, subjects: Subjects) -> list[str]:
@@ -73,35 +68,29 @@ def known_topics(topics: Topics, subjects: Subjects) -> list[str]:
 
 
 class _Remover:
-    def __init__(self, settings: MqttSettings, subjects: Subjects, wake: int) -> None:
+    def __init__(self, settings: MqttSettings, subjects: Subjects) -> None:
         self._topics = topics = Topics.of(settings)
         self._known = known_topics(topics, subjects)
         self._tells_refusals = settings.version == "5"
         self._kept: dict[str, bytes] = {}
         self._echoed = False
-        self._last_s = 0.0
-        self._link = Link(
-            settings,
-            topics,
-            client_id=f"{topics.client_id}-remove",
-            wake=wake,
-            on_message=self._note,
-            last_will=False,
-        )
+        self._visit = Visit(settings, topics, "remove", self._note)
+
+    def close(self) -> None:
+        self._visit.close()
 
     def remove(self, *, force: bool) -> Removal:
-        self._connect()
+        self._visit.connect()
         for topic_filter in (f"{self._topics.prefix}/#", self._topics.discovery):
-            self._link.subscribe(topic_filter)
-        self._wait_for_quiet()
+            self._visit.link.subscribe(topic_filter)
+        self._visit.wait_for_quiet()
         if self._kept.get(self._topics.availability) == b"online" and not force:
             raise UsageError(
                 f"{self._topics.name}: connected, and would publish everything again; stop it "
                 "first, or add --force"
             )
         refused = self._delete([*dict.fromkeys([*self._known, *self._kept])])
-        self._wait_for_quiet()
-        self._link.close()
+        self._visit.wait_for_quiet()
         if self._echoed:  # then what it did not show is not there
             refused = {name: why for name, why in refused.items() if name in self._kept}
         done = Removal(sorted(self._kept.keys() - refused.keys()), refused=refused)
@@ -131,33 +120,19 @@ class _Remover:
         )
 
     def _note(self, topic: str, payload: bytes, retained: bool) -> None:
-        self._last_s = time.monotonic()
         if retained and payload:
             self._kept[topic] = payload
         elif not retained and not payload:
             self._echoed = True
 
-    def _connect(self) -> None:
-        self._link.open()
-        deadline = time.monotonic() + CONNECT_TIMEOUT_S
-        while not self._link.connected:
-            self._poll()
-            if time.monotonic() > deadline:
-                raise SinkError(f"{self._link.broker}: no reply; check that it is an MQTT broker")
-
-    def _wait_for_quiet(self) -> None:
-        self._last_s = time.monotonic()
-        while time.monotonic() - self._last_s < _QUIET_S:
-            self._poll()
-
     def _delete(self, names: Iterable[str]) -> dict[str, str]:
         """Have the broker forget topics; returns those that it refuses to, with the reasons."""
-        link, refused = self._link, {}
+        link, refused = self._visit.link, {}
         link.acknowledged.clear()
         waiting = {link.publish(name, b"", qos=1, retain=True): name for name in names}
         deadline = time.monotonic() + CONNECT_TIMEOUT_S
         while waiting:
-            self._poll()
+            self._visit.poll()
             for mid, refusal in link.acknowledged:
                 name = waiting.pop(mid, None)
                 if name is not None and refusal is not None:
@@ -166,8 +141,3 @@ class _Remover:
             if time.monotonic() > deadline:
                 raise SinkError(f"{link.broker}: no confirmation; run the command again")
         return refused
-
-    def _poll(self) -> None:
-        self._link.poll(_TICK_S)
-        if self._link.failure is not None:
-            raise SinkError(self._link.failure)
