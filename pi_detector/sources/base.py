@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from pi_detector.config.settings import ControlValue
 from pi_detector.core.frame import Frame
+from pi_detector.util.rate_limit import Pace
 
 if TYPE_CHECKING:
     from pi_detector.sources.orientation import Turn
@@ -66,6 +67,18 @@ class Paced(Protocol):
         Returns:
             Whether the source does so; else its reader has to.
         """
+
+
+class SelfPaced:
+    """A source that skips frames by a ``Pace`` of its own, see ``Paced``."""
+
+    def __init__(self) -> None:
+        self._pace = Pace()
+
+    def limit_rate(self, rate_fps: float | None) -> bool:
+        """Read at most so many frames per second."""
+        self._pace.rate_fps = rate_fps
+        return True
 
 
 def limit_rate(source: Source, rate_fps: float | None) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
-from pi_detector.core.frame import ImageArray
+from pi_detector.core.frame import Frame, ImageArray
 from pi_detector.errors import SourceLostError, SourceStalledError
-from pi_detector.sources.framing import Moment
+from pi_detector.sources.base import SelfPaced
+from pi_detector.sources.framing import FrameMaker, Moment
 from pi_detector.util.rate_limit import Pace
 
 if TYPE_CHECKING:
@@ -38,6 +39,49 @@ class Captured(NamedTuple):
     image: ImageArray
     moment: Moment
     skipped: int = 0
+
+
+class Capture(Protocol):
+    """What gives the pictures of a live source."""
+
+    def read(self, pace: Pace) -> Captured:
+        """The next picture that is due, see ``LiveCapture``."""
+
+    def release(self) -> None:
+        """Release the device or connection."""
+
+
+class CaptureSource(SelfPaced):
+    """A live source whose frames are those of a ``Capture``.
+
+    Args:
+        name: of the source.
+    """
+
+    live = True
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+        self._frames = FrameMaker(name)
+        self._capture: Capture | None = None
+
+    def read(self) -> Frame:
+        """The next frame.
+
+        Raises:
+            SourceStalledError: nothing arrived within ``read_timeout_s``.
+            SourceLostError: the device or the server is gone.
+        """
+        if self._capture is None:
+            raise SourceLostError(f"{self.name}: not open; open it first")
+        image, moment, skipped = self._capture.read(self._pace)
+        return self._frames.from_bgr(image, moment, skipped=skipped)
+
+    def _release(self) -> None:
+        if self._capture is not None:
+            self._capture.release()
+            self._capture = None
 
 
 class LiveCapture:

@@ -16,9 +16,9 @@ import numpy as np
 from pi_detector.config.settings import SourceSettings
 from pi_detector.core.frame import Frame, ImageArray
 from pi_detector.errors import ConfigError, DependencyMissingError, SourceLostError
+from pi_detector.sources.base import SelfPaced
 from pi_detector.sources.framing import FrameMaker, Moment
 from pi_detector.util.installation import how_to_install
-from pi_detector.util.rate_limit import Pace
 
 _FPS = 15.0
 # Shares of the photograph. Its man stands at the left edge, his head an eighth below the top.
@@ -29,7 +29,7 @@ _PAN_X_PERIOD_S = 17.0
 _PAN_Y_PERIOD_S = 11.0
 
 
-class DemoSource:
+class DemoSource(SelfPaced):
     """A view that pans and zooms slowly over the photograph, identical in every run.
 
     Args:
@@ -43,10 +43,10 @@ class DemoSource:
     def __init__(self, target: str, settings: SourceSettings) -> None:
         if target:
             raise ConfigError(f"source.uri: unexpected text after 'demo:': {target}; remove it")
+        super().__init__()
         self._size = (settings.width, settings.height)
         self._fps = settings.fps or _FPS
         self._frames = FrameMaker(self.name)
-        self._pace = Pace()
         self._photograph: ImageArray | None = None
         self._count = 0
         self._due_s = 0.0
@@ -69,11 +69,6 @@ class DemoSource:
             moment, skipped = self._next_moment(), skipped + 1
         image = render_view(self._photograph, self._size, (self._count - 1) / self._fps)
         return self._frames.from_rgb(image, moment, skipped=skipped)
-
-    def limit_rate(self, rate_fps: float | None) -> bool:
-        """Read at most so many views per second, see ``Paced``."""
-        self._pace.rate_fps = rate_fps
-        return True
 
     def _next_moment(self) -> Moment:
         """Wait until the next view is due."""

@@ -27,7 +27,7 @@ from pi_detector.errors import (
     SourceStalledError,
     SourceStuckError,
 )
-from pi_detector.sources.base import Controls
+from pi_detector.sources.base import Controls, SelfPaced
 from pi_detector.sources.controls import Control
 from pi_detector.sources.framing import FrameMaker, Moment
 from pi_detector.sources.orientation import UNTURNED
@@ -35,7 +35,6 @@ from pi_detector.sources.picamera_controls import checked_controls, default_cont
 from pi_detector.sources.picamera_formats import check_format, to_rgb
 from pi_detector.sources.picamera_setup import asked_of_sensor, load_tuning, turn_of
 from pi_detector.util.installation import how_to_install
-from pi_detector.util.rate_limit import Pace
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +94,7 @@ def ask_camera(index: int) -> tuple[list[Control], list[tuple[int, int, int]]]:
     return _within(_OPEN_TIMEOUT_S, f"picamera:{index}: opening it", ask)
 
 
-class PicameraSource:
+class PicameraSource(SelfPaced):
     """A camera opened by picamera2, every call under a deadline.
 
     After an unplug libcamera may answer neither a capture nor a stop. A read that runs into its
@@ -118,11 +117,11 @@ class PicameraSource:
             raise ConfigError(
                 f"source.uri: picamera:{target} has no camera number; use one such as picamera:0"
             )
+        super().__init__()
         self._index = int(target or 0)
         self._settings = settings
         self.name = f"picamera:{self._index}"
         self._frames = FrameMaker(self.name)
-        self._pace = Pace()
         self.turned = UNTURNED
         self._camera: Any = None
         self._granted: dict[str, Any] = {}
@@ -178,11 +177,6 @@ class PicameraSource:
         image = to_rgb(main, self._granted["main"])
         model_input = self._model_input(lores)
         return self._frames.from_rgb(image, moment, model_input, skipped=skipped)
-
-    def limit_rate(self, rate_fps: float | None) -> bool:
-        """Read at most so many frames per second, see ``Paced``."""
-        self._pace.rate_fps = rate_fps
-        return True
 
     def _release(self, request: Any) -> None:
         """Give a request back, which libcamera refuses to take of a camera that is gone."""

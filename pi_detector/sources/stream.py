@@ -8,22 +8,18 @@ import time
 from typing import TYPE_CHECKING
 
 from pi_detector.config.settings import SourceSettings
-from pi_detector.core.frame import Frame
 from pi_detector.errors import (
     BadImageError,
     ConfigError,
-    SourceLostError,
     SourceNotFoundError,
     SourceStalledError,
 )
-from pi_detector.sources.capture import LiveCapture
+from pi_detector.sources.capture import CaptureSource, LiveCapture
 from pi_detector.sources.decoder import opencv_faults
 from pi_detector.sources.ffmpeg_watch import Watch, watched
-from pi_detector.sources.framing import FrameMaker
-from pi_detector.sources.http_jpegs import HttpJpegs, open_jpegs
+from pi_detector.sources.http_jpegs import open_jpegs
 from pi_detector.sources.media import DEFAULT_PORTS, opencv_options
 from pi_detector.util.memory import check_size
-from pi_detector.util.rate_limit import Pace
 from pi_detector.util.uri import network_uri_problem, parse_network_uri, redact, split_uri
 
 if TYPE_CHECKING:
@@ -34,7 +30,7 @@ log = logging.getLogger(__name__)
 _DIAGNOSIS_TIMEOUT_S = 2.0
 
 
-class StreamSource:
+class StreamSource(CaptureSource):
     """A stream, read by OpenCV's FFmpeg; JPEGs over HTTP are read by ``http_jpegs``.
 
     RTSP goes over TCP, which is OpenCV's default.
@@ -45,17 +41,12 @@ class StreamSource:
         settings: read_timeout_s, playlists.
     """
 
-    live = True
-
     def __init__(self, uri: str, settings: SourceSettings) -> None:
         self._uri = uri
         self._read_timeout_s = settings.read_timeout_s
         self._playlists = settings.playlists
-        self.name = redact(uri)
+        super().__init__(redact(uri))
         self._host, self._port = self._address()
-        self._frames = FrameMaker(self.name)
-        self._pace = Pace()
-        self._capture: LiveCapture | HttpJpegs | None = None
 
     def open(self, model_size: tuple[int, int] | None = None) -> None:  # noqa: ARG002
         """Connect. ``model_size`` is not used: a server does not scale.
@@ -96,28 +87,9 @@ class StreamSource:
         log.info("%s: %dx%d", self.name, *size)
         self._capture = LiveCapture(capture, self.name, self._read_timeout_s)
 
-    def read(self) -> Frame:
-        """The next frame.
-
-        Raises:
-            SourceStalledError: the server sent nothing within ``read_timeout_s``.
-            SourceLostError: it closed the connection.
-        """
-        if self._capture is None:
-            raise SourceLostError(f"{self.name}: not open; open it first")
-        image, moment, skipped = self._capture.read(self._pace)
-        return self._frames.from_bgr(image, moment, skipped=skipped)
-
-    def limit_rate(self, rate_fps: float | None) -> bool:
-        """Read at most so many frames per second, see ``Paced``."""
-        self._pace.rate_fps = rate_fps
-        return True
-
     def close(self) -> None:
         """Disconnect."""
-        if self._capture is not None:
-            self._capture.release()
-            self._capture = None
+        self._release()
 
     def _connect(self) -> cv2.VideoCapture:
         import cv2

@@ -12,21 +12,17 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pi_detector.config.settings import SourceSettings
-from pi_detector.core.frame import Frame
 from pi_detector.errors import (
     ConfigError,
     SourceBusyError,
-    SourceLostError,
     SourceNotFoundError,
     SourcePermissionError,
 )
 from pi_detector.sources import videodev
 from pi_detector.sources.base import Controls
-from pi_detector.sources.capture import LiveCapture
-from pi_detector.sources.framing import FrameMaker
+from pi_detector.sources.capture import CaptureSource, LiveCapture
 from pi_detector.sources.orientation import UNTURNED, Turn
 from pi_detector.sources.v4l2_controls import HFLIP, VFLIP, V4l2Controls, pixel_formats
-from pi_detector.util.rate_limit import Pace
 
 if TYPE_CHECKING:
     import cv2
@@ -39,7 +35,7 @@ _SELECT_TIMEOUT = "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"
 _BUFFERS = 2
 
 
-class V4l2Source:
+class V4l2Source(CaptureSource):
     """A V4L2 camera, read by OpenCV.
 
     MJPEG is asked for unless the settings name a format, because uncompressed 640×480 and larger
@@ -54,15 +50,10 @@ class V4l2Source:
         turned: what the driver mirrors, see ``TurnsItself``.
     """
 
-    live = True
-
     def __init__(self, target: str, settings: SourceSettings) -> None:
         self._path = Path(f"/dev/video{target}" if target.isdigit() else target)
         self._settings = settings
-        self.name = f"v4l2:{self._path}"
-        self._frames = FrameMaker(self.name)
-        self._pace = Pace()
-        self._capture: LiveCapture | None = None
+        super().__init__(f"v4l2:{self._path}")
         self.turned = UNTURNED
         self._flips_before: dict[str, int] = {}
         set_read_deadline(settings)
@@ -96,23 +87,6 @@ class V4l2Source:
         self._log_granted(capture)
         self._capture = LiveCapture(capture, self.name, self._settings.read_timeout_s)
 
-    def read(self) -> Frame:
-        """The next frame.
-
-        Raises:
-            SourceStalledError: the camera delivered nothing within ``read_timeout_s``.
-            SourceLostError: it was unplugged.
-        """
-        if self._capture is None:
-            raise SourceLostError(f"{self.name}: not open; open it first")
-        image, moment, skipped = self._capture.read(self._pace)
-        return self._frames.from_bgr(image, moment, skipped=skipped)
-
-    def limit_rate(self, rate_fps: float | None) -> bool:
-        """Read at most so many frames per second, see ``Paced``."""
-        self._pace.rate_fps = rate_fps
-        return True
-
     def adjust(self, controls: Controls) -> bool:
         """Set the driver's controls, see ``Adjustable``: the stream continues meanwhile."""
         gone = self._settings.controls.keys() - controls.keys()
@@ -133,9 +107,7 @@ class V4l2Source:
 
     def close(self) -> None:
         """Release the camera."""
-        if self._capture is not None:
-            self._capture.release()
-            self._capture = None
+        self._release()
         flips, self._flips_before = self._flips_before, {}
         if flips:
             self._restore(flips)

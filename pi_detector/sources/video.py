@@ -15,13 +15,13 @@ from pi_detector.errors import (
     SourceNotFoundError,
     SourcePermissionError,
 )
+from pi_detector.sources.base import SelfPaced
 from pi_detector.sources.decoder import Decoder, FrameTimes, UndecodableError
 from pi_detector.sources.ffmpeg_watch import watched
 from pi_detector.sources.framing import FrameMaker, Moment
 from pi_detector.sources.media import opencv_options
 from pi_detector.sources.video_decoders import decoder_type
 from pi_detector.util.memory import check_size
-from pi_detector.util.rate_limit import Pace
 from pi_detector.util.uri import is_unicode
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ _END_TOLERANCE_S = 0.5
 _UNTIMED = 3
 
 
-class VideoSource:
+class VideoSource(SelfPaced):
     """A video file. Frames carry the time at which they were read, or the file's own.
 
     Args:
@@ -46,13 +46,13 @@ class VideoSource:
     def __init__(
         self, target: str, settings: SourceSettings, *, starts_at: datetime | None = None
     ) -> None:
+        super().__init__()
         self._path = Path(target)
         self._loop = settings.loop
         self.name = self._path.name
         self._frames = FrameMaker(self.name)
         self._fps = settings.fps
         self._decoder: Decoder | None = None
-        self._pace = Pace()
         self._skipped = 0
         self._times = FrameTimes(0.0, self._fps)
         self._untimed_logged = False
@@ -115,11 +115,6 @@ class VideoSource:
             return None
         skipped, self._skipped = self._skipped, 0
         return self._frames.from_rgb(*decoded, path=str(self._path), skipped=skipped)
-
-    def limit_rate(self, rate_fps: float | None) -> bool:
-        """Read at most so many frames per second of the video, see ``Paced``."""
-        self._pace.rate_fps = rate_fps
-        return True
 
     def close(self) -> None:
         """Close the file."""
