@@ -9,15 +9,14 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
+from pi_detector.config.schedule import Day
 from pi_detector.config.section import Reload, Seconds, Section, Share
 from pi_detector.config.template import template_problem
 from pi_detector.util.suggest import did_you_mean
 from pi_detector.util.uri import network_uri_problem, parse_network_uri, split_uri
 
-Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 When = Literal["new", "loitering", "crossing", "end"]
 
-DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 WEBHOOKS = frozenset({"http", "https"})
 """Schemes of the URLs that are called without Apprise."""
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")

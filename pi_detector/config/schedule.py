@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 import msgspec
 
 from pi_detector.config.section import Part, Reload, Section
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[Day, ...] = get_args(Day)
+"""The days of the week, as ``date.weekday`` counts them."""
 _TIME = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d|24:00")
 _OF_THE_SUN = re.compile(r"(sunrise|sunset)(?:([+-])((?:0\d|1[01]):[0-5]\d))?")
 

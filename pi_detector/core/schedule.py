@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 
 from pi_detector.config.schedule import (
+    DAYS,
+    Day,
     DayTime,
     LocationSettings,
     ScheduleSettings,
     parse_time,
 )
 
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hours:
+    """A schedule whose texts are parsed."""
+
+    days: tuple[Day, ...]
+    start: DayTime
+    end: DayTime
+
+    @classmethod
+    def of(cls, schedule: ScheduleSettings) -> _Hours:
+        start, end = parse_time(schedule.start), parse_time(schedule.end)
+        assert start is not None, "checked with the settings"
+        assert end is not None, "checked with the settings"
+        return cls(schedule.days, start, end)
 
 
 class Schedules:
@@ -35,8 +54,10 @@ class Schedules:
     def __init__(
         self, schedules: Mapping[str, ScheduleSettings], location: LocationSettings
     ) -> None:
-        self._schedules = dict(schedules)
+        self._schedules = {name: _Hours.of(schedule) for name, schedule in schedules.items()}
         self._location = location
+        # A frame may ask, and the sun is the same all day.
+        self._sun = lru_cache(maxsize=8)(self._sun_of)
 
     def is_on(self, names: Sequence[str], now: datetime | None = None) -> bool:
         """Whether what names these schedules is on: always without any, else while one of them is.
@@ -51,14 +72,12 @@ class Schedules:
         """Which schedules are on, by name."""
         return {name: self.is_on([name], now) for name in self._schedules}
 
-    def _is_on(self, schedule: ScheduleSettings, now: datetime | None) -> bool:
+    def _is_on(self, hours: _Hours, now: datetime | None) -> bool:
         now = (now or datetime.now().astimezone()).astimezone()
-        start, end = parse_time(schedule.start), parse_time(schedule.end)
-        assert start is not None, "checked with the settings"
-        assert end is not None, "checked with the settings"
+        start, end = hours.start, hours.end
         # The hours of yesterday may go on after midnight, those of tomorrow begin before it.
         for day in (now.date() - _DAY, now.date(), now.date() + _DAY):
-            if schedule.days and _DAYS[day.weekday()] not in schedule.days:
+            if hours.days and DAYS[day.weekday()] not in hours.days:
                 continue
             begin, finish = self._at(day, start), self._at(day, end)
             if finish < begin or (finish == begin and start == end):
@@ -72,10 +91,10 @@ class Schedules:
         if when.base == "midnight":
             day, minutes = day + when.minutes // (24 * 60) * _DAY, when.minutes % (24 * 60)
             return datetime.combine(day, time(*divmod(minutes, 60))).astimezone()
-        sun = self._sun(day, rises=when.base == "sunrise")
+        sun = self._sun(day, when.base == "sunrise")
         return sun + timedelta(minutes=when.minutes)
 
-    def _sun(self, day: date, *, rises: bool) -> datetime:
+    def _sun_of(self, day: date, rises: bool) -> datetime:
         from astral import Observer
         from astral.sun import elevation, sunrise, sunset
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 
-from pi_detector.config.notify import DAYS, NotifySettings, When, minutes_of
+from pi_detector.config.notify import NotifySettings, When, minutes_of
+from pi_detector.config.schedule import DAYS
 from pi_detector.core.records import EventRecord, Transition
 
 _TRULY_ENDED = frozenset({"gone", "source_ended"})
