@@ -1,7 +1,7 @@
 """Sends messages about numbered events, in a process that may be killed.
 
 usage: notify_feeder.py STATE_FOLDER URL FIRST LAST [KEY=VALUE...]; a line with its number for each
-event that was handed over. Then it waits until it is told by a line on standard input to close.
+event that was handed over. A line on standard input has it close.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from pi_detector.sinks.links import events_link
 from pi_detector.sinks.mqtt.commands import OFF, ON, PRESS
 from pi_detector.sinks.mqtt.topics import Topics, identifier
 
@@ -47,7 +48,7 @@ def about_itself(topics: Topics, page: str) -> dict[str, Component]:
         topics: topic names.
         page: address of the page, for links to events; empty for none.
     """
-    link = f"{json.dumps(page.rstrip('/') + '/#event=')} ~ value_json.id" if page else "''"
+    link = f"{json.dumps(events_link(page))} ~ value_json.id" if page else "''"
     facts = ("id", "label", "score", "zones", "entered", "duration_s", "reason")
     record = ", ".join(f"'{name}': value_json.{name}" for name in facts)
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import socket
 import time
@@ -18,6 +19,7 @@ from pi_detector.config.notify import NotifySettings, When
 from pi_detector.config.template import filled
 from pi_detector.core.clock import utc_now
 from pi_detector.core.records import EventRecord, Transition
+from pi_detector.sinks.links import event_link
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _ID_DIGITS = 32
@@ -67,18 +69,15 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
         return max(0.0, (self.due_ns - time.monotonic_ns()) / 1e9)
 
 
+@functools.cache
 def boot_id() -> str:
     """What names this boot of the machine; the same in all processes."""
-    global _boot  # noqa: PLW0603 - it does not change while a process lives
-    if _boot is None:
-        try:
-            _boot = _BOOT_ID.read_text().strip()
-        except OSError:
-            _boot = ""
-    return _boot
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
 
 
-_boot: str | None = None
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Note)
 
@@ -183,11 +182,6 @@ def message_of(notes: Sequence[Note], rule: str, settings: NotifySettings, page:
         events=tuple(note.event for note in notes),
         image=best.image,
     )
-
-
-def event_link(page: str, event_id: str) -> str:
-    """The address of an event on the page; empty without a page."""
-    return f"{page.rstrip('/')}/#event={event_id}" if page else ""
 
 
 def _values(notes: Sequence[Note], rule: str, link: str) -> dict[str, str]:

@@ -210,7 +210,7 @@ def test_the_age_is_that_of_the_wall_clock_after_a_boot(
     notifier = Notifier(tmp_path, urls=[url], expire_s=60)
     notifier.send(1)
     notifier.sink.close()
-    monkeypatch.setattr(message_module, "_boot", "another")
+    monkeypatch.setattr(message_module, "boot_id", lambda: "another")
     monkeypatch.setattr(message_module.time, "monotonic_ns", lambda: 5)
     with a_hook(port) as hook:
         again = Notifier(tmp_path, urls=[url], expire_s=60)

@@ -84,7 +84,7 @@ def test_a_cooldown_is_of_a_label_and_a_kind() -> None:
     assert told(event(3, 11, label="car")) == ["new"]
     assert told(event(4, 59.9)) == []
     assert told(event(5, 60.0)) == ["new"]
-    # What was not told of does not begin it again.
+    # An event without a message does not restart the cooldown.
     assert told(event(6, 119.9)) == []
     assert told(event(7, 120)) == ["new"]
 
