@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pi_detector.config.settings import RecoverySettings
 from pi_detector.core.records import StatusRecord, status_record
 from pi_detector.errors import SinkError
+from pi_detector.sinks.failure import Failure
 from pi_detector.sinks.mqtt.link import rival_advice
 from pi_detector.sinks.outbox import Outbox
 from pi_detector.util.backoff import Backoff
@@ -31,20 +32,23 @@ class LinkOutage:
         report: receives status records.
 
     Attributes:
-        failure: why the connection fails, or None.
         reported_lost: lost events that were reported so far.
     """
 
     def __init__(
         self, recovery: RecoverySettings, client_id: str, report: Callable[[StatusRecord], None]
     ) -> None:
-        self.failure: str | None = None
         self.reported_lost = 0
+        self._failure = Failure(LINK, report)
         self._backoff = Backoff(recovery.first_delay_s, recovery.longest_delay_s)
         self._client_id = client_id
-        self._report = report
         self._traced = ""
         self._early_losses = 0
+
+    @property
+    def failure(self) -> str | None:
+        """Why the connection fails, or None."""
+        return self._failure.reason
 
     def words_of_loss(self, reason: str, lasted_s: float) -> str:
         """Why a connection was lost that had worked for so long; a rival is a cause of many."""
@@ -68,22 +72,12 @@ class LinkOutage:
             After how many seconds to retry.
         """
         delay_s = self._backoff.next_s()
-        if reason == self.failure:
-            log.debug("mqtt: %s; retrying in %.1f s", reason, delay_s)
-            return delay_s
-        self.failure = reason
         if reason == self._traced:
             error = None
-        elif error is not None:
+        elif error is not None and reason != self.failure:
             self._traced = reason
-        log.error(
-            "mqtt: %s; retrying in %.1f s, and until it recovers; events are kept",
-            reason,
-            delay_s,
-            exc_info=error,
-            extra={"DETECTOR_EVENT": "sink_failed", "DETECTOR_SINK": LINK},
-        )
-        self._report(status_record("sink", LINK, "failed", reason=reason, retry_s=delay_s))
+        outlook = f"retrying in {delay_s:.1f} s, and until it recovers; events are kept"
+        self._failure.failed(reason, outlook, retry_s=delay_s, error=error)
         return delay_s
 
     def over(self, broker: str, outbox: Outbox) -> None:
@@ -92,14 +86,7 @@ class LinkOutage:
         self.reported_lost = outbox.lost
         waiting = outbox.waiting
         after = f"; {waiting} events waiting, {lost} lost" if waiting or lost else ""
-        log.info(
-            "mqtt: connected to %s%s",
-            broker,
-            after,
-            extra={"DETECTOR_EVENT": "sink_live", "DETECTOR_SINK": LINK},
-        )
-        self.failure = None
-        self._report(status_record("sink", LINK, "live", lost=lost))
+        self._failure.over(f"connected to {broker}{after}", lost=lost)
 
 
 class Disk:

@@ -14,6 +14,7 @@ from pi_detector.core.outage import words_of
 from pi_detector.core.records import StatusRecord, status_record
 from pi_detector.core.states import State
 from pi_detector.errors import PiDetectorError, SinkError
+from pi_detector.sinks.failure import Failure
 from pi_detector.sinks.notify.message import Message, Note, packed, unpacked
 from pi_detector.sinks.notify.services import NotSentError, RefusedError, Service
 from pi_detector.sinks.outbox import Entry, Outbox
@@ -86,7 +87,7 @@ class Delivery:
         self._lock = threading.Lock()  # of the outbox
         self._opened = False
         self._ahead: tuple[Entry, Note] | None = None
-        self._failure: str | None = None
+        self._failure = Failure(self.name, report)
         self._disk_failure: str | None = None
         self._told_lost = self._told_expired = 0
         self._new = threading.Event()
@@ -157,7 +158,7 @@ class Delivery:
     @property
     def _over(self) -> bool:
         return self._closing.is_set() and (
-            self._failure is not None
+            self._failure.reason is not None
             or time.monotonic() >= self._give_up_s
             or not (self._outbox.waiting or self._ahead)
         )
@@ -240,31 +241,13 @@ class Delivery:
 
     def _tell_failure(self, error: Exception, outlook: str, retry_s: float | None = None) -> None:
         """Log and report a failure, unless it is the one before."""
-        reason = str(error) if isinstance(error, PiDetectorError) else words_of(error)
-        if reason == self._failure:
-            return
-        self._failure = reason
-        log.error(
-            "%s: %s; %s",
-            self.name,
-            reason,
-            outlook,
-            exc_info=None if isinstance(error, PiDetectorError) else error,
-            extra={"DETECTOR_EVENT": "sink_failed", "DETECTOR_SINK": self.name},
-        )
-        self._report(status_record("sink", self.name, "failed", reason=reason, retry_s=retry_s))
+        unexpected = None if isinstance(error, PiDetectorError) else error
+        self._failure.failed(words_of(error), outlook, retry_s=retry_s, error=unexpected)
 
     def _worked(self) -> None:
         self._backoff.reset()
-        if self._failure is None:
-            return
-        self._failure = None
-        log.info(
-            "%s: works again",
-            self.name,
-            extra={"DETECTOR_EVENT": "sink_live", "DETECTOR_SINK": self.name},
-        )
-        self._report(status_record("sink", self.name, "live"))
+        if self._failure.reason is not None:
+            self._failure.over("works again")
 
     def _tell_expired(self) -> None:
         """Say how many messages were dropped since this was last said."""
@@ -274,7 +257,7 @@ class Delivery:
         self._told_expired = self.expired
         words = f"{number} message{'s' if number > 1 else ''} expired"
         log.warning("%s: %s", self.name, words)
-        state: State = "live" if self._failure is None else "failed"
+        state: State = "live" if self._failure.reason is None else "failed"
         self._report(status_record("sink", self.name, state, reason=words, lost=number))
 
     def _tell_lost(self) -> None:
