@@ -74,6 +74,18 @@ def supervise(
     return SupervisedSink(sink, recovery, records.append), records
 
 
+def down(delay_s: float = 0.5) -> tuple[FragileSink, SupervisedSink, list[StatusRecord]]:
+    """A sink that wrote the first result, failed at the second, and could work again."""
+    sink = FragileSink()
+    supervised, records = supervise(sink, delay_s=delay_s)
+    supervised.start()
+    supervised.handle(a_result(0))
+    sink.broken = True
+    supervised.handle(a_result(1))
+    sink.broken = False
+    return sink, supervised, records
+
+
 def sequences(sink: FragileSink) -> list[int]:
     return [item.frame.sequence for item in sink.seen if isinstance(item, Result)]
 
@@ -103,26 +115,14 @@ def test_an_outage_is_counted_told_and_over(clock: Clock):
 
 
 def test_a_sink_that_is_down_is_left_alone_until_it_is_due():
-    sink = FragileSink()
-    supervised, records = supervise(sink, delay_s=3600)
-    supervised.start()
-    supervised.handle(a_result(0))
-    sink.broken = True
-    supervised.handle(a_result(1))
-    sink.broken = False
+    sink, supervised, records = down(delay_s=3600)
     supervised.handle(a_result(2))
     assert len(sink.seen) == 1
     assert len(records) == 1
 
 
 def test_events_and_status_wait_for_a_sink_that_is_down(clock: Clock):
-    sink = FragileSink()
-    supervised, records = supervise(sink)
-    supervised.start()
-    supervised.handle(a_result(0))
-    sink.broken = True
-    supervised.handle(a_result(1))
-    sink.broken = False
+    sink, supervised, records = down()
     told = [
         Camera(sink).record("visitor", "new"),  # type: ignore[arg-type]
         status_record("source", "camera", "live"),
@@ -141,13 +141,7 @@ def test_events_and_status_wait_for_a_sink_that_is_down(clock: Clock):
 
 def test_what_waits_has_a_bound(clock: Clock, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(supervised_module, "MOST_KEPT", 3)
-    sink = FragileSink()
-    supervised, records = supervise(sink)
-    supervised.start()
-    supervised.handle(a_result(0))
-    sink.broken = True
-    supervised.handle(a_result(1))
-    sink.broken = False
+    sink, supervised, records = down()
     told = [Camera(sink).record(f"visitor {n}", "new") for n in range(5)]  # type: ignore[arg-type]
     for item in told:
         supervised.handle(item)
@@ -158,13 +152,7 @@ def test_what_waits_has_a_bound(clock: Clock, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_only_what_was_written_ends_an_outage(clock: Clock):
-    sink = FragileSink()
-    supervised, records = supervise(sink)
-    supervised.start()
-    supervised.handle(a_result(0))
-    sink.broken = True
-    supervised.handle(a_result(1))
-    sink.broken = False
+    sink, supervised, records = down()
     for _ in range(3):
         clock.wait(10)
         supervised.handle(status_record("source", "camera", "live"))

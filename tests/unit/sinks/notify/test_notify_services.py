@@ -239,6 +239,18 @@ def test_parts_of_a_url_are_masked() -> None:
         assert part not in shown
 
 
+def printed(script: str) -> str:
+    """What a Python of its own prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment(),
+    )
+    return done.stdout
+
+
 def test_apprise_is_imported_only_where_a_rule_needs_it(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from notified import a_rule\n"
@@ -248,14 +260,7 @@ def test_apprise_is_imported_only_where_a_rule_needs_it(tmp_path: Path) -> None:
         f"    RecoverySettings(), Path({str(tmp_path)!r}), page='', report=print)\n"
         "s.start(); s.close(); print('apprise' in sys.modules, 'requests' in sys.modules)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=environment(),
-    )
-    assert done.stdout == "False False\n"
+    assert printed(script) == "False False\n"
 
 
 def test_nothing_of_it_is_imported_where_no_rule_is_set() -> None:
@@ -265,14 +270,7 @@ def test_nothing_of_it_is_imported_where_no_rule_is_set() -> None:
         "assert registry.make_notify_sink(Settings(), {}, print) is None\n"
         "print([name for name in sys.modules if 'sinks.notify' in name or name == 'apprise'])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=environment(),
-    )
-    assert done.stdout == "[]\n"
+    assert printed(script) == "[]\n"
 
 
 def test_the_crop_stays_in_the_frame() -> None:
