@@ -152,7 +152,7 @@ def test_what_waits_has_a_bound(clock: Clock, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_only_what_was_written_ends_an_outage(clock: Clock):
-    sink, supervised, records = down()
+    _sink, supervised, records = down()
     for _ in range(3):
         clock.wait(10)
         supervised.handle(status_record("source", "camera", "live"))
