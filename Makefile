@@ -235,7 +235,7 @@ clean:  ## remove everything that was made here
 	@touch $@
 
 $(VENV)/.run: $(VENV)/.made
-	@$(VENV)/bin/python $(PIP_INSTALL) $(VENV)/constraints.txt -e . >&2
+	@$(VENV)/bin/python $(PIP_INSTALL) $(VENV)/constraints.txt -e '.[web]' >&2
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.made

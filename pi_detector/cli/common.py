@@ -156,10 +156,12 @@ def read_settings(
     args: argparse.Namespace,
     options: Mapping[str, object] | None = None,
     drawn: str | None = None,
+    beneath: Mapping[str, Mapping[str, object]] | None = None,
 ) -> Settings:
     """Return the settings of a command line: file, drawn outlines, environment, ``--set``, options.
 
-    Args and errors are those of ``settings_of``; ``drawn`` replaces the file of drawn outlines.
+    Args and errors are those of ``settings_of``; ``drawn`` replaces the file of drawn outlines,
+    ``beneath`` replaces defaults.
     """
     from pi_detector.config.load import load_settings
 
@@ -169,7 +171,7 @@ def read_settings(
             overrides.append(f"{key}={value}")
     if args.verbose:
         overrides.append("log.level=debug")
-    return load_settings(args.config, os.environ, overrides, drawn)
+    return load_settings(args.config, os.environ, overrides, drawn, beneath=beneath)
 
 
 def model_overrides(args: argparse.Namespace) -> dict[str, object]:

@@ -30,10 +30,10 @@ logger = logging.getLogger(__name__)
 _DESCRIPTION = """\
 Detect objects in the frames of a camera, stream or file until it ends or SIGINT or SIGTERM
 arrives. Records go to standard output as JSON, one per line: a detections record per frame, and
-other records between them. A terminal shows a status line instead, refreshed in place (setting
-output.stdout). SIGHUP reloads the settings: thresholds, model, outputs and log level change
-without losing a frame. A camera or stream that fails is retried until it recovers (setting
-recovery.mode)."""
+other records between them. A terminal shows a status line instead, refreshed in place (--format,
+setting output.stdout), and in a checkout the page is served to this device. SIGHUP reloads the
+settings: thresholds, model, outputs and log level change without losing a frame. A camera or
+stream that fails is retried until it recovers (setting recovery.mode)."""
 
 _EXAMPLES = """
 pi-detector run
@@ -41,8 +41,10 @@ pi-detector run --source v4l2:/dev/video0 --min-score 0.6
 pi-detector run --source picamera:0 --snapshots /var/lib/pi-detector/snapshots --quiet
 pi-detector run --source rtsp://camera/stream | jq -c '.detections[]?'
 pi-detector run --source demo: --frames 10
+pi-detector run --format jsonl
 """
 
+FORMATS = ("auto", "jsonl", "vision_msgs", "status", "none")
 _SOURCES = (
     "auto, picamera:N, v4l2:/dev/videoN, rtsp://..., http://..., a video file, images:DIR or "
     "demo: (default: auto, the first camera found)"
@@ -62,7 +64,14 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--frames", metavar="N", type=positive_int, help="end after N processed frames"
     )
-    parser.add_argument("--quiet", action="store_true", help="no records on standard output")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="standard output: records as JSON lines or ROS 2 messages, a status line, or nothing "
+        "(default: auto, the status line at a terminal, else jsonl)",
+    )
+    shown.add_argument("--quiet", action="store_true", help="no records on standard output")
     parser.set_defaults(command=run)
 
 
@@ -78,24 +87,25 @@ def run(args: argparse.Namespace) -> int:
     options = {
         "source.uri": args.source,
         "output.snapshots": args.snapshots,
-        "output.stdout": "none" if args.quiet else None,
+        "output.stdout": "none" if args.quiet else args.format,
         **model_overrides(args),
     }
     settings = settings_of(args, options)
 
+    from pi_detector.cli.first_page import first_page
     from pi_detector.config.secrets import with_secrets
     from pi_detector.daemon.service import Service
     from pi_detector.sinks.terminal import is_terminal
 
     if settings.output.stdout == "auto" and is_terminal(sys.stdout):
         logger.info(
-            "standard output shows a status line instead of records; --set output.stdout=jsonl "
-            "shows them"
+            "standard output shows a status line instead of records; --format jsonl shows them"
         )
+    beneath = first_page(settings)
     service = Service(
-        lambda: with_secrets(read_settings(args, options), os.environ),
+        lambda: with_secrets(read_settings(args, options, beneath=beneath), os.environ),
         os.environ,
-        check_drawn=lambda text: read_settings(args, options, text),
+        check_drawn=lambda text: read_settings(args, options, text, beneath),
     )
     signals.on_hangup(service.reload)
     try:

@@ -58,6 +58,8 @@ def load_settings(
     environ: Mapping[str, str],
     overrides: Sequence[str],
     drawn: str | None = None,
+    *,
+    beneath: Mapping[str, Mapping[str, object]] | None = None,
 ) -> Settings:
     """Load and check the settings.
 
@@ -66,6 +68,7 @@ def load_settings(
         environ: environment variables.
         overrides: ``section.name=value``, from the command line; the last one wins.
         drawn: text to use instead of the file of drawn outlines; None reads that file.
+        beneath: valid values by section and name that replace the defaults.
 
     Raises:
         ConfigError: the file cannot be read, or a setting is unknown or has a bad value. The
@@ -88,7 +91,7 @@ def load_settings(
         for where, message in check.problems(layer.tree)
     ]
     _complain(found)
-    merged: _Tree = {}
+    merged: _Tree = {section: dict(values) for section, values in (beneath or {}).items()}
     for layer in layers:
         if layer.drawn:
             clear_places(merged)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import BinaryIO, TextIO
 
 from pi_detector.core.records import Publication, StatusRecord
@@ -16,10 +16,11 @@ from pi_detector.util.text import one_line
 
 _INTERVAL_S = 0.25
 _WINDOW_S = 3.0
+_NOW_S = 1.0  # a detection this recent is what is seen now
 
 
 class TerminalSink:
-    """Shows source, state, frames per second and the last detection, at most four times per second.
+    """Shows source, state, frames per second and what is seen, at most four times per second.
 
     Args:
         page: address of the page; empty for none.
@@ -82,8 +83,7 @@ class TerminalSink:
                 self._source = item.frame.source
                 self._frames_s.append(now_s)
                 if len(item.detections):
-                    best, score = int(item.detections.class_id[0]), float(item.detections.score[0])
-                    self._found = f"{item.labels.get(best, best)} {score:.2f}", now_s
+                    self._found = _words_of(item), now_s
             case StatusRecord(part="source"):
                 self._source, self._state = item.name, item.state
                 return True
@@ -106,8 +106,11 @@ class TerminalSink:
         elif self._found is None:
             words += ", nothing detected yet"
         else:
-            words += f", {self._found[0]} {now_s - self._found[1]:.0f} s ago"
-        return f"{words}; {self._page}" if self._page else words
+            words += f", {self._found[0]}"
+            ago_s = now_s - self._found[1]
+            words += f" {ago_s:.0f} s ago" if ago_s >= _NOW_S else ""
+        # First: the end is what a narrow terminal cuts.
+        return f"{self._page}  {words}" if self._page else words
 
     def _show(self, words: str) -> None:
         assert self._line is not None, "start() comes first"
@@ -119,6 +122,16 @@ class TerminalSink:
             raise SinkError(
                 f"terminal: cannot write: {error.strerror}; restart pi-detector"
             ) from error
+
+
+def _words_of(result: Result) -> str:
+    """The labels of a frame, the most frequent first: `person 2, bicycle`."""
+    labels = Counter(
+        str(result.labels.get(int(class_id), class_id)) for class_id in result.detections.class_id
+    )
+    return ", ".join(
+        f"{label} {count}" if count > 1 else label for label, count in labels.most_common()
+    )
 
 
 def is_terminal(stream: TextIO | None) -> bool:

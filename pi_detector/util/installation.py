@@ -61,6 +61,12 @@ def how_to_install(extra: str = "") -> str:
     return " ".join([pip, *map(shlex.quote, requirements(extra))])
 
 
+def in_checkout() -> bool:
+    """Whether this is a checkout that pip installed for development, as ``make run`` does."""
+    folder, editable = _checkout()
+    return folder is not None and editable
+
+
 def requirements(extra: str) -> list[str]:
     """The requirements of an extra, or with "" of pi-detector itself, without their conditions."""
     # Not at the top, here and below: it costs a fifth of the time that '--help' takes.
