@@ -10,6 +10,10 @@ NEWEST_VENV := .venv-newest
 # --use-pep517: the pip of bookworm complains of itself else.
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --use-pep517 --constraint
 
+# Tests run file by file on as many processors; JOBS=0 runs them one after the other.
+JOBS ?= auto
+PYTEST = -m pytest -n $(JOBS) --dist loadfile
+
 # The first Python here that runs pi-detector.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
@@ -55,7 +59,7 @@ format: $(VENV)/.dev  ## put the code in its format
 	$(VENV)/bin/ruff check --fix
 
 pytest: $(VENV)/.dev  ## unit and integration tests; ARGS are pytest's
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python $(PYTEST) $(ARGS)
 
 KILL_ROUNDS ?= 10000
 POWER_CUTS ?= 200
@@ -65,7 +69,7 @@ kill-test: $(VENV)/.dev  ## recordings: SIGKILL and power cuts at any moment, fo
 		tests/integration/test_recordings_kill.py tests/system/power_cut $(ARGS)
 
 test-tflite: $(TFLITE_VENV)/.dev  ## the tests beside tflite-runtime (Python 3.11 only)
-	$(TFLITE_VENV)/bin/python -m pytest $(ARGS)
+	$(TFLITE_VENV)/bin/python $(PYTEST) $(ARGS)
 
 # Python's version decides as well: PYTHON=python3.13. imutils has no wheel.
 UV = $(VENV)/bin/uv
@@ -76,7 +80,7 @@ $(UV) pip compile --quiet --no-config --no-header --python $(1)/bin/python --res
 	--output-file $(1)/requirements.txt pyproject.toml >/dev/null
 $(UV) pip install --quiet --no-config --python $(1)/bin/python -r $(1)/requirements.txt
 $(UV) pip install --quiet --no-config --python $(1)/bin/python --no-deps -e .
-$(1)/bin/python -m pytest $(ARGS)
+$(1)/bin/python $(PYTEST) $(ARGS)
 endef
 
 test-lowest: $(VENV)/.lock  ## the tests with the lowest versions of all direct dependencies
