@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 from urllib.parse import parse_qs
 
 import msgspec
@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, RedirectResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
@@ -35,18 +35,21 @@ from pi_detector.sinks.web.guard import (
     too_many,
 )
 from pi_detector.sinks.web.media import MediaResponse
+from pi_detector.sinks.web.openapi import openapi
+from pi_detector.sinks.web.operations import Command, CommandName, EventsQuery
 from pi_detector.sinks.web.overview import Watch, as_json
 from pi_detector.sinks.web.stream import EndlessResponse
+from pi_detector.sinks.web.versions import allowed, versioned
 from pi_detector.sinks.web.view import BOUNDARY, LiveView
 
 log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).with_name("static")
-COMMANDS = ("reload", "pause", "resume")
 # All that is answered without a token: no pictures, no events, no state.
 _OPEN_PATHS = ("/healthz", "/login", "/logout")
 _OVERVIEW_AGE_S = 0.5
 
+_NAMES = ("id", "label", "zone")
 _Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Metrics = Callable[[], tuple[bytes, str]]
 
@@ -96,24 +99,7 @@ class Site:
     def app(self) -> ASGIApp:
         """The ASGI application, guarded."""
         app = Starlette(
-            routes=[
-                Route("/", _page("index.html")),
-                Route("/login", _page("login.html")),
-                Route("/login", self._log_in, methods=["POST"]),
-                Route("/logout", self._log_out, methods=["POST"]),
-                Route("/healthz", self._health),
-                Route("/metrics", self._exposition),
-                Route("/view.mjpeg", self._stream),
-                Route("/view.jpg", self._picture),
-                Route("/api/overview", self._state),
-                Route("/api/live", self._live),
-                Route("/api/events", self._events),
-                Route("/api/places", self._places),
-                Route("/api/places", self._save, methods=["PUT"]),
-                Route("/api/command", self._obey, methods=["POST"]),
-                Route("/media/{path:path}", self._media),
-                Mount("/static", StaticFiles(directory=STATIC)),
-            ],
+            routes=self.routes(),
             exception_handlers={
                 HTTPException: _refused,
                 PiDetectorError: _failed,
@@ -124,6 +110,30 @@ class Site:
         app.router.redirect_slashes = False
         static = [f"/static/{file.name}" for file in STATIC.iterdir()]
         return Guard(app, self._access, [*_OPEN_PATHS, *static])
+
+    def routes(self) -> list[BaseRoute]:
+        """The addresses, and what answers them; those of the API with their version too."""
+        return versioned(
+            [
+                Route("/", _page("index.html")),
+                Route("/login", _page("login.html")),
+                Route("/login", self._log_in, methods=["POST"]),
+                Route("/logout", self._log_out, methods=["POST"]),
+                Route("/healthz", self._health),
+                Route("/metrics", self._exposition),
+                Route("/view.mjpeg", self._stream),
+                Route("/view.jpg", self._picture),
+                Route("/api/openapi.json", self._document),
+                Route("/api/overview", self._state),
+                Route("/api/live", self._live),
+                Route("/api/events", self._events),
+                Route("/api/places", self._places),
+                Route("/api/places", self._save, methods=["PUT"]),
+                Route("/api/command", self._obey, methods=["POST"]),
+                Route("/media/{path:path}", self._media),
+                Mount("/static", StaticFiles(directory=STATIC)),
+            ]
+        )
 
     async def _log_in(self, request: Request) -> Response:
         token = parse_qs((await _body(request)).decode("utf-8", "replace")).get("token", [""])[0]
@@ -161,7 +171,8 @@ class Site:
 
     async def _health(self, _: Request) -> Response:
         well = self._healthy()
-        return Response("ok\n" if well else "no progress\n", 200 if well else 503)
+        words = "ok\n" if well else "no progress\n"
+        return Response(words, 200 if well else 503, media_type="text/plain")
 
     async def _exposition(self, _: Request) -> Response:
         if self._metrics is None:
@@ -186,6 +197,9 @@ class Site:
         if picture is None:
             raise HTTPException(503, "no image yet")
         return Response(picture.jpeg, media_type="image/jpeg")
+
+    async def _document(self, _: Request) -> Response:
+        return _json(as_json(await run_in_threadpool(openapi)))
 
     async def _state(self, _: Request) -> Response:
         return _json(self._state_json())
@@ -217,9 +231,7 @@ class Site:
         return _json(as_json({"version": version}))
 
     async def _obey(self, request: Request) -> Response:
-        command = (await _body(request)).decode("utf-8", "replace").strip()
-        if command not in COMMANDS:
-            raise HTTPException(400, f"unknown command; use one of {', '.join(COMMANDS)}")
+        command = _command(request, await _body(request))
         if command != "reload" and not self._watch.pausable():
             raise HTTPException(409, "detection cannot be paused in this run")
         log.info("web: command: %s", command, extra={"DETECTOR_EVENT": "command"})
@@ -274,24 +286,41 @@ async def _body(request: Request) -> bytes:
     return body
 
 
+def _command(request: Request, body: bytes) -> CommandName:
+    """The command in a body, which is JSON or the bare word. Raises HTTPException."""
+    try:
+        if request.headers.get("content-type", "").startswith("application/json"):
+            return msgspec.json.decode(body, type=Command).command
+        word: CommandName = msgspec.convert(body.decode("utf-8", "replace").strip(), CommandName)
+    except msgspec.MsgspecError as wrong:
+        words = ", ".join(get_args(CommandName))
+        raise HTTPException(400, f"unknown command; use one of {words}") from wrong
+    return word
+
+
 def _query(request: Request) -> Query:
     """Which events the address asks for. Raises HTTPException."""
-    given = {name: value for name, value in request.query_params.items() if value}
+    given = {
+        name: value
+        for name, value in request.query_params.items()
+        if value or name not in _NAMES  # an empty name stands for all
+    }
     try:
+        asked = msgspec.convert(given, EventsQuery)
         before = None
-        if text := given.get("before"):
-            at, _, number = text.rpartition(",")
+        if asked.before is not None:
+            at, _, number = asked.before.rpartition(",")
             before = (_moment(at), msgspec.convert(int(number), _Number))
         return Query(
-            id=given.get("id"),
-            label=given.get("label"),
-            zone=given.get("zone"),
-            since=_moment(given["since"]) if "since" in given else None,
-            until=_moment(given["until"]) if "until" in given else None,
+            id=asked.id,
+            label=asked.label,
+            zone=asked.zone,
+            since=asked.since,
+            until=asked.until,
             before=before,
         )
     except (ValueError, msgspec.ValidationError) as wrong:  # no ValueError in msgspec 0.19
-        raise HTTPException(400, f"invalid time or position in the list: {wrong}") from wrong
+        raise HTTPException(400, f"invalid filter of events: {wrong}") from wrong
 
 
 def _moment(text: str) -> datetime:
@@ -305,9 +334,12 @@ def _json(encoded: bytes) -> Response:
     return Response(encoded, media_type="application/json")
 
 
-async def _refused(_: Request, refused: Exception) -> Response:
+async def _refused(request: Request, refused: Exception) -> Response:
     assert isinstance(refused, HTTPException)
-    return error(refused.status_code, refused.detail)
+    answer = error(refused.status_code, refused.detail)
+    if refused.status_code == 405:
+        answer.headers["Allow"] = allowed(request)
+    return answer
 
 
 async def _failed(_: Request, failure: Exception) -> Response:

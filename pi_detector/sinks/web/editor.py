@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from pi_detector.config.drawn import Places, drawn_toml, places_of, version_of
-from pi_detector.config.settings import Settings
+from pi_detector.config.settings import LineSettings, Polygon, Settings, ZoneSettings
 from pi_detector.errors import ConfigError, SinkError
 from pi_detector.sinks.files import prepare_folder, write_whole
 
@@ -34,11 +34,21 @@ class RefusedError(Exception):
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """What the editor begins with."""
+    """What the editor begins with.
 
-    zones: Any
-    lines: Any
-    masks: Any
+    Attributes:
+        zones: zones by name.
+        lines: lines by name.
+        masks: motion masks by name.
+        version: differs with each change.
+        labels: those that zones and lines may choose.
+        motion: whether the motion gate, which masks are for, is on.
+        locked: why nothing can be saved; null where it can.
+    """
+
+    zones: dict[str, ZoneSettings]
+    lines: dict[str, LineSettings]
+    masks: dict[str, Polygon]
     version: str
     labels: list[str]
     motion: bool
@@ -80,11 +90,10 @@ class Editor:
     def shown(self) -> Shown:
         """The current zones, lines and masks."""
         places = places_of(self.settings)
-        tree = msgspec.to_builtins(places)
         return Shown(
-            zones=tree["zones"],
-            lines=tree["lines"],
-            masks=tree["masks"],
+            zones=places.zones,
+            lines=places.lines,
+            masks=places.masks,
             version=version_of(places),
             labels=self.labels,
             motion=self.settings.motion.enabled,

@@ -41,6 +41,9 @@ class WebSink:
         check: returns the settings that a text in place of ``drawn`` would give; raises
             ConfigError. None: nothing can be saved.
         metrics: body and content type of ``/metrics``; None for none.
+
+    Attributes:
+        routes: addresses that are served.
     """
 
     name = "web"
@@ -65,7 +68,7 @@ class WebSink:
         self._watch = Watch()
         self._run = RunEvents()
         self._editor = Editor(settings, labels, drawn, check, lambda: command("reload"))
-        self._app = Site(
+        site = Site(
             access=self._access,
             view=self._view,
             watch=self._watch,
@@ -76,7 +79,9 @@ class WebSink:
             command=command,
             healthy=healthy,
             metrics=metrics,
-        ).app()
+        )
+        self.routes = site.routes()
+        self._app = site.app()
         self._server: Server | None = None
         self._moving = threading.Lock()
 

@@ -1,0 +1,202 @@
+"""The operations of the HTTP API: what each takes and answers.
+
+``openapi`` makes the document of it; the routes are checked against it by a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from pi_detector.config.drawn import Places
+from pi_detector.sinks.web.editor import Shown
+from pi_detector.sinks.web.events import Page
+from pi_detector.sinks.web.overview import Overview
+
+PREFIX = "/api/v1"
+"""All addresses of version 1. Within it fields and operations are added; none change or go."""
+CommandName = Literal["reload", "pause", "resume"]
+_Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+_CURSOR = r"^[0-9TZ:.+-]{1,40},[0-9]{1,18}$"
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Why a request was refused.
+
+    Attributes:
+        error: the thing, the problem and the fix, in a sentence.
+    """
+
+    error: str
+
+
+class Done(msgspec.Struct, frozen=True):
+    """The answer to a command.
+
+    Attributes:
+        done: always true.
+    """
+
+    done: Literal[True] = True
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """The answer to a change.
+
+    Attributes:
+        version: of what holds now.
+    """
+
+    version: str
+
+
+class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A command.
+
+    Attributes:
+        command: ``reload`` reads the settings again, ``pause`` and ``resume`` stop and start
+            detection.
+    """
+
+    command: CommandName
+
+
+class Drawing(Places, frozen=True, kw_only=True):
+    """Zones, lines and masks to save, in place of all that there are.
+
+    Attributes:
+        zones: zones by name.
+        lines: lines by name.
+        masks: motion masks by name.
+        version: version of those that were changed, from the latest answer.
+    """
+
+    version: str
+
+
+class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which events are wanted, the latest first.
+
+    Attributes:
+        id: the event of this id.
+        label: events of this label.
+        zone: events that entered this zone.
+        since: events that ended at this time or later.
+        until: events that began at this time or earlier.
+        before: events after those of another answer, which gives this as `next`.
+    """
+
+    id: str | None = None
+    label: str | None = None
+    zone: str | None = None
+    since: _Instant | None = None
+    until: _Instant | None = None
+    before: Annotated[str, msgspec.Meta(pattern=_CURSOR)] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one address.
+
+    Attributes:
+        method: of HTTP.
+        path: address; names of its variable parts in braces.
+        summary: what it does.
+        answer: type of the JSON that is answered, or a media type.
+        query: type whose fields are the parameters of the address.
+        body: type of the JSON that is sent.
+        refusals: further statuses, and what they mean.
+        public: answered without the token.
+    """
+
+    method: str
+    path: str
+    summary: str
+    answer: Any
+    query: type[msgspec.Struct] | None = None
+    body: type[msgspec.Struct] | None = None
+    refusals: Mapping[int, str] = field(default_factory=dict)
+    public: bool = False
+
+
+_JPEG, _TEXT = "image/jpeg", "text/plain"
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation("get", f"{PREFIX}/openapi.json", "This document.", dict[str, Any]),
+    Operation("get", f"{PREFIX}/overview", "The state of the detector.", Overview),
+    Operation(
+        "get",
+        f"{PREFIX}/live",
+        "Server-sent events without end: `overview` each second (data: Overview), `event` when an "
+        "event begins, changes or ends (data: Card). `Last-Event-ID` continues a stream.",
+        "text/event-stream",
+    ),
+    Operation(
+        "get",
+        f"{PREFIX}/events",
+        "A page of events: the recorded ones, or those of this run where nothing is recorded.",
+        Page,
+        query=EventsQuery,
+    ),
+    Operation("get", f"{PREFIX}/places", "Zones, lines and motion masks.", Shown),
+    Operation(
+        "put",
+        f"{PREFIX}/places",
+        "Save zones, lines and motion masks, and apply them.",
+        Saved,
+        body=Drawing,
+        refusals={
+            409: "They have changed since `version`, or cannot be saved.",
+            422: "A setting is wrong.",
+            507: "The file cannot be written.",
+        },
+    ),
+    Operation(
+        "post",
+        f"{PREFIX}/command",
+        "Give a command.",
+        Done,
+        body=Command,
+        refusals={409: "Detection cannot be paused in this run."},
+    ),
+    Operation(
+        "get",
+        "/view.jpg",
+        "The newest frame with its boxes.",
+        _JPEG,
+        refusals={503: "There is no frame yet."},
+    ),
+    Operation(
+        "get",
+        "/view.mjpeg",
+        "The same as a stream without end.",
+        "multipart/x-mixed-replace",
+        refusals={503: "The live view has its most viewers."},
+    ),
+    Operation(
+        "get",
+        "/media/{path}",
+        "A clip or an image of an event, by the address that the event gives; with ranges.",
+        "video/mp4",
+        refusals={404: "There is none, or it was deleted."},
+    ),
+    Operation(
+        "get",
+        "/metrics",
+        "Metrics for Prometheus.",
+        "application/openmetrics-text",
+        refusals={404: "This run has no metrics."},
+    ),
+    Operation(
+        "get",
+        "/healthz",
+        "Whether frames go through the detector.",
+        _TEXT,
+        refusals={503: "None did lately."},
+        public=True,
+    ),
+)
