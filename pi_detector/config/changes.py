@@ -27,6 +27,9 @@ SECTIONS: Mapping[str, type[Section]] = {
 }
 """The sections of the settings by their name; those of plugins are not among them."""
 
+_VIEW = ("uri", "width", "height", "rotate", "hflip", "vflip", "crop", "sensor_mode")
+"""Settings of the source that decide which part of the world is where in the frame."""
+
 RELOADS: Mapping[str, Reload] = {name: section.RELOAD for name, section in SECTIONS.items()}
 """When a change takes effect, by the name of its section."""
 
@@ -43,8 +46,14 @@ def parts_changed(old: Settings, new: Settings) -> frozenset[Part]:
 
 
 def at_reload(old: Settings, new: Settings) -> Settings:
-    """Return the new settings, with the old values of sections that need a restart."""
+    """Return the new settings, with the old values of what needs a restart.
+
+    Sections do; and so do privacy masks while a new view of the camera waits for one: until then
+    the frame shows the old view, which the old masks are for.
+    """
     kept = {name: getattr(old, name) for name, reload in RELOADS.items() if reload == "restart"}
+    if _view_waits(old, new):
+        kept["privacy"] = old.privacy
     plugins = {name: new.plugins[name] for name in new.plugins if not _waits(old, new, name)}
     plugins |= {name: old.plugins[name] for name in old.plugins if _waits(old, new, name)}
     return msgspec.structs.replace(new, **kept, plugins=plugins)
@@ -60,12 +69,22 @@ def at_restart(old: Settings, new: Settings) -> list[str]:
             for each in _unlike(section, getattr(old, section), getattr(new, section))
         ),
         *(
+            f"privacy.{name}"
+            for name in {**old.privacy, **new.privacy}
+            if _view_waits(old, new) and old.privacy.get(name) != new.privacy.get(name)
+        ),
+        *(
             each
             for name in {**old.plugins, **new.plugins}
             if _waits(old, new, name)
             for each in _unlike(f"plugins.{name}", old.plugins.get(name), new.plugins.get(name))
         ),
     ]
+
+
+def _view_waits(old: Settings, new: Settings) -> bool:
+    """Whether a restart changes what the frame shows."""
+    return any(getattr(old.source, name) != getattr(new.source, name) for name in _VIEW)
 
 
 def _waits(old: Settings, new: Settings, name: str) -> bool:

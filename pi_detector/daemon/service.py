@@ -284,7 +284,7 @@ class Service:
             detector = make_detector(new, bundle)
         if "stage" in changed or detector is not self._detector:
             stage = make_stage(new, detector)
-        gate = make_gate(new)
+        gate, privacy = make_gate(new), make_privacy(new, wanted)
         new = self._adjusted(new, wanted)
         try:
             self._sink_set.apply(new, bundle, self._pipeline.replace_sinks)
@@ -294,7 +294,7 @@ class Service:
         self._pipeline.report_detection()
         self._monitor.apply(new.telemetry)
         self._hours.apply(new)
-        self._pipeline.replace_privacy(make_privacy(new))
+        self._pipeline.replace_privacy(privacy)
         self._pipeline.limit_rate(new.detection.max_fps)
         self._pipeline.replace_detector(detector)
         if stage is not None:

@@ -56,9 +56,18 @@ def make_stage(settings: Settings, detector: Detector) -> EventStage:
     return EventStage(settings, detector.labels, detector.min_scores)
 
 
-def make_privacy(settings: Settings) -> PrivacyMasks | None:
-    """The privacy masks, where the settings have some."""
-    return PrivacyMasks(settings.privacy) if settings.privacy else None
+def make_privacy(settings: Settings, wanted: Settings | None = None) -> PrivacyMasks | None:
+    """The privacy masks, where the settings have some.
+
+    Args:
+        settings: that the run obeys.
+        wanted: settings of which some wait for a restart, and their masks with them: these are
+            black already, besides the others.
+    """
+    masks = [settings.privacy]
+    if wanted is not None and wanted.privacy != settings.privacy:
+        masks.append(wanted.privacy)
+    return PrivacyMasks(*masks) if any(masks) else None
 
 
 def make_gate(settings: Settings) -> MotionGate | None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from pi_detector.config.settings import PrivacySettings
+from pi_detector.config.outline import polygon_problem
+from pi_detector.config.settings import Polygon, PrivacySettings
 from pi_detector.core.frame import Frame, ImageArray
+from pi_detector.errors import ConfigError
 
 
 class PrivacyMasks:
     """Blackens polygons in frames, whatever their size.
 
     Args:
-        masks: section `privacy`; the names serve the user alone.
+        masks: section `privacy`, of one or more trees of settings; the names serve the user alone.
+
+    Raises:
+        ConfigError: an outline is none, or crosses itself: parts of it would stay visible.
 
     Example:
         >>> masks = PrivacyMasks({"neighbour": PrivacySettings(polygon=((0, 0), (1, 0), (0, 1)))})
@@ -23,8 +28,8 @@ class PrivacyMasks:
         True
     """
 
-    def __init__(self, masks: Mapping[str, PrivacySettings]) -> None:
-        self._polygons = [np.array(mask.polygon) for mask in masks.values() if mask.polygon]
+    def __init__(self, *masks: Mapping[str, PrivacySettings]) -> None:
+        self._polygons = [np.array(polygon) for polygon in _polygons(masks)]
 
     def __bool__(self) -> bool:
         """Whether there is anything to blacken."""
@@ -53,3 +58,10 @@ class PrivacyMasks:
             cv2.polylines(covered, [corners], True, (0, 0, 0), thickness=3)
         covered.setflags(write=False)
         return covered
+
+
+def _polygons(masks: tuple[Mapping[str, PrivacySettings], ...]) -> Iterator[Polygon]:
+    for name, mask in (named for each in masks for named in each.items()):
+        if problem := polygon_problem(mask.polygon):
+            raise ConfigError(f"privacy.{name}.polygon: {problem}")
+        yield mask.polygon

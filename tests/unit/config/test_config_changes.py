@@ -10,7 +10,7 @@ import pytest
 from pi_detector.config.changes import RELOADS, at_reload, at_restart, parts_changed
 from pi_detector.config.outputs import OutputSettings
 from pi_detector.config.section import Part, Reload, Section
-from pi_detector.config.settings import Settings
+from pi_detector.config.settings import PrivacySettings, Settings, SourceSettings
 from pi_detector.sinks.base import Sink
 from pi_detector.sinks.registry import make_sinks, make_socket_sink
 
@@ -70,6 +70,41 @@ def test_all_others_are_taken_at_a_reload(name: str) -> None:
     new = changed(name)
     assert at_reload(Settings(), new) == new
     assert at_restart(Settings(), new) == []
+
+
+MASK = PrivacySettings(polygon=((0, 0), (0.5, 0), (0, 1)))
+OTHER_MASK = PrivacySettings(polygon=((0.5, 0), (1, 0), (1, 1)))
+VIEWS = {
+    "uri": "v4l2:/dev/video2",
+    "width": 1280,
+    "height": 720,
+    "rotate": 180,
+    "hflip": True,
+    "vflip": True,
+    "crop": (0, 0, 0.5, 1),
+    "sensor_mode": (1640, 1232),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_masks_wait_with_the_view_that_they_are_for(name: str) -> None:
+    old = Settings(privacy={"window": MASK, "door": MASK})
+    source = SourceSettings(**{name: VIEWS[name]})
+    masks = {"window": OTHER_MASK, "door": MASK, "new": MASK}
+    wanted = Settings(source=source, privacy=masks)
+    new = at_reload(old, wanted)
+    assert new.privacy == old.privacy
+    assert at_restart(new, wanted) == [f"source.{name}", "privacy.window", "privacy.new"]
+    back = Settings(privacy=masks)
+    assert at_reload(new, back) == back
+
+
+@pytest.mark.parametrize("setting", [{"fps": 5}, {"loop": True}, {"controls": {"gain": 3}}])
+def test_masks_do_not_wait_with_what_leaves_the_view_as_it_is(setting: dict) -> None:
+    wanted = Settings(source=SourceSettings(**setting), privacy={"window": MASK})
+    new = at_reload(Settings(), wanted)
+    assert new.privacy == wanted.privacy
+    assert not [each for each in at_restart(new, wanted) if each.startswith("privacy")]
 
 
 # All sinks of the section; of each setting another value, and the sinks that are made from it.

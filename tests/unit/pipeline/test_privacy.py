@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 
 import msgspec
 import numpy as np
+import pytest
 
 from pi_detector import Detector
+from pi_detector.config.load import load_settings
 from pi_detector.config.settings import (
     DetectionSettings,
     ModelSettings,
@@ -21,10 +24,12 @@ from pi_detector.core.frame import Frame
 from pi_detector.core.records import Result, StatusRecord
 from pi_detector.core.schedule import ScheduleSettings
 from pi_detector.daemon.service import Service
+from pi_detector.errors import ConfigError
 from pi_detector.pipeline.inference import InferenceStep
 from pi_detector.pipeline.privacy import PrivacyMasks
 from pi_detector.sources.demo import load_photograph, render_view
 
+RIGHT = PrivacySettings(polygon=((0.7, 0), (1, 0), (1, 1), (0.7, 1)))
 LEFT = PrivacySettings(polygon=((0, 0), (0.7, 0), (0.7, 1), (0, 1)))
 
 
@@ -68,13 +73,36 @@ def test_a_polygon_is_black_to_its_border_at_any_size() -> None:
         assert image[-1, -1].all()
 
 
+@pytest.mark.parametrize(
+    ("polygon", "problem"),
+    [
+        # A bow tie and a pentagram: filled by the even-odd rule, their middles would stay visible.
+        (((0.1, 0.1), (0.9, 0.9), (0.9, 0.1), (0.1, 0.9)), "side 1 meets side 3"),
+        (((0.5, 0), (0.8, 1), (0, 0.4), (1, 0.4), (0.2, 1)), "meets side"),
+        ((), "at least 3 points"),
+    ],
+)
+def test_a_mask_that_would_stay_open_in_parts_is_refused(
+    polygon: tuple, problem: str, tmp_path: Path
+) -> None:
+    masks = {"window": PrivacySettings(polygon=polygon)}
+    with pytest.raises(ConfigError, match=rf"privacy\.window\.polygon: .*{problem}"):
+        PrivacyMasks(masks)
+    if polygon:
+        config = tmp_path / "config.toml"
+        config.write_bytes(msgspec.toml.encode({"privacy": masks}))
+        with pytest.raises(ConfigError, match=rf"privacy\.window\.polygon: .*{problem}"):
+            load_settings(config, {}, [])
+
+
 class Seen:
-    """A sink that keeps the brightness of the left half, and status records."""
+    """A sink that keeps the brightness of left half and right edge, and status records."""
 
     name, lossless = "seen", False
 
     def __init__(self) -> None:
         self.left: list[float] = []
+        self.right: list[float] = []
         self.inferred: list[bool] = []
         self.states: list[StatusRecord] = []
 
@@ -84,6 +112,7 @@ class Seen:
     def handle(self, item: object) -> bool:
         if isinstance(item, Result):
             self.left.append(float(item.frame.image[:, :320].mean()))
+            self.right.append(float(item.frame.image[:, -100:].mean()))
             self.inferred.append(item.inferred)
         elif isinstance(item, StatusRecord):
             self.states.append(item)
@@ -132,6 +161,37 @@ def test_a_service_obeys_masks_and_hours_at_a_reload() -> None:
         wanted[0] = masked
         service.reload()
         wait_for(lambda: seen.inferred[-1])
+    finally:
+        stop.set()
+        runner.join(30)
+    assert not runner.is_alive()
+
+
+def test_masks_of_a_new_view_are_black_beside_the_old_ones_until_it_comes() -> None:
+    start = Settings(
+        source=SourceSettings(uri="demo:"), model=ModelSettings(threads=1), privacy={"man": LEFT}
+    )
+    wanted = [start]
+    service = Service(lambda: wanted[0], {})
+    seen = Seen()
+    service._pipeline._publishing.sinks.replace([seen], time.monotonic() + 5)
+    service._sink_set.apply = lambda *arguments: None
+    stop = threading.Event()
+    runner = threading.Thread(target=service.run, args=(stop,))
+    runner.start()
+    try:
+        wait_for(lambda: len(seen.left) > 2)
+        assert max(seen.left) == 0 < min(seen.right)
+        turned = SourceSettings(uri="demo:", rotate=180)
+        wanted[0] = msgspec.structs.replace(start, source=turned, privacy={"man": RIGHT})
+        service.reload()
+        wait_for(lambda: seen.right[-1] == 0)
+        waits = "at the next restart: source.rotate, privacy.man"
+        wait_for(lambda: ("limited", waits) in [(s.state, s.reason) for s in seen.states])
+        assert max(seen.left) == 0, "of the old view nothing is shown that was hidden"
+        wanted[0] = msgspec.structs.replace(start, privacy={"man": RIGHT})
+        service.reload()
+        wait_for(lambda: seen.left[-1] > 0 == seen.right[-1])
     finally:
         stop.set()
         runner.join(30)
