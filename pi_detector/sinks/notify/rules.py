@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 
 from pi_detector.config.notify import NotifySettings, When, minutes_of
-from pi_detector.config.schedule import DAYS
+from pi_detector.config.schedule import DayTime
 from pi_detector.core.records import EventRecord, Transition
+from pi_detector.core.schedule import Hours
 
+_ALL_DAY = ("00:00-24:00",)
 _TRULY_ENDED = frozenset({"gone", "source_ended"})
 _MOST_EVENTS = 1000  # that are followed; of more, the oldest are taken for ended
 
@@ -82,6 +84,10 @@ class Rule:
         self.name = name
         self._settings = settings
         self._zone_of = zone_of or (lambda _: None)
+        self._hours = [
+            Hours(settings.days, DayTime("midnight", begin), DayTime("midnight", end))
+            for begin, end in (minutes_of(hours) or (0, 0) for hours in settings.hours or _ALL_DAY)
+        ]
         self._quiet = _Quiet()
         self._groups: dict[When, _Group] = {}
         self._events: dict[str, _Followed] = {}
@@ -151,25 +157,8 @@ class Rule:
         return not names or change.name in names
 
     def _is_time(self, now: datetime) -> bool:
-        settings = self._settings
-        local = now.astimezone(self._zone_of(now))
-        days = settings.days or DAYS
-        if not settings.hours:
-            return DAYS[local.weekday()] in days
-        minute = local.hour * 60 + local.minute
-        yesterday = DAYS[(local - timedelta(days=1)).weekday()]
-        for hours in settings.hours:
-            begin, end = minutes_of(hours) or (0, 0)
-            over_midnight = end <= begin
-            if (
-                DAYS[local.weekday()] in days
-                and begin <= minute
-                and (over_midnight or minute < end)
-            ):
-                return True
-            if over_midnight and minute < end and yesterday in days:
-                return True
-        return False
+        local = now.astimezone(self._zone_of(now)).replace(tzinfo=None)
+        return any(hours.include(local) for hours in self._hours)
 
     def _admit(self, when: When, event: EventRecord, change: Transition | None) -> Occasion | None:
         """The occasion, as part of a group that is open or of its own, unless it is quiet."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -16,6 +16,7 @@ from pi_detector.core.schedule import Schedules
 
 BERLIN = LocationSettings(latitude=52.52, longitude=13.4)
 TROMSO = LocationSettings(latitude=69.65, longitude=18.96)
+REYKJAVIK = LocationSettings(latitude=64.15, longitude=-21.94)
 NIGHT = ScheduleSettings(start="sunset", end="sunrise")
 DAY = ScheduleSettings(start="sunrise", end="sunset")
 
@@ -92,6 +93,62 @@ def test_the_clock_is_set_forward() -> None:
     minutes = [schedules.is_on(["night"], first + timedelta(minutes=m)) for m in range(8 * 60)]
     assert minutes.count(True) == 7 * 60
     assert minutes == sorted(minutes, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "on"),
+    [
+        ("01:30", "02:00", ("01:30", "01:59")),
+        ("01:00", "02:00", ("01:00", "01:59")),
+        ("01:30", "02:30", ("01:30", "01:59")),
+        ("02:15", "03:10", ("03:00", "03:09")),
+        ("02:15", "02:45", None),  # does not come on this day
+        ("03:00", "02:00", None),
+    ],
+)
+def test_hours_about_the_hour_that_is_left_out(
+    start: str, end: str, on: tuple[str, str] | None
+) -> None:
+    schedule = ScheduleSettings(start=start, end=end)
+    schedules = Schedules({"it": schedule}, LocationSettings())
+    midnight = datetime.fromisoformat("2026-03-29T00:00").astimezone()
+    minutes = [midnight.astimezone(UTC) + timedelta(minutes=m) for m in range(23 * 60)]
+    lit = [m.astimezone().strftime("%H:%M") for m in minutes if schedules.is_on(["it"], m)]
+    if start > end:
+        assert len(lit) == 22 * 60 + 60
+    else:
+        assert (lit[0], lit[-1]) == on if on else not lit
+
+
+def test_the_clock_is_set_back() -> None:
+    # In the night of 25 October 2026 the hour from 02:00 to 03:00 comes twice.
+    schedules = Schedules({"it": ScheduleSettings(start="01:30", end="02:30")}, LocationSettings())
+    midnight = datetime.fromisoformat("2026-10-25T00:00").astimezone()
+    on = [schedules.is_on(["it"], midnight + timedelta(minutes=m)) for m in range(25 * 60)]
+    assert on.count(True) == 90
+
+
+def test_a_polar_night_has_no_gap_at_noon() -> None:
+    for second in range(-2, 3):
+        moment = datetime.fromisoformat("2026-12-21T12:00:00").astimezone()
+        moment += timedelta(seconds=second)
+        for fraction in (0, 1, 999_999):
+            schedules = Schedules({"day": DAY, "night": NIGHT}, TROMSO)
+            now = moment + timedelta(microseconds=fraction)
+            assert schedules.states(now) == {"day": False, "night": True}, now
+
+
+def test_a_sun_that_sets_after_midnight() -> None:
+    # Reykjavik at midsummer: from 02:03 to 04:55 by the clock of Berlin the sun is down.
+    for local, light in (
+        ("2026-06-21T23:00", True),
+        ("2026-06-22T01:50", True),
+        ("2026-06-22T02:20", False),
+        ("2026-06-22T04:40", False),
+        ("2026-06-22T05:10", True),
+    ):
+        assert is_on(DAY, local, REYKJAVIK) is light, local
+        assert is_on(NIGHT, local, REYKJAVIK) is not light, local
 
 
 def test_any_of_several_and_always_without_one() -> None:
