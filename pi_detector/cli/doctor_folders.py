@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pi_detector.cli.findings import Finding, Level, fail, ok, warn
-from pi_detector.errors import SinkError
+from pi_detector.errors import PiDetectorError, SinkError
 from pi_detector.telemetry.sensors import free_mb
 from pi_detector.util.paths import output_path, state_folder
 
@@ -33,14 +33,17 @@ def output_findings(settings: Settings, environ: Mapping[str, str]) -> Iterator[
         try:
             path = output_path(text)
         except SinkError as error:
-            yield _unnamed(name, text, error)
+            yield unnamed(name, text, error)
         else:
             yield writable(name, path.parent if name in files else path)
     if settings.mqtt.host:
-        yield writable("mqtt.queue", state_folder(settings.mqtt.queue, environ))
+        try:
+            yield writable("mqtt.queue", state_folder(settings.mqtt.queue, environ))
+        except SinkError as error:
+            yield unnamed("mqtt.queue", settings.mqtt.queue, error)
 
 
-def _unnamed(name: str, text: str, error: SinkError) -> Finding:
+def unnamed(name: str, text: str, error: PiDetectorError) -> Finding:
     """A path that cannot be made out here, though maybe where systemd sets the variables."""
     if "_DIRECTORY" in text:
         return warn(

@@ -6,11 +6,12 @@ import itertools
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pi_detector.cli.findings import Finding, Level, fail, ok, warn
-from pi_detector.errors import ConfigError, NoPermissionError, PiDetectorError
+from pi_detector.errors import ConfigError, NoPermissionError, PiDetectorError, SinkError
 
 if TYPE_CHECKING:
     from pi_detector.config.settings import Settings
@@ -117,9 +118,15 @@ def open_folders(settings: Settings, environ: Mapping[str, str]) -> Iterator[Fin
     """Check that drawn outlines, queued messages and recordings are private."""
     from pi_detector.util.paths import recordings_folder, state_folder
 
-    folders = {state_folder("", environ), recordings_folder(settings.recording.path, environ)}
-    if settings.mqtt.queue:
-        folders.add(state_folder(settings.mqtt.queue, environ))
+    folders = set()
+    for path_of, named in (
+        (state_folder, ""),
+        (state_folder, settings.mqtt.queue),
+        (recordings_folder, settings.recording.path),
+    ):
+        # Where it cannot be made out here, the checks of folders report that.
+        with suppress(SinkError):
+            folders.add(path_of(named, environ))
     for folder in sorted(folders):
         if (shown := _open_file(folder)) is not None:
             yield warn(

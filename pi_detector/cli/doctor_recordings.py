@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from pi_detector.cli.doctor_folders import nearest, writable
+from pi_detector.cli.doctor_folders import nearest, unnamed, writable
 from pi_detector.cli.events import folder_of
 from pi_detector.cli.findings import Finding, Level, fail, ok, warn
 from pi_detector.config.outputs import RecordingSettings
-from pi_detector.errors import PiDetectorError, RecordingNotFoundError
+from pi_detector.errors import PiDetectorError, RecordingNotFoundError, SinkError
 
 _WHAT = "recordings"
 
@@ -24,8 +24,8 @@ def recordings(settings: RecordingSettings) -> Iterator[Finding]:
         yield _clips(settings)
     try:
         folder = folder_of(settings.path)
-    except PiDetectorError as error:
-        yield Finding(Level.FAIL, _WHAT, str(error))
+    except SinkError as error:
+        yield unnamed("recording.path", settings.path, error)
         return
     yield writable(_WHAT, folder)
     yield from _disk(folder, settings)

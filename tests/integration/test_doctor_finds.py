@@ -239,6 +239,12 @@ def test_folders_that_cannot_be_written(doctor: Doctor, home: Path, read_only: P
         checks = doctor(*(f"{name}={text}" for name in folders))
         for name in folders:
             must_have(checks, level, name, words)
+        state = ("mqtt.host=127.0.0.1", f"mqtt.queue={text}")
+        checks = doctor("recording.enabled=true", f"recording.path={text}", *state)
+        named = "recordings" if text.startswith("/") else "recording.path"
+        must_have(checks, level, named, words)
+        must_have(checks, level, "mqtt.queue", words)
+        assert of(checks, "mqtt"), "the checks that follow are made all the same"
     recordings = ("recording.enabled=true", f"recording.path={read_only}/recordings")
     metrics = f"metrics.textfile={read_only}/x.prom"
     checks = doctor(*(f"{name}={read_only}/x" for name in files), metrics, *recordings)
