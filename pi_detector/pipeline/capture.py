@@ -10,7 +10,7 @@ from pi_detector.detector.detector import Prepared
 from pi_detector.errors import SourceStuckError
 from pi_detector.pipeline.counters import Counters
 from pi_detector.pipeline.inference import InferenceStep
-from pi_detector.sources.base import Adjustable, Controls, Interruptible, Source, limit_rate
+from pi_detector.sources.base import Adjustable, Controls, Source, interrupt, limit_rate
 from pi_detector.sources.supervised import SupervisedSource
 from pi_detector.util.bounded_queue import BoundedQueue
 from pi_detector.util.rate_limit import Pace
@@ -93,8 +93,7 @@ class Capture:
 
     def interrupt(self) -> None:
         """End what the source does, where it can be ended. From any thread."""
-        if isinstance(self._source, Interruptible):
-            self._source.interrupt()
+        interrupt(self._source)
 
     def close(self) -> None:
         """Close the source, once ``run`` has returned."""

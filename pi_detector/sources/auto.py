@@ -10,7 +10,7 @@ import msgspec
 from pi_detector.config.settings import SourceSettings
 from pi_detector.core.frame import Frame
 from pi_detector.errors import SourceLostError, SourceNotFoundError
-from pi_detector.sources.base import Adjustable, Controls, Source, limit_rate
+from pi_detector.sources.base import Adjustable, Controls, Source, interrupt, limit_rate
 from pi_detector.sources.discover import CameraInfo, find_cameras
 from pi_detector.sources.v4l2 import set_read_deadline
 
@@ -36,6 +36,7 @@ class AutoSource:
         self._make = make
         self._source: Source | None = None
         self._rate_fps: float | None = None
+        self._interrupted = False
         set_read_deadline(settings)
 
     def open(self, model_size: tuple[int, int] | None = None) -> None:
@@ -57,6 +58,8 @@ class AutoSource:
             self._settings = msgspec.structs.replace(self._settings, uri=camera.uri)
             self._source = self._make(self._settings)
             limit_rate(self._source, self._rate_fps)
+            if self._interrupted:
+                interrupt(self._source)
         self._source.open(model_size)
         self.name = self._source.name
 
@@ -80,6 +83,12 @@ class AutoSource:
             return False
         self._settings = msgspec.structs.replace(self._settings, controls=dict(controls))
         return True
+
+    def interrupt(self) -> None:
+        """End what the camera's source does, where it can be ended, see ``Interruptible``."""
+        self._interrupted = True
+        if self._source is not None:
+            interrupt(self._source)
 
     def close(self) -> None:
         """Release the camera. Raises what its source raises."""

@@ -120,3 +120,9 @@ class Interruptible(Protocol):
 
     def interrupt(self) -> None:
         """End ``open`` and ``read`` at once, now and in future; ``read`` then returns None."""
+
+
+def interrupt(source: Source) -> None:
+    """End what a source does, where it can be ended, see ``Interruptible``."""
+    if isinstance(source, Interruptible):
+        source.interrupt()

@@ -10,7 +10,7 @@ import numpy as np
 from pi_detector.config.settings import SourceSettings
 from pi_detector.core.frame import Frame
 from pi_detector.errors import PiDetectorError, PluginError
-from pi_detector.sources.base import Interruptible
+from pi_detector.sources.base import interrupt
 from pi_detector.sources.framing import FrameMaker, Moment
 from pi_detector.util.plugins import Plugin
 
@@ -70,8 +70,7 @@ class PluginSource:
 
     def interrupt(self) -> None:
         """End what the source does, where it can be ended."""
-        if isinstance(self._source, Interruptible):
-            self._source.interrupt()
+        interrupt(self._source)
 
     def _asked(self, call: Callable[[], _T]) -> _T:
         try:

@@ -19,7 +19,7 @@ from pi_detector.errors import (
     SourceStalledError,
     SourceStuckError,
 )
-from pi_detector.sources.base import Adjustable, Controls, Interruptible, Source, limit_rate
+from pi_detector.sources.base import Adjustable, Controls, Source, interrupt, limit_rate
 from pi_detector.util.backoff import Backoff
 
 log = logging.getLogger(__name__)
@@ -158,8 +158,7 @@ class SupervisedSource:
     def interrupt(self) -> None:
         """Stop, and end what the source does where it can be ended. From any thread."""
         self.stop()
-        if isinstance(self._source, Interruptible):
-            self._source.interrupt()
+        interrupt(self._source)
 
     @property
     def overdue(self) -> bool:

@@ -8,7 +8,14 @@ import numpy as np
 
 from pi_detector.config.settings import SourceSettings
 from pi_detector.core.frame import Frame, ImageArray
-from pi_detector.sources.base import Adjustable, Controls, Source, TurnsItself, limit_rate
+from pi_detector.sources.base import (
+    Adjustable,
+    Controls,
+    Source,
+    TurnsItself,
+    interrupt,
+    limit_rate,
+)
 from pi_detector.sources.orientation import UNTURNED, Turn
 
 
@@ -65,6 +72,10 @@ class TurnedSource:
     def adjust(self, controls: Controls) -> bool:
         """Set controls of the camera, see ``Adjustable``."""
         return isinstance(self._source, Adjustable) and self._source.adjust(controls)
+
+    def interrupt(self) -> None:
+        """End what the source does, where it can be ended, see ``Interruptible``."""
+        interrupt(self._source)
 
     def _cropped(self, image: ImageArray) -> ImageArray:
         if self._crop is None:
