@@ -46,7 +46,7 @@ def parts_changed(old: Settings, new: Settings) -> frozenset[Part]:
 
 
 def at_reload(old: Settings, new: Settings) -> Settings:
-    """Return the new settings, with the old values of what needs a restart.
+    """Return the new settings, with the old values where a change needs a restart.
 
     Sections do; and so do privacy masks while a new view of the camera waits for one: until then
     the frame shows the old view, which the old masks are for.
