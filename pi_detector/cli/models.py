@@ -1,4 +1,4 @@
-"""``pi-detector models``: list, show and verify models."""
+"""``pi-detector models``: list, show, verify and import models."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pi_detector.cli import models_import
 from pi_detector.cli.common import MODEL_HELP, Subparsers, add_command, print_error
 from pi_detector.errors import ModelNotFoundError, PiDetectorError
 from pi_detector.util.text import one_line
@@ -21,12 +22,13 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = add_command(
         subparsers,
         "models",
-        "list, show or verify models",
+        "list, show, verify or import models",
         "A model is a bundle folder: model.tflite, labels.txt and manifest.toml.",
         """
         pi-detector models list
         pi-detector models show street
         pi-detector models verify /srv/models/yard
+        pi-detector models import yolov8n_int8.tflite --out /srv/models/yolo
         """,
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
@@ -45,6 +47,8 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     _add_labels(verify)
     verify.set_defaults(command=verify_models)
+
+    models_import.add_parser(actions)
 
 
 def _add_labels(parser: argparse.ArgumentParser) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -15,6 +14,7 @@ from pi_detector.detector.labels import check_count, parse_labels
 from pi_detector.detector.manifest import Label, Manifest
 from pi_detector.detector.runtime import read_model
 from pi_detector.detector.tflite_file import read_facts
+from pi_detector.detector.tflite_metadata import read_own_words
 from pi_detector.errors import BadLabelsError, BadModelError, ConfigError, ModelNotFoundError
 
 DEFAULT_BUNDLE = "street"
@@ -229,40 +229,38 @@ def _class_count(model: bytes) -> int | None:
     return None if facts is None else facts.class_count
 
 
-def _labels_of(path: Path, model: bytes, labels: Path | None) -> tuple[bytes, str]:
-    """The labels of a bare model as they are stored, and their place."""
+def find_labels(path: Path, labels: Path | None) -> tuple[bytes, str]:
+    """The labels of a bare model as they are stored beside it, and their place.
+
+    Args:
+        path: the model.
+        labels: its labels file; None takes the one beside the model, such as `labels.txt`.
+
+    Raises:
+        BadLabelsError: there is none.
+    """
     if labels is not None:
         return _read_labels(labels), str(labels)
     for name in _LABELS_NAMES:
         beside = path.with_name(name)
         if beside.exists():
             return _read_labels(beside), str(beside)
-    packed = _packed_labels(model)
-    if packed is None:
-        raise BadLabelsError(
-            f"{path.with_name(LABELS_FILE)}: no such labels file; set model.labels, or put "
-            f"{LABELS_FILE} beside the model"
-        )
+    raise BadLabelsError(
+        f"{path.with_name(LABELS_FILE)}: no such labels file; set model.labels, or put "
+        f"{LABELS_FILE} beside the model"
+    )
+
+
+def _labels_of(path: Path, model: bytes, labels: Path | None) -> tuple[bytes, str]:
+    """The labels of a bare model as they are stored, and their place."""
+    try:
+        return find_labels(path, labels)
+    except BadLabelsError:
+        packed = read_own_words(model).labels
+        if labels is not None or packed is None:
+            raise
     name, data = packed
     return data, f"{path}/{name}"
-
-
-def _packed_labels(model: bytes) -> tuple[str, bytes] | None:
-    """The labels that a model with TFLite metadata carries, in a ZIP archive at its end."""
-    # Not at the top: they bring shutil, threading and more, which a start need not pay for.
-    import zipfile
-    import zlib
-
-    try:
-        with zipfile.ZipFile(io.BytesIO(model)) as archive:
-            found = [
-                each
-                for each in archive.infolist()
-                if "label" in each.filename.lower() and each.file_size <= _LONGEST_LABELS
-            ]
-            return (found[0].filename, archive.read(found[0])) if len(found) == 1 else None
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, EOFError):
-        return None
 
 
 def _read_labels(path: Path) -> bytes:

@@ -14,6 +14,7 @@ from pi_detector.detector.candidates import Candidates, Decoder, DecoderSpec
 from pi_detector.detector.postprocess import make_postprocess
 from pi_detector.detector.ssd import make_ssd
 from pi_detector.detector.tensors import Tensors
+from pi_detector.detector.yolo import make_end2end, make_yolov5, make_yolov8
 from pi_detector.errors import BadModelError, PiDetectorError, PluginError
 from pi_detector.util.plugins import Plugin, find_plugin, installed
 from pi_detector.util.suggest import did_you_mean
@@ -24,6 +25,9 @@ BARE_ARCHITECTURE = "ssd-postprocess"
 DECODERS: Mapping[str, Callable[[DecoderSpec], Decoder]] = {
     "ssd": make_ssd,
     "ssd-postprocess": make_postprocess,
+    "yolov5": make_yolov5,
+    "yolov8": make_yolov8,
+    "yolo-end2end": make_end2end,
     # The name in bundles that were built before there was a choice.
     "ssdlite-mobilenet-v2": make_ssd,
 }

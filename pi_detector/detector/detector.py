@@ -19,7 +19,7 @@ from pi_detector.detector.decoders import make_decoder
 from pi_detector.detector.images import read_image
 from pi_detector.detector.looking import Tiles, decode_looks, infer_looks, tiles_for
 from pi_detector.detector.nms import suppress, vote
-from pi_detector.detector.preprocess import InputCoding, input_of
+from pi_detector.detector.preprocess import InputCoding, input_of, size_of
 from pi_detector.detector.resize import RESIZES, Size, Stretch
 from pi_detector.detector.runtime import choose_runtime, open_interpreter, thread_count
 from pi_detector.detector.tensors import OutputCopies, tensor_info
@@ -123,8 +123,9 @@ class Detector:
             trusted=bundle.manifest is not None,
         )
         self._input = input_of(bundle, self._interpreter.get_input_details())
-        self.input_size: Size = (self._input.shape[1], self._input.shape[2])
         table = bundle.manifest.input if bundle.manifest else None
+        planar = table is not None and table.layout == "nchw"
+        self.input_size: Size = size_of(self._input, planar=planar)
         self.resize = (
             RESIZES[table.resize](self.input_size, table.padding)
             if table
@@ -132,7 +133,10 @@ class Detector:
         )
         self.camera_size = self.resize.camera_size
         self._coding = InputCoding(
-            self._input, table.mean if table else None, table.deviation if table else None
+            self._input,
+            table.mean if table else None,
+            table.deviation if table else None,
+            planar=planar,
         )
         details = self._interpreter.get_output_details()
         self._outputs = [tensor_info(each) for each in details]

@@ -55,6 +55,7 @@ class InputTable(_Table, frozen=True):
         width: in pixels.
         dtype: element type.
         colour: order of the channels.
+        layout: order of the axes; `nhwc` has the channels last, `nchw`, as PyTorch exports, first.
         resize: how a frame gets that size; `stretch` ignores its aspect ratio, `letterbox` keeps
             it and fills up with bars.
         padding: the byte of the bars.
@@ -67,6 +68,7 @@ class InputTable(_Table, frozen=True):
     width: Side
     dtype: Literal["int8", "uint8", "int16", "float32"]
     colour: Literal["rgb"] = "rgb"
+    layout: Literal["nhwc", "nchw"] = "nhwc"
     resize: Literal["stretch", "letterbox"] = "stretch"
     padding: Annotated[int, msgspec.Meta(ge=0, le=255)] = 114
     mean: float = 128.0

@@ -22,15 +22,17 @@ def input_of(bundle: Bundle, details: Sequence[dict[str, object]]) -> TensorInfo
     """
     inputs = [tensor_info(d) for d in details]
     info = inputs[0]
-    if len(inputs) != 1 or len(info.shape) != 4 or info.shape[0] != 1 or info.shape[3] != 3:
+    planar = bundle.manifest is not None and bundle.manifest.input.layout == "nchw"
+    if len(inputs) != 1 or not is_image(info, planar=planar):
         shapes = ", ".join(str(i.shape) for i in inputs)
+        axes = "3, height, width" if planar else "height, width, 3"
         raise BadModelError(
-            f"{bundle.path}: its input is {shapes}, not one RGB image (1, height, width, 3); use a "
-            "detection model"
+            f"{bundle.path}: its input is {shapes}, not one RGB image (1, {axes}); use a detection "
+            "model, and `pi-detector models import` for one with the channels first"
         )
     if bundle.manifest is not None:
         said = bundle.manifest.input
-        actual = (info.name, info.shape[1], info.shape[2], info.dtype.name)
+        actual = (info.name, *size_of(info, planar=planar), info.dtype.name)
         if actual != (said.tensor, said.height, said.width, said.dtype):
             raise BadModelError(
                 f"{bundle.path}: the model's input {actual} differs from the manifest; reinstall "
@@ -38,6 +40,17 @@ def input_of(bundle: Bundle, details: Sequence[dict[str, object]]) -> TensorInfo
                 "model"
             )
     return info
+
+
+def is_image(info: TensorInfo, *, planar: bool) -> bool:
+    """Whether a tensor is one RGB image; ``planar``: with the channels first."""
+    return len(info.shape) == 4 and info.shape[0] == 1 and info.shape[1 if planar else 3] == 3
+
+
+def size_of(info: TensorInfo, *, planar: bool) -> tuple[int, int]:
+    """(height, width) of an image input; ``planar``: with the channels first."""
+    height, width = info.shape[2:] if planar else info.shape[1:3]
+    return height, width
 
 
 def scale_to_input(image: ImageArray, out: ImageArray) -> None:
@@ -79,13 +92,16 @@ class InputCoding:
     (int8 models), which it is in well-made models, the bytes are taken as they are.
     """
 
-    def __init__(self, info: TensorInfo, mean: float | None, deviation: float | None) -> None:
+    def __init__(
+        self, info: TensorInfo, mean: float | None, deviation: float | None, *, planar: bool = False
+    ) -> None:
         """Work out the coding.
 
         Args:
             info: the model's input.
             mean: byte that stands for 0, or None for the convention of its type.
             deviation: bytes to the real number 1, or None for the convention of its type.
+            planar: the channels come first.
 
         Raises:
             BadModelError: the type of the input is none of uint8, int8, int16, float32.
@@ -107,15 +123,20 @@ class InputCoding:
         else:
             table = byte - (0 if info.dtype == np.uint8 else 128)
         self._table = table.astype(info.dtype)
+        self._planar = planar
         self._same = info.dtype == np.uint8 and bool((self._table == byte).all())
         self._flip = info.dtype == np.int8 and bool((self._table == byte - 128).all())
 
     def fill(self, staged: ImageArray, view: NDArray[Any]) -> None:
-        """Write ``staged`` (h, w, 3) into ``view`` (1, h, w, 3), the model's input tensor."""
+        """Write ``staged`` (h, w, 3) into ``view``, the model's input tensor, (1, h, w, 3).
+
+        Where the channels come first, it is (1, 3, h, w).
+        """
+        pixels = staged.transpose(2, 0, 1) if self._planar else staged
         if self._same:
-            np.copyto(view[0], staged)
+            np.copyto(view[0], pixels)
         elif self._flip:
             # byte - 128 as int8 is the byte with its highest bit flipped.
-            np.bitwise_xor(staged, np.uint8(0x80), out=view[0].view(np.uint8))
+            np.bitwise_xor(pixels, np.uint8(0x80), out=view[0].view(np.uint8))
         else:
-            np.take(self._table, staged, out=view[0], mode="clip")
+            np.take(self._table, pixels, out=view[0], mode="clip")

@@ -59,8 +59,12 @@ def why_not(model: bytes, package: str, reason: str) -> str:
     return f"{package} cannot load it; it may be damaged ({first}); copy it again"
 
 
-def _operators(operators: Sequence[str], package: str, reason: str) -> str:
-    """What the runtime lacks, and what to do; empty where it is something else."""
+def missing_operators(operators: Sequence[str]) -> str:
+    """What no runtime here has of a network, and what to do; empty where it has all of it.
+
+    Args:
+        operators: custom operators of the network.
+    """
     if _EDGE_TPU in operators:
         return (
             "is compiled for a Coral Edge TPU, which is not supported; use the same model for the "
@@ -71,6 +75,13 @@ def _operators(operators: Sequence[str], package: str, reason: str) -> str:
             f"needs TensorFlow's own operators ({', '.join(flex)}), which no runtime here has; "
             "convert it with TFLITE_BUILTINS alone, without SELECT_TF_OPS"
         )
+    return ""
+
+
+def _operators(operators: Sequence[str], package: str, reason: str) -> str:
+    """What the runtime lacks, and what to do; empty where it is something else."""
+    if words := missing_operators(operators):
+        return words
     if newer := _NEWER_OPERATOR.search(reason):
         what = f"its {newer[1]} is of version {newer[2]}"
         return f"is newer than {package} ({what}); {_UPGRADE}"

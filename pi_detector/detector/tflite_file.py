@@ -9,9 +9,11 @@ Sources: the flatbuffers and flexbuffers internals documents, ``tensorflow/lite/
 
 from __future__ import annotations
 
+import math
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
+
+from pi_detector.detector.flatbuffer import DAMAGE, Table, read_number, read_unsigned
 
 POSTPROCESS = "TFLite_Detection_PostProcess"
 
@@ -21,8 +23,8 @@ _MAX_NAME = 80
 _MODEL_CODES, _MODEL_GRAPHS = 1, 2
 _CODE_OLD_BUILTIN, _CODE_CUSTOM, _CODE_BUILTIN = 0, 1, 3
 _GRAPH_TENSORS, _GRAPH_INPUTS, _GRAPH_OPERATORS = 0, 1, 3
-_TENSOR_SHAPE = 0
-_OPERATOR_CODE, _OPERATOR_INPUTS, _OPERATOR_CUSTOM_OPTIONS = 0, 1, 5
+_TENSOR_SHAPE, _TENSOR_NAME = 0, 3
+_OPERATOR_CODE, _OPERATOR_INPUTS, _OPERATOR_OUTPUTS, _OPERATOR_CUSTOM_OPTIONS = 0, 1, 2, 5
 # Of flexbuffers.
 _FLEX_INT, _FLEX_UINT, _FLEX_MAP = 1, 2, 9
 
@@ -38,11 +40,16 @@ class TfliteFacts:
         custom_operators: that the runtime must have beside the usual ones, by name.
         class_count: of a network that ends in TFLite_Detection_PostProcess, without the background;
             None where it is not known.
+        postprocess_outputs: of TFLite_Detection_PostProcess, by the names of their tensors: boxes,
+            classes, scores, count, in the order that the operator has always had; empty without it.
+        most_elements: of its largest tensor.
     """
 
     input_shapes: tuple[Shape, ...]
     custom_operators: tuple[str, ...]
     class_count: int | None
+    postprocess_outputs: tuple[str, ...] = ()
+    most_elements: int = 0
 
 
 def read_facts(model: bytes) -> TfliteFacts | None:
@@ -52,106 +59,52 @@ def read_facts(model: bytes) -> TfliteFacts | None:
         model: the file's bytes.
     """
     try:
-        root = _Table(model, _unsigned(model, 0))
+        root = Table(model, read_unsigned(model, 0))
         custom = [_custom_name(code) for code in root.tables(_MODEL_CODES)]
         graph = next(root.tables(_MODEL_GRAPHS))
-        shapes = [tensor.ints(_TENSOR_SHAPE) for tensor in graph.tables(_GRAPH_TENSORS)]
-        inputs = tuple(shapes[index] for index in graph.ints(_GRAPH_INPUTS))
+        tensors = list(graph.tables(_GRAPH_TENSORS))
+        shapes = [tensor.ints(_TENSOR_SHAPE) for tensor in tensors]
+        postprocess = _postprocess(graph, custom)
+        outputs = postprocess.ints(_OPERATOR_OUTPUTS) if postprocess else ()
         return TfliteFacts(
-            input_shapes=inputs,
+            input_shapes=tuple(shapes[index] for index in graph.ints(_GRAPH_INPUTS)),
             custom_operators=tuple(dict.fromkeys(name for name in custom if name)),
-            class_count=_class_count(graph, custom, shapes),
+            class_count=_class_count(postprocess, shapes) if postprocess else None,
+            postprocess_outputs=tuple(_name_of(tensors[index]) for index in outputs),
+            most_elements=max((math.prod(map(abs, shape)) for shape in shapes), default=0),
         )
-    except (struct.error, IndexError, ValueError, StopIteration):
+    except DAMAGE:
         return None
 
 
-def _class_count(graph: _Table, custom: list[str], shapes: list[Shape]) -> int | None:
+def _postprocess(graph: Table, custom: list[str]) -> Table | None:
+    for operator in graph.tables(_GRAPH_OPERATORS):
+        if custom[operator.number(_OPERATOR_CODE, "<I")] == POSTPROCESS:
+            return operator
+    return None
+
+
+def _class_count(operator: Table, shapes: list[Shape]) -> int:
     """The classes of the network's TFLite_Detection_PostProcess.
 
     Its second input holds the scores, often with a column for the background before the others;
     the operator's option ``num_classes`` counts without it.
     """
-    for operator in graph.tables(_GRAPH_OPERATORS):
-        if custom[operator.number(_OPERATOR_CODE, "<I")] != POSTPROCESS:
-            continue
-        columns = shapes[operator.ints(_OPERATOR_INPUTS)[1]][-1]
-        said = _flex_number(operator.bytes(_OPERATOR_CUSTOM_OPTIONS), b"num_classes")
-        return said if said in {columns, columns - 1} else columns - 1
-    return None
+    columns = shapes[operator.ints(_OPERATOR_INPUTS)[1]][-1]
+    said = _flex_number(operator.bytes(_OPERATOR_CUSTOM_OPTIONS), b"num_classes")
+    return said if said in {columns, columns - 1} else columns - 1
 
 
-def _custom_name(code: _Table) -> str:
+def _name_of(tensor: Table) -> str:
+    return tensor.bytes(_TENSOR_NAME).decode("utf-8", "replace")
+
+
+def _custom_name(code: Table) -> str:
     """The name of a custom operator; empty for one of the usual ones."""
     builtin = max(code.number(_CODE_OLD_BUILTIN, "<b"), code.number(_CODE_BUILTIN, "<i"))
     if builtin != _CUSTOM_OPERATOR:
         return ""
     return code.bytes(_CODE_CUSTOM)[:_MAX_NAME].decode("ascii", "replace")
-
-
-class _Table:
-    """A table of a flatbuffer.
-
-    Args:
-        data: the whole buffer.
-        position: of the table.
-    """
-
-    def __init__(self, data: bytes, position: int) -> None:
-        self._data = data
-        self._position = position
-        self._fields = position - _number(data, position, "<i")
-        self._size = _number(data, self._fields, "<H")
-
-    def number(self, field: int, kind: str) -> int:
-        """A number that lies in the table; 0, the schema's default, where it is left out."""
-        at = self._at(field)
-        return _number(self._data, at, kind) if at else 0
-
-    def bytes(self, field: int) -> bytes:
-        """A string or a vector of bytes."""
-        start, length = self._vector(field, 1)
-        return self._data[start : start + length]
-
-    def ints(self, field: int) -> Shape:
-        """A vector of int32."""
-        start, length = self._vector(field, 4)
-        return struct.unpack_from(f"<{length}i", self._data, start) if length else ()
-
-    def tables(self, field: int) -> Iterator[_Table]:
-        """A vector of tables."""
-        start, length = self._vector(field, 4)
-        for at in range(start, start + 4 * length, 4):
-            yield _Table(self._data, at + _unsigned(self._data, at))
-
-    def _at(self, field: int) -> int:
-        """Where a field lies, or 0 where it is left out."""
-        slot = 4 + 2 * field
-        if slot + 2 > self._size:
-            return 0
-        offset = _number(self._data, self._fields + slot, "<H")
-        return self._position + offset if offset else 0
-
-    def _vector(self, field: int, width: int) -> tuple[int, int]:
-        """Where a vector's items begin, and how many there are."""
-        at = self._at(field)
-        if not at:
-            return 0, 0
-        start = at + _unsigned(self._data, at)
-        length = _unsigned(self._data, start)
-        if start + 4 + length * width > len(self._data):
-            raise ValueError("a vector reaches beyond the end of the file")
-        return start + 4, length
-
-
-def _number(data: bytes, position: int, kind: str) -> int:
-    if position < 0:  # would count from the end
-        raise ValueError("an offset points before the beginning of the file")
-    return int(struct.unpack_from(kind, data, position)[0])
-
-
-def _unsigned(data: bytes, position: int) -> int:
-    return _number(data, position, "<I")
 
 
 def _flex_number(options: bytes, wanted: bytes) -> int | None:
@@ -185,4 +138,4 @@ def _flex_number(options: bytes, wanted: bytes) -> int | None:
 
 
 def _flex_unsigned(data: bytes, position: int, width: int) -> int:
-    return _number(data, position, {1: "<B", 2: "<H", 4: "<I", 8: "<Q"}[width])
+    return read_number(data, position, {1: "<B", 2: "<H", 4: "<I", 8: "<Q"}[width])

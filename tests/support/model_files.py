@@ -57,3 +57,59 @@ def reshaping_model(side: int, shape: tuple[int, ...]) -> bytes:
     builder = flatbuffers.Builder()
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+def constant_model(
+    shape: tuple[int, ...],
+    outputs: dict[str, Any],
+    *,
+    kind: str = "FLOAT32",
+    coding: tuple[float, int] | None = None,
+) -> bytes:
+    """A .tflite file that gives the same outputs whatever its input `image` is.
+
+    Args:
+        shape: of the input.
+        outputs: array by name.
+        kind: of the input, as the schema names it.
+        coding: scale and zero point of all that is not float.
+    """
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    flatbuffers = pytest.importorskip("flatbuffers")
+    import numpy as np
+
+    def tensor(name: str, shape: tuple[int, ...], kind: str, buffer: int) -> Any:
+        made = schema.TensorT()
+        made.name, made.shape, made.buffer = name.encode(), list(shape), buffer
+        made.type = getattr(schema.TensorType, kind)
+        if coding and kind != "FLOAT32":
+            made.quantization = schema.QuantizationParametersT()
+            made.quantization.scale, made.quantization.zeroPoint = [coding[0]], [coding[1]]
+        return made
+
+    graph, model = schema.SubGraphT(), schema.ModelT()
+    graph.tensors, model.buffers = [tensor("image", shape, kind, 0)], [schema.BufferT()]
+    for name, array in outputs.items():
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(array.tobytes(), np.uint8)
+        model.buffers.append(buffer)
+        kind = array.dtype.name.upper()
+        graph.tensors.append(tensor(name, array.shape, kind, len(model.buffers) - 1))
+    graph.inputs, graph.operators = [0], []
+    graph.outputs = list(range(1, len(graph.tensors)))
+    model.version, model.operatorCodes, model.subgraphs = 3, [], [graph]
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def with_files(model: bytes, **files: str) -> bytes:
+    """A model with files in an archive at its end: `metadata_json="{}"` is `metadata.json`."""
+    import io
+    import zipfile
+
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as packed:
+        for name, text in files.items():
+            packed.writestr(".".join(name.rsplit("_", 1)), text)
+    return model + archive.getvalue()

@@ -1,0 +1,1 @@
+"""Models from elsewhere: what they are, and bundles made of them."""
