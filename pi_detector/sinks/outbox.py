@@ -39,14 +39,17 @@ class Outbox:
 
     Args:
         store: on disk.
+        batch: most payloads that are read from the disk at once.
 
     Attributes:
         lost: payloads that were given up because there was no room for them.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, batch: int = _BATCH) -> None:
         self.lost = 0
         self._store = store
+        self._batch = batch
+        self._opened = False
         self._lock = threading.Lock()
         self._fresh: deque[Entry] = deque()
         self._fresh_bytes = 0
@@ -57,9 +60,21 @@ class Outbox:
         self._done: set[int] = set()
 
     def open(self) -> None:
-        """Take over what an earlier run left on disk. Raises SinkError."""
+        """Take over what an earlier run left on disk. Raises SinkError, and may be retried."""
+        if self._opened:
+            return
         self._store.open_existing()
+        self._opened = True
         self._last = max(self._last, self._store.last)
+        # What was sent while the disk could not be read has numbers that are taken there.
+        in_flight, self._in_flight = list(self._in_flight.values()), {}
+        with self._lock:
+            for entry in (*in_flight, *self._fresh):
+                entry.number = 0
+        for entry in in_flight:
+            self._number(entry)
+            self._in_flight[entry.number] = entry
+        self._taken = 0
 
     def add(self, payload: bytes) -> None:
         """Add a payload. May be called from any thread; does not touch the disk."""
@@ -90,14 +105,14 @@ class Outbox:
     def take(self) -> Entry | None:
         """The next payload to send, which is in flight from then on. Raises SinkError."""
         while not self._loaded and self._store.count and self._store.last > self._taken:
-            rows = self._store.read(self._taken, _BATCH)
+            rows = self._store.read(self._taken, self._batch)
             if not rows:
                 break
             self._taken = rows[-1][0]
             self._loaded.extend(
                 Entry(number, payload, 0.0, stored=True)
                 for number, payload in rows
-                if number not in self._done
+                if number not in self._done and number not in self._in_flight
             )
         entry = self._loaded.popleft() if self._loaded else self._pop_fresh()
         if entry is not None:
@@ -136,6 +151,7 @@ class Outbox:
 
     def store(self) -> None:
         """Put all that is in memory only on disk. Raises SinkError."""
+        self.open()
         with self._lock:
             fresh = list(self._fresh)
         unstored = [entry for entry in self._in_flight.values() if not entry.stored] + fresh
@@ -155,12 +171,17 @@ class Outbox:
         self._store.sync()
 
     def close(self) -> None:
-        """Put what is left on disk, and close it. Raises SinkError where it stays behind."""
+        """Put what is left on disk, and close it; ``open`` opens it again.
+
+        Raises:
+            SinkError: the disk takes nothing; memory still has it.
+        """
         try:
             self.settle()
             self.rewind()
         finally:
             self._store.close()
+            self._opened = False
 
     def _pop_fresh(self) -> Entry | None:
         with self._lock:

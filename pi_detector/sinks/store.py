@@ -40,6 +40,7 @@ class Store:
     Attributes:
         last: the largest number in it, 0 where it is empty.
         count: payloads in it.
+        most_bytes: of all payloads together; may be changed, and holds from the next payload on.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Store:
         self.count = 0
         self._path = path
         self._words = (what, own, elsewhere)
-        self._most_bytes = most_bytes
+        self.most_bytes = most_bytes
         self._bytes = 0
         self._database: sqlite3.Connection | None = None
         self._synced_s = 0.0
@@ -63,10 +64,12 @@ class Store:
 
     def open_existing(self) -> None:
         """Take over what an earlier run left. Raises SinkError."""
-        if not self._path.exists():
-            return
         try:
+            if not self._path.exists():
+                return
             self._open()
+        except OSError as error:
+            raise self._unusable(error) from error
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 self._close()
@@ -166,7 +169,7 @@ class Store:
 
     def _make_room(self, database: sqlite3.Connection, more_bytes: int) -> int:
         """Delete the oldest until all fits; the newest always stays."""
-        excess = self._bytes + more_bytes - self._most_bytes
+        excess = self._bytes + more_bytes - self.most_bytes
         numbers: list[int] = []
         if excess > 0:
             sizes = database.execute(

@@ -16,9 +16,9 @@ from pi_detector.core.states import State
 from pi_detector.errors import PiDetectorError, SinkError
 from pi_detector.sinks.failure import Failure
 from pi_detector.sinks.notify.message import Message, Note, packed, unpacked
+from pi_detector.sinks.notify.queue import queue_at
 from pi_detector.sinks.notify.services import NotSentError, RefusedError, Service
-from pi_detector.sinks.outbox import Entry, Outbox
-from pi_detector.sinks.store import Store
+from pi_detector.sinks.outbox import Entry
 from pi_detector.sinks.turns import turn
 from pi_detector.util.backoff import Backoff
 from pi_detector.util.worker import Worker
@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 
 _FAREWELL_S = 3.0
 _MINUTE_S = 60.0
+_MOST_TOGETHER = 100
+"""Notes of one message; what is more becomes another message."""
+_MOST_AHEAD = 100
+"""Notes of other messages that are read while one is collected."""
 
 
 class Delivery:
@@ -34,7 +38,8 @@ class Delivery:
 
     A note is on disk before ``add`` returns, and is deleted once the service took its message: a
     process that is killed loses nothing, and at most sends one message again, under the same id.
-    The thread sleeps while there is nothing to send.
+    The thread sleeps while there is nothing to send. After a reload, two deliveries may share the
+    queue; one at a time sends.
 
     Args:
         rule: name of the rule.
@@ -75,21 +80,12 @@ class Delivery:
         self._rate = _Rate(max_per_minute)
         self._backoff = Backoff(recovery.first_delay_s, recovery.longest_delay_s)
         self._report = report
-        self._outbox = Outbox(
-            Store(
-                path,
-                most_bytes,
-                what="messages",
-                own="give each its own state folder ($STATE_DIRECTORY)",
-                elsewhere="set $STATE_DIRECTORY to another folder",
-            )
-        )
-        self._lock = threading.Lock()  # of the outbox
-        self._opened = False
-        self._ahead: tuple[Entry, Note] | None = None
+        self._most_bytes = most_bytes
+        self._queue = queue_at(path)
+        self._ahead: deque[tuple[Entry, Note]] = deque()
         self._failure = Failure(self.name, report)
         self._disk_failure: str | None = None
-        self._told_lost = self._told_expired = 0
+        self._told_expired = 0
         self._new = threading.Event()
         self._closing = threading.Event()
         self._give_up_s = float("inf")
@@ -97,8 +93,14 @@ class Delivery:
 
     def start(self) -> None:
         """Begin to send, unless it does already."""
-        if self._worker is None or not self._worker.running:
+        if self._worker is not None and self._worker.running:
+            return
+        self._queue.enter(self._most_bytes)
+        try:
             self._worker = Worker(f"notify-{self._service.name}"[:15], self._run)
+        except RuntimeError:  # no more threads
+            self._do(self._queue.leave)
+            raise
 
     def check(self) -> None:
         """Raise what ended the thread, if something did."""
@@ -107,10 +109,8 @@ class Delivery:
 
     def add(self, note: Note) -> None:
         """Queue a note. Waits for the disk, not for the service."""
-        with self._lock:
-            self._outbox.add(packed(note))
-            if self._opened:
-                self._store()
+        self._do(lambda: self._queue.add(packed(note)))
+        self._tell_lost()
         self._new.set()
 
     def end(self) -> None:
@@ -131,22 +131,29 @@ class Delivery:
         self._worker.check()
 
     def _run(self) -> None:
-        # A reload starts the new delivery before the old one ends: one at a time has the queue.
-        with turn([self._path], self._closing) as mine:
-            if mine:
-                self._do(self._open)
-                self._prepare()
-            try:
-                while mine and not self._over:
-                    self._deliver_one()
-            finally:
-                self._do(self._outbox.close)
-                self._tell_lost()
+        # A reload starts the new delivery before the old one ends: one at a time sends.
+        try:
+            with turn([self._path], self._closing) as mine:
+                if mine:
+                    self._deliver()
+        finally:
+            self._do(self._queue.leave)
+            self._tell_lost()
 
-    def _open(self) -> None:
-        self._opened = True
-        self._outbox.open()
-        self._outbox.store()
+    def _deliver(self) -> None:
+        """Send what waits, until the end."""
+        self._do(self._queue.open)
+        self._prepare()
+        try:
+            while not self._over:
+                self._deliver_one()
+        finally:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """Leave to the next try, or to the next delivery, what was not sent."""
+        self._ahead.clear()
+        self._do(self._queue.give_back)
 
     def _prepare(self) -> None:
         """Have what sending needs at hand before the first message, which is to be fast."""
@@ -160,7 +167,7 @@ class Delivery:
         return self._closing.is_set() and (
             self._failure.reason is not None
             or time.monotonic() >= self._give_up_s
-            or not (self._outbox.waiting or self._ahead)
+            or not self._queue.waiting
         )
 
     def _deliver_one(self) -> None:
@@ -194,29 +201,37 @@ class Delivery:
             return []
         batch = [first]
         while True:
-            further = self._take()
-            if further is not None and further[1].group == first[1].group:
-                batch.append(further)
-                continue
-            self._ahead = further
+            self._new.clear()  # before looking: what is added meanwhile is not overlooked
+            self._collect(batch)
             left_s = first[1].left_s()
-            if further is not None or not left_s or self._closing.is_set():
+            if not left_s or len(batch) >= _MOST_TOGETHER or self._closing.is_set():
                 return batch
-            self._new.clear()
             self._new.wait(left_s)
+
+    def _collect(self, batch: list[tuple[Entry, Note]]) -> None:
+        """Add what is part of the same message; what is not waits for its turn, in order."""
+        group = batch[0][1].group
+        others: deque[tuple[Entry, Note]] = deque()
+        while len(batch) < _MOST_TOGETHER and len(others) < _MOST_AHEAD:
+            taken = self._take()
+            if taken is None:
+                break
+            (batch if taken[1].group == group else others).append(taken)
+        others.extend(self._ahead)
+        self._ahead = others
 
     def _take(self) -> tuple[Entry, Note] | None:
         """The next note that is not too old."""
-        if self._ahead is not None:
-            ahead, self._ahead = self._ahead, None
-            return ahead
+        if self._ahead:
+            return self._ahead.popleft()
         while True:
-            with self._lock:
-                entry = self._outbox.take()
+            entry = self._queue.take()
             if entry is None:
                 self._tell_expired()
                 return None
             note = unpacked(entry.payload)
+            if entry.stored:
+                entry.payload = b""  # the disk has it
             if note is not None and note.age_s() <= self._expire_s:
                 self._tell_expired()
                 return entry, note
@@ -224,15 +239,11 @@ class Delivery:
             self._finish([entry])
 
     def _finish(self, entries: Iterable[Entry]) -> None:
-        with self._lock:
-            for entry in entries:
-                self._outbox.confirm(entry.number)
-            self._do_locked(self._outbox.settle)
+        self._do(lambda: self._queue.finish(entries))
 
     def _failed(self, error: Exception) -> None:
         """Log an outage once per reason, and wait for the next try."""
-        self._ahead = None
-        self._do(self._outbox.rewind)
+        self._give_back()
         delay_s = self._backoff.next_s()
         if isinstance(error, NotSentError) and error.retry_s is not None:
             delay_s = max(delay_s, error.retry_s)
@@ -261,19 +272,10 @@ class Delivery:
         self._report(status_record("sink", self.name, state, reason=words, lost=number))
 
     def _tell_lost(self) -> None:
-        if lost := self._outbox.lost - self._told_lost:
-            self._told_lost = self._outbox.lost
+        if lost := self._queue.newly_lost():
             log.error("%s: %d messages were dropped: there was no room for them", self.name, lost)
 
-    def _store(self) -> None:
-        self._do_locked(self._outbox.store)
-        self._tell_lost()
-
     def _do(self, work: Callable[[], None]) -> None:
-        with self._lock:
-            self._do_locked(work)
-
-    def _do_locked(self, work: Callable[[], None]) -> None:
         """Do what the disk may refuse; that is logged once, and messages wait in memory."""
         try:
             work()

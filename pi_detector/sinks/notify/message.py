@@ -165,41 +165,60 @@ def message_of(notes: Sequence[Note], rule: str, settings: NotifySettings, page:
         settings: of the rule.
         page: address of the page, for links; empty for none.
     """
-    # An event that was queued, and once more after a kill, is one.
-    notes = list({(note.event.id, note.event.revision): note for note in notes}.values())
+    # What was queued, and once more after a kill, is one.
+    notes = list({_occasion(note): note for note in notes}.values())
     first = notes[0]
+    name = f"{first.group}:{first.event.id}:{first.event.revision}"
     link = event_link(page, first.event.id)
     values = _values(notes, rule, link)
     best = max((note for note in notes if note.image), key=lambda note: note.event.best.score,
                default=first)  # fmt: skip
     return Message(
-        id=hashlib.sha256(first.group.encode()).hexdigest()[:_ID_DIGITS],
+        id=hashlib.sha256(name.encode()).hexdigest()[:_ID_DIGITS],
         rule=rule,
         when=first.when,
         title=" ".join(filled(settings.title, values).split()),
         body=filled(settings.body, values).strip(),
         link=link,
-        events=tuple(note.event for note in notes),
+        events=tuple({(each.event.id, each.event.revision): each.event for each in notes}.values()),
         image=best.image,
+    )
+
+
+def _occasion(note: Note) -> tuple[str, int, str | None, str | None]:
+    """What makes two notes the same: event, revision, and what it did at which zone or line."""
+    change = note.change
+    return (
+        note.event.id,
+        note.event.revision,
+        change.kind if change else None,
+        change.name if change else None,
     )
 
 
 def _values(notes: Sequence[Note], rule: str, link: str) -> dict[str, str]:
     first = notes[0]
     event, local = first.event, first.event.time.astimezone()
-    labels = counted([note.event.label for note in notes])
+    # One object may do several things: cross two lines, or one of them there and back.
+    label_of = {note.event.id: note.event.label for note in notes}
+    labels = counted(list(label_of.values()))
     ended = first.when == "end"
     zones = dict.fromkeys(
         zone for note in notes for zone in (note.event.entered if ended else note.event.zones)
     )
     duration = f"{max(note.event.duration_s for note in notes):.0f} s"
-    line = first.change.name if first.change and first.when == "crossing" else ""
-    direction = first.change.kind if first.change and first.when == "crossing" else ""
+    changes = [note.change for note in notes if note.change is not None]
+    names = ", ".join(dict.fromkeys(change.name for change in changes))
+    crossed: dict[str, dict[str, None]] = {}
+    for change in changes if first.when == "crossing" else ():
+        crossed.setdefault(change.name, {})[change.kind] = None
+    directions = dict.fromkeys(kind for kinds in crossed.values() for kind in kinds)
     what = f"{labels} {_VERBS[first.when]}"
-    if line:
-        what += f" {line} ({direction})"
-    elif first.change is not None:
-        what += f" in {first.change.name}"
+    if crossed:
+        lines = (f"{line} ({', '.join(kinds)})" for line, kinds in crossed.items())
+        what += f" {', '.join(lines)}"
+    elif names:
+        what += f" in {names}"
     elif ended:
         what += f" after {duration}"
     elif zones:
@@ -208,11 +227,11 @@ def _values(notes: Sequence[Note], rule: str, link: str) -> dict[str, str]:
         "what": what[:1].upper() + what[1:],
         "labels": labels,
         "label": event.label,
-        "count": str(len(notes)),
+        "count": str(len(label_of)),
         "when": first.when,
         "zones": ", ".join(zones),
-        "line": line,
-        "direction": direction,
+        "line": ", ".join(crossed),
+        "direction": ", ".join(directions),
         "score": f"{max(note.event.best.score for note in notes):.0%}".replace("%", " %"),
         "duration": duration,
         "time": f"{local:%H:%M:%S}",

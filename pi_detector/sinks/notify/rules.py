@@ -129,9 +129,9 @@ class Rule:
         if begins and "new" in wanted and event.phase != "end":
             yield "new", None
         for change in event.transitions if self._passes(event) else ():
-            if change.kind == "loitering" and "loitering" in wanted and self._at(change):
+            if change.kind == "loitering" and "loitering" in wanted and self._at(event, change):
                 yield "loitering", change
-            elif change.kind in ("in", "out") and "crossing" in wanted and self._at(change):
+            elif change.kind in ("in", "out") and "crossing" in wanted and self._at(event, change):
                 yield "crossing", change
         over = event.phase == "end" and event.reason in _TRULY_ENDED
         # An end whose beginning was not announced, at a quiet time, would only puzzle.
@@ -149,12 +149,19 @@ class Rule:
         return self.concerns(event.label) and event.score >= self._settings.min_score
 
     def _qualifies(self, event: EventRecord) -> bool:
-        zones = self._settings.zones
-        return self._passes(event) and (not zones or not set(zones).isdisjoint(event.entered))
+        return self._passes(event) and self._in_zone(event)
 
-    def _at(self, change: Transition) -> bool:
-        names = self._settings.zones if change.kind == "loitering" else self._settings.lines
-        return not names or change.name in names
+    def _in_zone(self, event: EventRecord) -> bool:
+        """Whether the object was in one of the rule's zones; always without any."""
+        zones = self._settings.zones
+        return not zones or not set(zones).isdisjoint(event.entered)
+
+    def _at(self, event: EventRecord, change: Transition) -> bool:
+        """Whether the rule is about this zone or line."""
+        if change.kind == "loitering":
+            return not self._settings.zones or change.name in self._settings.zones
+        lines = self._settings.lines
+        return (not lines or change.name in lines) and self._in_zone(event)
 
     def _is_time(self, now: datetime) -> bool:
         local = now.astimezone(self._zone_of(now)).replace(tzinfo=None)
@@ -167,8 +174,10 @@ class Rule:
         if group is None or now_ns >= group.until_ns:
             if self._quiet.covers(when, event.label, now_ns):
                 return None
+            # One record may say that an object crossed two lines, or loiters in two zones.
+            did = f":{change.kind}:{change.name}" if change else ""
             group = _Group(
-                f"{self.name}:{event.id}:{event.revision}:{when}",
+                f"{self.name}:{event.id}:{event.revision}:{when}{did}",
                 now_ns + round(self._settings.group_s * 1e9),
             )
             if self._settings.group_s:

@@ -116,6 +116,38 @@ def test_a_damaged_queue_is_set_aside(tmp_path: Path) -> None:
     assert aside.read_bytes().startswith(b"no database")
 
 
+def test_a_disk_that_cannot_be_read_at_first_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The numbers that were given meanwhile are those of payloads on the disk."""
+    before = an_outbox(tmp_path)
+    for number in range(100):
+        before.add(b"%d" % number)
+    before.close()
+
+    store = Store(tmp_path / "queue", MIB)
+    later = Outbox(store)
+    opened = store.open_existing
+    monkeypatch.setattr(store, "open_existing", lambda: (_ for _ in ()).throw(SinkError("away")))
+    with pytest.raises(SinkError):
+        later.open()
+    later.add(b"100")
+    sent = later.take()
+    assert sent is not None
+    later.add(b"101")
+    with pytest.raises(SinkError):
+        later.store()
+    monkeypatch.setattr(store, "open_existing", opened)
+    later.add(b"102")
+    later.store()
+    assert taken(later) == [*(b"%d" % number for number in range(100)), b"101", b"102"]
+    later.rewind()  # the connection is lost
+    assert taken(later) == [b"100"]
+    assert later.waiting == 0
+    later.close()
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("topic", "payload", "retained"),
     [

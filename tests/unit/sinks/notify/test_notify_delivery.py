@@ -14,56 +14,18 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from notified import BOX_PX, Hook, a_hook, a_rule, event, now, picture_of, view_of
+from notified import BOX_PX, Hook, a_hook, event, now, picture_of, view_of
+from notifying import Notifier, numbers
 from waiting import until
 
-from pi_detector.config.settings import RecoverySettings
-from pi_detector.core.current import CurrentState
-from pi_detector.core.records import StatusRecord
 from pi_detector.sinks.notify import message as message_module
-from pi_detector.sinks.notify.sink import NotifySink
 from pi_detector.sinks.notify.webhook import signature
-
-FAST = RecoverySettings(first_delay_s=0.02, longest_delay_s=0.1)
-
-
-class Notifier:
-    """A sink with one rule."""
-
-    def __init__(self, folder: Path, **rule: Any) -> None:
-        self.reports: list[StatusRecord] = []
-        self.sink = NotifySink(
-            {"phone": a_rule(**{"max_per_minute": 6000, **rule})},
-            FAST,
-            folder,
-            page="http://pi:8080/",
-            report=self.reports.append,
-        )
-        self.sink.start()
-        self.sink.catch_up(CurrentState())
-
-    @property
-    def delivery(self) -> Any:
-        return self.sink._ways[0].deliveries[0]
-
-    def send(self, *numbers: int, **event_settings: Any) -> None:
-        for number in numbers:
-            self.sink.handle(view_of(number, number % 200))
-            self.sink.handle(event(number, now=now(), **event_settings))
-
-    def states(self) -> list[str]:
-        return [each.state for each in list(self.reports)]
 
 
 @pytest.fixture
 def hook() -> Iterator[Hook]:
     with a_hook() as one:
         yield one
-
-
-def numbers(hook: Hook) -> list[int]:
-    """Numbers of the events of all messages that were taken."""
-    return [int(e["id"].rpartition("-")[2]) for message in hook.taken for e in message["events"]]
 
 
 def test_a_message_says_what_where_and_shows_it(hook: Hook, tmp_path: Path) -> None:
@@ -146,7 +108,7 @@ def test_200_events_at_a_server_that_fails_are_each_sent_once(
     hook: Hook, tmp_path: Path, answers: list[Any]
 ) -> None:
     hook.answers = list(answers)
-    notifier = Notifier(tmp_path, urls=[hook.url], timeout_s=0.3, image="crop")
+    notifier = Notifier(tmp_path, urls=[hook.url], timeout_s=1, image="crop")
     for number in range(1, 201):
         notifier.send(number)
         if number % 50 == 0:
@@ -280,8 +242,8 @@ def test_a_reload_hands_the_queue_over(hook: Hook, tmp_path: Path) -> None:
 def test_a_queue_that_another_version_wrote_is_no_obstacle(hook: Hook, tmp_path: Path) -> None:
     hook.answers = [500] * 1000
     old = Notifier(tmp_path, urls=[hook.url])
-    old.delivery._outbox.add(msgspec.msgpack.encode({"of": "another version"}))
-    old.delivery._outbox.add(b"\xc1 damaged")
+    old.delivery._queue.add(msgspec.msgpack.encode({"of": "another version"}))
+    old.delivery._queue.add(b"\xc1 damaged")
     old.send(1)
     old.sink.close()
     hook.answers = []
