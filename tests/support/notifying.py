@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from notified import Hook, a_rule, event, now, view_of
+import numpy as np
+from notified import HEIGHT, WIDTH, Hook, a_rule, event, now, view_of
 
 from pi_detector.config.settings import RecoverySettings
 from pi_detector.core.current import CurrentState
 from pi_detector.core.records import StatusRecord
+from pi_detector.sinks.files import jpeg_of
+from pi_detector.sinks.notify.message import Message, Note, boot_id, message_of
 from pi_detector.sinks.notify.sink import NotifySink
 
 FAST = RecoverySettings(first_delay_s=0.02, longest_delay_s=0.1)
@@ -46,3 +49,21 @@ class Notifier:
 def numbers(hook: Hook) -> list[int]:
     """Numbers of the events of all messages that were taken."""
     return [int(e["id"].rpartition("-")[2]) for message in hook.taken for e in message["events"]]
+
+
+def a_message() -> Message:
+    """A message about a visitor who appeared just now, with a grey picture."""
+    wall, now_ns = now()
+    picture = jpeg_of(np.full((HEIGHT, WIDTH, 3), 90, np.uint8), "test")
+    note = Note(
+        when="new",
+        event=event(1, now=(wall, now_ns)),
+        change=None,
+        group="g",
+        due_ns=0,
+        queued_ns=now_ns,
+        queued_at=wall,
+        boot=boot_id(),
+        image=picture,
+    )
+    return message_of([note], "phone", a_rule(), "http://pi:8080")

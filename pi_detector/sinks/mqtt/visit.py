@@ -13,6 +13,8 @@ from pi_detector.sinks.mqtt.topics import Topics
 
 _QUIET_S = 1.0
 """A broker that sent nothing for this long has sent all that it kept."""
+_LONGEST_WAIT_S = 5.0
+"""Of what a busy detector publishes there is no end."""
 _TICK_S = 0.1
 
 
@@ -65,10 +67,15 @@ class Visit:
                 raise SinkError(f"{self.link.broker}: no reply; check that it is an MQTT broker")
 
     def wait_for_quiet(self) -> None:
-        """Take messages until none comes any more. Raises SinkError: the connection was lost."""
-        self._heard_s = time.monotonic()
-        while time.monotonic() - self._heard_s < _QUIET_S:
+        """Take messages until none comes for a second, or five seconds have passed.
+
+        Raises:
+            SinkError: the connection was lost.
+        """
+        begun_s = self._heard_s = now_s = time.monotonic()
+        while now_s - self._heard_s < _QUIET_S and now_s - begun_s < _LONGEST_WAIT_S:
             self.poll()
+            now_s = time.monotonic()
 
     def poll(self) -> None:
         """Send and receive for a moment. Raises SinkError: the connection was lost."""

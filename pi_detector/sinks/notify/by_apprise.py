@@ -8,23 +8,19 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import re
 import tempfile
 import threading
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from pi_detector.core.outage import words_of
 from pi_detector.errors import DependencyMissingError, SinkError
+from pi_detector.sinks.notify.masking import masked
 from pi_detector.sinks.notify.message import Message
 from pi_detector.sinks.notify.services import NotSentError
 from pi_detector.util.installation import how_to_install
 from pi_detector.util.sandbox import how_to_allow, internet_forbidden
-from pi_detector.util.uri import redact_within, split_uri
-
-_SHORTEST_PART = 3
-_HIDDEN = "***"
+from pi_detector.util.uri import split_uri
 
 
 class ByApprise:
@@ -78,7 +74,7 @@ class ByApprise:
                     attach=_attachment(message.image, Path(folder)),
                 )
             except Exception as error:
-                raise NotSentError(masked(words_of(error), self._url)) from error
+                raise NotSentError(masked(words_of(error), [self._url])) from error
         if not taken:
             words = f"not taken{_tail(complaints, self._url)}"
             if internet_forbidden():
@@ -135,15 +131,4 @@ def _drop(_: logging.LogRecord) -> bool:
 
 
 def _tail(complaints: _Complaints, url: str) -> str:
-    return f": {masked(complaints.lines[-1], url)}" if complaints.lines else ""
-
-
-def masked(text: str, url: str) -> str:
-    """A text of Apprise without any part of the service's URL but its scheme."""
-    scheme, rest = split_uri(url)
-    parts = {part for whole in (rest, unquote(rest)) for part in re.split(r"[/:@?&=#,;\s]+", whole)}
-    parts |= {rest.strip("/"), unquote(rest).strip("/")}
-    for part in sorted(parts - {scheme}, key=len, reverse=True):
-        if len(part) >= _SHORTEST_PART:
-            text = text.replace(part, _HIDDEN)
-    return redact_within(" ".join(text.split()))[:300]
+    return f": {masked(complaints.lines[-1], [url])}" if complaints.lines else ""

@@ -13,19 +13,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from aiosmtpd.controller import Controller
 from failing import free_port
-from notified import BOX_PX, HEIGHT, WIDTH, Hook, a_hook, a_rule, event, now
+from notified import BOX_PX, HEIGHT, WIDTH, Hook, a_hook
+from notifying import a_message
 from results import environment
 from waiting import until
 
 from pi_detector.errors import SinkError
-from pi_detector.sinks.files import jpeg_of
-from pi_detector.sinks.notify.by_apprise import ByApprise, masked
-from pi_detector.sinks.notify.command import Command
-from pi_detector.sinks.notify.message import Message, Note, boot_id, message_of
+from pi_detector.sinks.notify.by_apprise import ByApprise
+from pi_detector.sinks.notify.masking import masked
+from pi_detector.sinks.notify.message import Message
 from pi_detector.sinks.notify.services import NotSentError, RefusedError
 from pi_detector.sinks.notify.webhook import Webhook
 
@@ -40,20 +39,7 @@ def hook() -> Iterator[Hook]:
 
 @pytest.fixture
 def message() -> Message:
-    wall, now_ns = now()
-    picture = jpeg_of(np.full((HEIGHT, WIDTH, 3), 90, np.uint8), "test")
-    note = Note(
-        when="new",
-        event=event(1, now=(wall, now_ns)),
-        change=None,
-        group="g",
-        due_ns=0,
-        queued_ns=now_ns,
-        queued_at=wall,
-        boot=boot_id(),
-        image=picture,
-    )
-    return message_of([note], "phone", a_rule(), "http://pi:8080")
+    return a_message()
 
 
 @pytest.mark.parametrize(
@@ -112,51 +98,6 @@ def test_a_server_that_trickles_does_not_hold_for_ever(message: Message) -> None
         trickler.kill()
         trickler.wait()
     assert time.monotonic() - begun_s < 10
-
-
-def test_a_command_gets_the_record(tmp_path: Path, message: Message) -> None:
-    script = tmp_path / "door bell"
-    script.write_text(
-        '#!/bin/sh\ncat > "$1"; echo "$PI_DETECTOR_RULE $PI_DETECTOR_WHEN" > "$1.env"\n'
-    )
-    script.chmod(0o755)
-    out = tmp_path / "out; rm -rf $HOME"
-    Command([str(script), str(out)], 5).send(message)
-    given = json.loads(out.read_bytes())
-    assert given["id"] == message.id
-    assert given["image"]["content_type"] == "image/jpeg"
-    assert Path(f"{out}.env").read_text() == "phone new\n"
-
-
-@pytest.mark.parametrize(
-    ("script", "error", "words"),
-    [
-        ("echo the bell is broken >&2; exit 3", NotSentError, "exit code 3: the bell is broken"),
-        ("exit 65", RefusedError, "exit code 65"),
-        ("kill -9 $$", NotSentError, "killed by signal 9"),
-        ("sleep 60", NotSentError, r"did not end within 0\.3 s"),
-    ],
-)
-def test_a_command_that_fails(
-    message: Message, script: str, error: type[Exception], words: str
-) -> None:
-    with pytest.raises(error, match=words):
-        Command(["sh", "-c", script], 0.3).send(message)
-
-
-def test_a_command_that_is_missing_or_reads_nothing(message: Message) -> None:
-    with pytest.raises(NotSentError, match="cannot be started: No such file or directory"):
-        Command(["/nowhere/bell"], 1).send(message)
-    Command(["true"], 1).send(message)
-
-
-def test_nothing_is_left_of_a_command(tmp_path: Path, message: Message) -> None:
-    mark = tmp_path / "mark"
-    script = f"(sleep 0.6; touch {mark}) & sleep 60"
-    with pytest.raises(NotSentError):
-        Command(["sh", "-c", script], 0.2).send(message)
-    time.sleep(1)
-    assert not mark.exists()
 
 
 def test_ntfy_by_apprise(hook: Hook, message: Message) -> None:
@@ -234,7 +175,7 @@ def test_apprise_does_not_know_it() -> None:
 def test_parts_of_a_url_are_masked() -> None:
     url = "tgram://12345:AbC%2Fdef/987?format=html"
     text = "https://api.telegram.org/bot12345:AbC/def/sendPhoto chat 987 failed"
-    shown = masked(text, url)
+    shown = masked(text, [url])
     for part in ("12345", "AbC", "987", "def"):
         assert part not in shown
 
