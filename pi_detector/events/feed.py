@@ -36,6 +36,7 @@ class EventFeed:
     Attributes:
         busy: an object is tracked that is not stationary. May be read from any thread.
         tracked: where the tracked objects are expected. May be read from any thread.
+        dropped: frames that could neither be followed nor passed on.
         end_reason: reason of the events that are open when the feed is closed.
     """
 
@@ -49,6 +50,7 @@ class EventFeed:
         recovery: RecoverySettings | None = None,
     ) -> None:
         self.busy = False
+        self.dropped = 0
         self.tracked: tuple[TrackedBox, ...] = ()
         self.end_reason: EndReason = "shutdown"
         self._stage = stage
@@ -142,6 +144,7 @@ class EventFeed:
         try:
             return self._stage.unfollowed(item)
         except Exception as error:  # noqa: BLE001 - a frame that is lost; the next may do better
+            self.dropped += 1
             log.debug("events: a frame is dropped: %s", words_of(error))
             return None
 

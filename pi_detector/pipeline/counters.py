@@ -14,7 +14,7 @@ class Counters:
         processed: frames that went through the detector.
         dropped: frames that a newer one replaced before detection.
         abandoned: frames in flight when the run was stopped.
-        sink_dropped: items that a slow sink did not see, by the sink's name.
+        sink_dropped: items that a sink did not see, too slow or stuck at the stop, by its name.
         seconds: from the first to the last processed frame.
     """
 

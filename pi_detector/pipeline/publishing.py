@@ -61,8 +61,14 @@ class Publishing:
 
     @property
     def dropped(self) -> dict[str, int]:
-        """Items that a slow sink did not see so far, by its name; from 0 after a replacement."""
-        return {runner.name: runner.dropped for runner in self.runners}
+        """Items that a sink did not see so far, by its name; from 0 after a replacement.
+
+        It was too slow, or hung at the end; or the events failed, and the frame with them.
+        """
+        dropped = {runner.name: runner.dropped for runner in self.runners}
+        if self.feed is not None:
+            dropped[self.feed.name] += self.feed.dropped
+        return dropped
 
     @property
     def errors(self) -> list[BaseException]:

@@ -47,8 +47,8 @@ class SinkRunner:
 
     @property
     def dropped(self) -> int:
-        """Items that the sink did not see because it was too slow."""
-        return self._items.dropped
+        """Items that the sink did not see because it was too slow, or hung when it was to end."""
+        return self._items.dropped + (self._items.waiting if self.stuck else 0)
 
     @property
     def error(self) -> BaseException | None:
@@ -93,8 +93,9 @@ class SinkRunner:
         """
         self.end()
         if self._worker is not None and not self._worker.join(deadline):
-            log.warning("%s did not stop in time", self._worker.name)
             self.stuck = True
+            waiting = self._items.waiting
+            log.warning("%s did not stop in time; %d items wait", self._worker.name, waiting)
             return
         self._sink.close()
 

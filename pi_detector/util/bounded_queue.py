@@ -85,6 +85,12 @@ class BoundedQueue(Generic[T]):
             return item
 
     @property
+    def waiting(self) -> int:
+        """How many items are in it."""
+        with self._changed:
+            return len(self._items)
+
+    @property
     def ended(self) -> bool:
         """Whether it is closed, with nothing left in it."""
         with self._changed:

@@ -225,8 +225,35 @@ def test_a_sink_that_hangs_at_the_end_does_not_keep_the_others_from_being_closed
     runner = threading.Thread(target=pipeline.run, args=[stop])
     runner.start()
     assert hangs.wait(PATIENCE_S)
+    until(lambda: pipeline.sink_dropped["hanging"])  # its queue is full
     stop.set()
     runner.join(PATIENCE_S)
-    release.set()
     assert pipeline.unstopped == ["sink-hanging"]
     assert [sink.closed for sink in others] == [True] * 4
+    lost = pipeline.counters.sink_dropped["hanging"]
+    release.set()
+    assert lost >= pipeline.counters.processed - 1, "also what waited for it"
+
+
+def test_a_frame_that_can_neither_be_followed_nor_passed_on_is_counted():
+    class Broken(EventStage):
+        def process(self, result):
+            raise ValueError("broken")
+
+        def unfollowed(self, result):
+            raise ValueError("broken as well")
+
+        def afresh(self):
+            return self
+
+    sink = ListSink()
+    pipeline = Pipeline(
+        CountingSource(frames=50, live=True, interval_s=0.005),
+        SleepingDetector(),
+        [sink],
+        supervision=supervision(),
+        stage=Broken(Settings(), {1: "person"}, {1: 0.5}),
+    )
+    counters = pipeline.run(threading.Event())
+    assert counters.sink_dropped["events"] == counters.processed > 0
+    assert not sink.sequences
