@@ -19,6 +19,8 @@ When = Literal["new", "loitering", "crossing", "end"]
 
 WEBHOOKS = frozenset({"http", "https"})
 """Schemes of the URLs that are called without Apprise."""
+LONGEST_EXPIRY_S = 7 * 24 * 3600
+"""How long a message may wait at most."""
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 _DAY_MINUTES = 24 * 60
 _REFERENCE = re.compile(r"\$\{secret:[^}]*\}")
@@ -39,8 +41,8 @@ class NotifySettings(Section, frozen=True):
         secret: webhooks are signed with it (HMAC-SHA256); empty for none. Better
             `${secret:NAME}` than the secret itself.
         labels: labels that count; empty counts all.
-        zones: only objects in one of these zones count, from the moment at which they are in one;
-            empty counts all.
+        zones: only objects in one of these zones count, from the moment at which they are in one,
+            also where they cross a line; empty counts all.
         lines: only crossings of these lines count; empty counts all.
         when: what a message is sent about: `new` an object that appeared, `loitering` one that
             stays in a zone (`loiter_s` of the zone), `crossing` one that crossed a line, `end` one
@@ -86,7 +88,7 @@ class NotifySettings(Section, frozen=True):
     annotated: bool = True
     image_width: Annotated[int, msgspec.Meta(ge=0, le=8192)] = 800
     link: str = ""
-    expire_s: Annotated[float, msgspec.Meta(ge=1, le=604800)] = 3600.0
+    expire_s: Annotated[float, msgspec.Meta(ge=1, le=LONGEST_EXPIRY_S)] = 3600.0
     timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=300)] = 10.0
     max_per_minute: Annotated[int, msgspec.Meta(ge=1, le=6000)] = 60
     queue_mb: Annotated[int, msgspec.Meta(ge=1, le=10000)] = 64

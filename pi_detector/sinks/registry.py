@@ -17,7 +17,7 @@ from pi_detector.config.outputs import (
 )
 from pi_detector.config.settings import Settings
 from pi_detector.core.records import StatusRecord
-from pi_detector.errors import DependencyMissingError
+from pi_detector.errors import DependencyMissingError, SinkError
 from pi_detector.sinks.base import Sink
 from pi_detector.sinks.log import RecordLogSink
 from pi_detector.sinks.recordings.sink import RecordingSink
@@ -198,6 +198,7 @@ def make_notify_sink(
     """
     rules = {name: rule for name, rule in settings.notify.items() if rule.enabled}
     if not rules:
+        _forget_messages(environ)
         return None
     from pi_detector.sinks.notify.sink import NotifySink
 
@@ -208,6 +209,19 @@ def make_notify_sink(
         page=page_address(settings.web),
         report=report,
     )
+
+
+def _forget_messages(environ: Mapping[str, str]) -> None:
+    """Delete what rules left that are no more, once it is too old to be sent."""
+    try:
+        folder = state_folder("", environ)
+        if not any(folder.glob("notify-*.queue")):
+            return
+    except (SinkError, OSError):  # without rules, that is nobody's failure
+        return
+    from pi_detector.sinks.notify.leftover import remove_leftover
+
+    remove_leftover(folder)
 
 
 def make_web_sink(

@@ -117,6 +117,10 @@ class Store:
             database.executemany("DELETE FROM events WHERE number = ?", gone)
         self._recount()
 
+    def discard(self) -> None:
+        """Forget all payloads, and delete the file. Raises SinkError."""
+        self._delete()
+
     def sync(self) -> None:
         """Write to the disk itself, unless that was seconds ago. Raises SinkError."""
         self._sync(_SYNC_S)

@@ -53,6 +53,7 @@ class Delivery:
         report: takes status records.
 
     Attributes:
+        path: of the queue.
         sent: messages that were taken.
         expired: notes that were dropped because they were too old.
         refused: messages that the service will never take.
@@ -74,7 +75,7 @@ class Delivery:
         self.name = f"notify.{rule}.{service.name}"
         self.sent = self.expired = self.refused = 0
         self._service = service
-        self._path = path
+        self.path = path
         self._render = render
         self._expire_s = expire_s
         self._rate = _Rate(max_per_minute)
@@ -133,7 +134,7 @@ class Delivery:
     def _run(self) -> None:
         # A reload starts the new delivery before the old one ends: one at a time sends.
         try:
-            with turn([self._path], self._closing) as mine:
+            with turn([self.path], self._closing) as mine:
                 if mine:
                     self._deliver()
         finally:

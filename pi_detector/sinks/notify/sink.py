@@ -20,6 +20,7 @@ from pi_detector.errors import SinkError
 from pi_detector.sinks.mqtt.topics import identifier
 from pi_detector.sinks.notify.command import Command
 from pi_detector.sinks.notify.delivery import Delivery
+from pi_detector.sinks.notify.leftover import remove_leftover
 from pi_detector.sinks.notify.message import Note, boot_id, message_of
 from pi_detector.sinks.notify.pictures import Pictures, message_jpeg
 from pi_detector.sinks.notify.rules import Occasion, Rule
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 _MEBIBYTE = 1024 * 1024
 _HASH_DIGITS = 12
+_TIDY_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,9 @@ class NotifySink:
         report: Callable[[StatusRecord], None],
     ) -> None:
         self.setup = (dict(rules), recovery, folder, page)
+        self._folder = folder
+        self._expire_s = {name: settings.expire_s for name, settings in rules.items()}
+        self._tidied_s = float("-inf")
         self._pictures = Pictures()
         self._with_images = any(rule.image != "none" for rule in rules.values())
         self._ways = [
@@ -104,6 +109,7 @@ class NotifySink:
 
     def start(self) -> None:
         """Begin to send, also what an earlier run left."""
+        self._tidy()
         for way in self._ways:
             for delivery in way.deliveries:
                 delivery.start()
@@ -125,6 +131,7 @@ class NotifySink:
             self._pictures.note(item)
         if not isinstance(item, EventRecord):
             return True
+        self._tidy()
         for way in self._ways:
             for delivery in way.deliveries:
                 delivery.check()
@@ -140,6 +147,14 @@ class NotifySink:
             delivery.end()
         for delivery in deliveries:
             delivery.close()
+
+    def _tidy(self) -> None:
+        """Now and then, delete what was queued for services that no rule has any more."""
+        now_s = time.monotonic()
+        if now_s - self._tidied_s >= _TIDY_S:
+            self._tidied_s = now_s
+            used = {delivery.path for way in self._ways for delivery in way.deliveries}
+            remove_leftover(self._folder, used, self._expire_s)
 
     def _queue(self, way: _Way, occasion: Occasion) -> None:
         note = Note(
