@@ -1,4 +1,4 @@
-"""``python -m deploy dataset``: import, check and show data sets."""
+"""``python -m deploy dataset``: import, split, merge, check and show data sets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deploy.data.formats import FORMATS
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
     """Add the group ``dataset`` to the commands."""
-    text = "import, check and show data sets"
+    text = "import, split, merge, check and show data sets"
     group = commands.add_parser("dataset", help=text, description=text)
     verbs = group.add_subparsers(required=True, metavar="VERB")
 
@@ -69,7 +69,31 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         help="classes annotated exhaustively in every photo (default: all of the "
         "source); the absence of others teaches nothing",
     )
+    take.add_argument(
+        "--strict", action="store_true", help="stop at the first photo that cannot be used"
+    )
     take.add_argument("--source", default="", help="where the photos come from: balances sampling")
+
+    cut = add("split", _split, "cut one in training and validation; look-alikes stay together")
+    cut.add_argument("annotations", type=Path, metavar="JSON")
+    cut.add_argument("--out", type=Path, required=True, metavar="DIR",
+                     help="folder for train.json, train/, val.json, val/")  # fmt: skip
+    cut.add_argument("--val", type=float, default=0.2, metavar="SHARE",
+                     help="share of the photos for validation (default: %(default)s)")  # fmt: skip
+    cut.add_argument("--gap", type=float, default=60.0, metavar="S",
+                     help="a camera's photos within this time stay together (60)")  # fmt: skip
+    cut.add_argument(
+        "--images",
+        type=Path,
+        metavar="DIR",
+        help="folder of the photos (default: named as the annotation file)",
+    )
+    cut.add_argument("--seed", type=int, default=1, help="another seed, another choice")
+
+    join = add("merge", _merge, "put data sets together; classes go by name")
+    join.add_argument("annotations", type=Path, nargs="+", metavar="JSON")
+    join.add_argument("--out", type=Path, required=True, metavar="DIR/train.json",
+                      help="annotation file to write; the photos go to DIR/train/")  # fmt: skip
 
     look = add("check", _check, "find defects, look-alikes between splits, and the class balance")
     look.add_argument(
@@ -144,9 +168,26 @@ def _import(arguments: argparse.Namespace) -> None:
         rename=dict(arguments.rename),
         only=arguments.only,
         source=arguments.source,
+        strict=arguments.strict,
     )
     report = import_dataset(open_source(arguments.path, options, name), plan)
     print("\n".join([f"{arguments.out}: from {name}", *report.lines()]))
+
+
+def _split(arguments: argparse.Namespace) -> None:
+    from deploy.data.parts import SplitPlan, split_dataset, summary
+
+    images = arguments.images or arguments.annotations.with_suffix("")
+    plan = SplitPlan(arguments.val, arguments.seed, arguments.gap)
+    parts = split_dataset(arguments.annotations, images, arguments.out, plan)
+    for name, content in parts.items():
+        print(summary(str(arguments.out / f"{name}.json"), content))
+
+
+def _merge(arguments: argparse.Namespace) -> None:
+    from deploy.data.parts import merge_datasets, summary
+
+    print(summary(str(arguments.out), merge_datasets(arguments.annotations, arguments.out)))
 
 
 def _check(arguments: argparse.Namespace) -> None:

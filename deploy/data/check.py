@@ -14,12 +14,12 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from tqdm import tqdm
 
 from deploy.data.alike import ALIKE_BITS, Look, alike, measure
 from deploy.data.dataset import DatasetError
 from deploy.data.formats.base import BROKEN_PHOTO, find_photos, wrong_size
 from deploy.data.formats.coco import CocoBox, CocoFile, CocoImage, read_coco
+from deploy.progress import progress
 
 SMALL_PX, MEDIUM_PX = 32**2, 96**2
 """COCO's limits of the area of small and medium objects."""
@@ -221,7 +221,7 @@ def _stated(image: CocoImage) -> str:
 
 def _check_photos(content: CocoFile, folder: Path, findings: _Findings) -> list[Look]:
     looks = []
-    for image in tqdm(content.images, f"photos of {findings.split}", disable=None):
+    for image in progress(content.images, f"photos of {findings.split}"):
         path = folder / image.file_name
         try:
             data = path.read_bytes()

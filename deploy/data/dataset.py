@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deploy.data.coco_classes import COCO_IDS
 from deploy.data.formats.base import DatasetError, exists, read_bytes
 from deploy.data.formats.coco import CocoBox, CocoImage, check_relations, read_coco
 from deploy.files import write_aside
@@ -63,13 +64,16 @@ class Dataset:
     photos: tuple[Photo, ...]
 
 
-def load_coco(annotations: Path, images: Path, classes: Sequence[str] = ()) -> Dataset:
+def load_coco(
+    annotations: Path, images: Path, classes: Sequence[str] = (), *, lacking: bool = False
+) -> Dataset:
     """Read a COCO annotation file.
 
     Args:
         annotations: the JSON file (``images``, ``annotations``, ``categories``).
         images: the folder of its photos.
         classes: names of the classes to read, in this order; empty reads all.
+        lacking: whether the file may lack some of them, which are then unknown in every photo.
 
     Raises:
         DatasetError: the file cannot be read or contradicts itself, lacks a class, or a photo is
@@ -77,12 +81,17 @@ def load_coco(annotations: Path, images: Path, classes: Sequence[str] = ()) -> D
     """
     content = read_coco(annotations)
     boxes = check_relations(content, annotations)
-    if unknown := [name for name in classes if name not in content.ids]:
+    absent = [name for name in classes if name not in content.ids]
+    if absent and not (lacking and len(absent) < len(classes)):
         there = ", ".join(content.ids)
-        raise DatasetError(f"{annotations}: has no class {unknown[0]!r}; it has {there}")
-    categories = tuple(Category(content.ids[name], name) for name in classes or content.ids)
+        raise DatasetError(f"{annotations}: has no class {absent[0]!r}; it has {there}")
+    ids = {**content.ids, **_free_ids(absent, set(content.ids.values()))}
+    categories = tuple(Category(ids[name], name) for name in classes or content.ids)
     index = {category.id: i for i, category in enumerate(categories)}
-    photos = tuple(_photo(entry, boxes[entry.id], images, index) for entry in content.images)
+    listed = [i for i, category in enumerate(categories) if category.name in content.ids]
+    photos = tuple(
+        _photo(entry, boxes[entry.id], images, index, listed) for entry in content.images
+    )
     missing = [photo.path for photo in photos if not exists(photo.path)]
     if missing:
         raise DatasetError(
@@ -112,14 +121,32 @@ def narrow(annotations: Path, classes: Collection[str], out: Path) -> Path:
     return out
 
 
-def _photo(entry: CocoImage, boxes: list[CocoBox], images: Path, index: dict[int, int]) -> Photo:
+def _free_ids(names: Sequence[str], taken: set[int]) -> dict[str, int]:
+    """Category ids for classes that a file lacks: COCO's, where they are free."""
+    ids: dict[str, int] = {}
+    for name in names:
+        number = COCO_IDS.get(name, 0)
+        if number == 0 or number in taken:
+            number = max((*taken, *COCO_IDS.values())) + 1
+        ids[name] = number
+        taken.add(number)
+    return ids
+
+
+def _photo(
+    entry: CocoImage,
+    boxes: list[CocoBox],
+    images: Path,
+    index: dict[int, int],
+    listed: Sequence[int],
+) -> Photo:
     boxes = [box for box in boxes if box.category_id in index]
     objects = [box for box in boxes if not box.is_region]
     xywh = np.asarray([box.bbox for box in objects], np.float32).reshape(-1, 4)
     xyxy = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1)
     known = np.zeros(len(index), bool)
-    labelled = index if entry.labelled is None else entry.labelled
-    known[[index[c] for c in labelled if c in index]] = True
+    labelled = entry.labelled
+    known[listed if labelled is None else [index[c] for c in labelled if c in index]] = True
     # What is within a crowd's region is neither an object nor background.
     known[[index[box.category_id] for box in boxes if box.is_region]] = False
     return Photo(

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from deploy.data.coco_classes import COCO_IDS
 from deploy.data.dataset import DatasetError, read_photo
 from deploy.files import write_aside
+from deploy.progress import progress
 from pi_detector.config.settings import ModelSettings
 from pi_detector.core.geometry import pairwise_iou
 from pi_detector.detector.bundle import load_model
@@ -103,7 +103,7 @@ def ask(teacher: Teacher, content: dict, images: Path) -> dict[int, list[Found]]
             for label, score, box in teacher(read_photo(images / entry["file_name"]))
             if label in ids
         ]
-        for entry in tqdm(content["images"], "teacher", disable=None)
+        for entry in progress(content["images"], "teacher")
     }
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
-from tqdm import tqdm
 
 from deploy.data.augment import MOSAIC_PROBABILITY, Sample, augmented
 from deploy.data.dataset import Dataset, read_photo, sampling_weights
+from deploy.progress import progress
 from deploy.training.loss import Targets
 
 
@@ -23,20 +23,19 @@ class Samples(TorchDataset[Sample]):
     processes, sees the same samples as one that is not.
     """
 
-    def __init__(self, dataset: Dataset, seed: int) -> None:
+    def __init__(self, dataset: Dataset, seed: int, mosaic: float = MOSAIC_PROBABILITY) -> None:
         self.photos = dataset.photos
-        self.images = [
-            read_photo(p.path) for p in tqdm(self.photos, "reading photos", disable=None)
-        ]
+        self.images = [read_photo(p.path) for p in progress(self.photos, "reading photos")]
         self.weights = sampling_weights(self.photos)
         self.seed = seed
+        self.mosaic = mosaic
         self.size = 0
 
     def __getitem__(self, number: int) -> Sample:
         """The sample of this number, ``size`` pixels wide and high."""
         cv2.setNumThreads(0)
         rng = np.random.default_rng([self.seed, number])
-        count = 4 if rng.random() < MOSAIC_PROBABILITY else 1
+        count = 4 if rng.random() < self.mosaic else 1
         picks = rng.choice(len(self.photos), count, p=self.weights)
         return augmented([(self.photos[i], self.images[i]) for i in picks], self.size, rng)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from tqdm import tqdm
-
 from deploy.data.dataset import DatasetError, load_coco, read_photo
 from deploy.evaluation.metrics import Metrics, measure
+from deploy.progress import progress
 from pi_detector.config.settings import ModelSettings
 from pi_detector.detector.bundle import load_model
 from pi_detector.detector.detector import Detector
@@ -36,7 +35,7 @@ def detect_photos(model: ModelSettings, annotations: Path, images: Path) -> list
     for label in (label for label in ids if label not in known):
         log.warning("%s: does not know the class %r, which counts as 0", detector.name, label)
     results = []
-    for photo in tqdm(dataset.photos, "detecting", disable=None):
+    for photo in progress(dataset.photos, "detecting"):
         image = read_photo(photo.path)
         found = detector.detect(image)
         rows = zip(found.xyxy.tolist(), found.score.tolist(), found.class_id.tolist(), strict=True)

@@ -20,9 +20,9 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_quantizer import calibrator, qtyping, recipe_manager
 from ai_edge_quantizer.utils import qsv_utils
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from deploy.data.dataset import Photo, read_photo, sampling_weights
+from deploy.progress import progress
 from deploy.quantization.export import INPUT, LOGITS, Graph
 from deploy.quantization.layers import layers, source, tensor_name
 from deploy.quantization.recipes import Calibration, Recipe
@@ -113,7 +113,7 @@ def calibrate(
         # That all tensors are kept is what calibration needs.
         warnings.simplefilter("ignore", UserWarning)
         collector = calibrator.Calibrator(model, num_threads=THREADS, qsv_update_func=update)
-    for values in tqdm(inputs, "calibrating", total=recipe.calibration.photos, disable=None):
+    for values in progress(inputs, "calibrating", recipe.calibration.photos):
         # One at a time: of a whole data set the collector would make a list, to count it.
         with quiet():
             collector.calibrate({"serving_default": [values]}, manager)

@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tqdm import tqdm
+from deploy.progress import progress
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def count_instructions(
     if reason := missing(arm64):
         return {}, reason
     counts, failed = {}, []
-    for name, model in tqdm(models.items(), "counting", disable=None):
+    for name, model in progress(models.items(), "counting"):
         arguments = (str(GUEST), str(model.resolve()), str(photo.resolve()))
         try:
             counts[name] = round(statistics.median(counted(arm64, arguments)))

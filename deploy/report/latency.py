@@ -22,8 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from tqdm import tqdm
-
+from deploy.progress import progress
 from deploy.report.content import LITERT, Latency
 
 log = logging.getLogger(__name__)
@@ -103,7 +102,7 @@ def measure_latency(
                 workers[runtime, name] = stack.enter_context(worker)
         order = [(runtime, n, name) for runtime, name in workers for n in threads]
         shuffle = random.Random(1).shuffle
-        for _ in tqdm(range(timing.rounds), "timing", disable=None):
+        for _ in progress(range(timing.rounds), "timing"):
             shuffle(order)
             for runtime, n, name in order:
                 times = workers[runtime, name].burst(n)

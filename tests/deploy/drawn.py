@@ -143,10 +143,10 @@ def run_import(source, out, *options):
 
 @pytest.fixture
 def refused(capsys):
-    """Run an import that must fail; gives the one line that says why."""
+    """Run a strict import, which must fail; gives the one line that says why."""
 
     def run(source, out, *options):
-        assert run_import(source, out, *options) == 65
+        assert run_import(source, out, "--strict", *options) == 65
         assert not out.exists()
         return capsys.readouterr().err
 

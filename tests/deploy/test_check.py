@@ -202,7 +202,7 @@ def test_the_report_as_json_names_every_case(drawn, capsys):
 def test_the_data_set_of_the_shipped_model():
     report = check(find_splits([SHARED]))
     assert report.errors == 0
-    assert report.splits["train"].classes["person"].objects == 7555
+    assert report.splits["train"].classes["person"].objects == 14057
 
 
 class TestContactSheet:

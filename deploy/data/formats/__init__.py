@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from deploy.data.formats.base import SPLITS, DatasetError, Opener, ReadOptions, Source, choose_split
+from deploy.data.formats.finding import child, glob_any_case
 
 FORMATS = ("coco", "voc", "yolo", "tfrecord")
 
 _BY_SUFFIX = {".json": "coco", ".xml": "voc", ".yaml": "yolo", ".yml": "yolo"}
 _IN_FOLDER = {
-    "coco": ("*.json",),
     "voc": ("*.xml", "Annotations/*.xml"),
     "yolo": ("*.yaml", "*.yml", "classes.txt", "obj.names", "labels/*.txt", "labels/*/*.txt"),
     "tfrecord": ("*.tfrecord*", "*.tfrec", "*.record*"),
@@ -28,7 +28,7 @@ def detect_format(path: Path) -> str:
         return _BY_SUFFIX.get(path.suffix.lower(), "tfrecord")
     if not path.is_dir():
         raise DatasetError(f"{path}: no such file or folder")
-    folders = [path, *(path / split for split in SPLITS)]
+    folders = [path, *(child(path, split) for split in SPLITS)]
     found = [name for name in FORMATS if any(_holds(folder, name) for folder in folders)]
     if len(found) != 1:
         seen = " and ".join(found) if found else "no annotations of a known format"
@@ -51,14 +51,20 @@ def open_source(path: Path, options: ReadOptions, name: str | None = None) -> So
     opener = _opener(name)
     # YOLO's splits may be in its data.yaml, or in folders of folders: it finds them itself.
     if path.is_dir() and name != "yolo" and not _holds(path, name):
-        split = choose_split((s for s in SPLITS if _holds(path / s, name)), options.split, path)
+        split = choose_split(
+            (s for s in SPLITS if _holds(child(path, s), name)), options.split, path
+        )
         if split:
-            return opener(path / split, replace(options, split=None))
+            return opener(child(path, split), replace(options, split=None))
     return opener(path, options)
 
 
 def _holds(folder: Path, name: str) -> bool:
-    return any(next(folder.glob(pattern), None) for pattern in _IN_FOLDER[name])
+    if name == "coco":
+        from deploy.data.formats.coco import annotation_files
+
+        return bool(annotation_files(folder))
+    return any(next(glob_any_case(folder, pattern), None) for pattern in _IN_FOLDER[name])
 
 
 def _opener(name: str) -> Opener:

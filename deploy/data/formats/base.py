@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import io
 import math
+import os
 import re
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image, UnidentifiedImageError
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 SPLITS = ("train", "val", "valid", "test")
+T = TypeVar("T")
 
 _SUFFIX_OF = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp"}
 _EXIF_ORIENTATION = 0x0112
@@ -75,16 +80,44 @@ class Item:
 
 
 @dataclass(frozen=True)
+class Skipped:
+    """A photo or an annotation that cannot be used: where it stands, and why."""
+
+    where: str
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason if self.where in self.reason else f"{self.where}: {self.reason}"
+
+
+@dataclass(frozen=True)
 class Source:
     """An opened data set of some format.
 
     Attributes:
         classes: its list of classes, or None where the format has none.
-        items: its photos; errors in them are raised as they are read.
+        items: its photos, and in place of those that cannot be used the reason.
     """
 
     classes: tuple[str, ...] | None
-    items: Iterator[Item]
+    items: Iterator[Item | Skipped]
+
+
+def each_item(
+    entries: Iterable[T], where: Callable[[T], str], read: Callable[[T], Item]
+) -> Iterator[Item | Skipped]:
+    """Read the items of a source one by one; those that are broken are skipped.
+
+    Args:
+        entries: what the source has for each item.
+        where: names an entry, for messages.
+        read: makes an item of an entry; its ``DatasetError`` is the reason to skip it.
+    """
+    for entry in entries:
+        try:
+            yield read(entry)
+        except DatasetError as error:
+            yield Skipped(where(entry), str(error))
 
 
 @dataclass(frozen=True)
@@ -103,14 +136,21 @@ class ReadOptions:
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file, with or without byte order mark.
+    """The text of a file: UTF-8 or UTF-16 with a byte order mark, UTF-8, or that of Windows.
 
     Raises:
-        DatasetError: it cannot be read, or is not UTF-8.
+        DatasetError: it cannot be read, or is no text.
     """
+    data = read_bytes(path)
     try:
-        return read_bytes(path).decode("utf-8-sig")
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return data.decode("utf-16")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        with contextlib.suppress(UnicodeDecodeError):
+            text = data.decode("cp1252")
+            if not re.search(r"[\x00-\x08\x0e-\x1f]", text):
+                return text
         raise DatasetError(f"{path}: is not UTF-8 text; convert it ({error})") from error
 
 
@@ -129,7 +169,7 @@ def read_bytes(path: Path) -> bytes:
 def photo_facts(content: Path | bytes, where: str) -> tuple[tuple[int, int], str]:
     """Width and height in pixels of a photo as it is shown, and the usual suffix of its format.
 
-    Only the header is read: ``deploy dataset check`` decodes whole photos.
+    All of it is decoded, so that a photo that was cut off is found.
 
     Raises:
         DatasetError: it is no photo.
@@ -139,7 +179,9 @@ def photo_facts(content: Path | bytes, where: str) -> tuple[tuple[int, int], str
             width, height = photo.size
             if photo.getexif().get(_EXIF_ORIENTATION) in _QUARTER_TURNS:
                 width, height = height, width
-            return (width, height), _SUFFIX_OF[photo.format or ""]
+            suffix = _SUFFIX_OF[photo.format or ""]
+            photo.load()
+            return (width, height), suffix
     except FileNotFoundError as error:
         raise DatasetError(f"{where}: there is no photo {content!s}; add it") from error
     except UnidentifiedImageError as error:
@@ -167,9 +209,10 @@ def exists(path: Path) -> bool:
 def find_photos(folder: Path) -> list[Path]:
     """The photos in a folder and below it, sorted; hidden ones are left out."""
     return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith(".")
+        Path(where, name)
+        for where, _, names in os.walk(folder)  # Which leaves out what it may not enter.
+        for name in names
+        if name.lower().endswith(PHOTO_SUFFIXES) and not name.startswith(".")
     )
 
 

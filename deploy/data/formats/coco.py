@@ -6,12 +6,15 @@ exhaustively in it (all, where it is missing); its ``source`` says where it come
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+import re
+from codecs import BOM_UTF8
+from itertools import chain
+from pathlib import Path
 
 import msgspec
 
 from deploy.data.formats.base import (
+    SPLITS,
     Box,
     DatasetError,
     Item,
@@ -19,9 +22,12 @@ from deploy.data.formats.base import (
     Source,
     check_pixels,
     check_size,
+    each_item,
     photo_facts,
     read_bytes,
+    read_text,
 )
+from deploy.data.formats.finding import PhotoFinder, child, glob_any_case
 
 
 class CocoImage(msgspec.Struct, omit_defaults=True):
@@ -93,9 +99,11 @@ def read_coco(path: Path) -> CocoFile:
         DatasetError: it cannot be read, is not JSON, or lacks a field.
     """
     try:
-        return msgspec.json.decode(read_bytes(path), type=CocoFile)
+        return msgspec.json.decode(read_bytes(path).removeprefix(BOM_UTF8), type=CocoFile)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise DatasetError(f"{path}: not a COCO annotation file ({error})") from error
+        raise DatasetError(
+            f"{path}: not a COCO annotation file as `dataset import` writes it ({error}); import it"
+        ) from error
 
 
 def check_relations(content: CocoFile, path: Path) -> dict[int, list[CocoBox]]:
@@ -139,47 +147,83 @@ def check_relations(content: CocoFile, path: Path) -> dict[int, list[CocoBox]]:
 def open_coco(path: Path, options: ReadOptions) -> Source:
     """Open a foreign COCO file, or a folder with one.
 
-    Photos are looked for in ``options.photos``, in the folder of the file's name beside it, or
-    beside the file.
+    Photos are looked for in ``options.photos``; else in the folder of the file's name beside it,
+    beside the file, in ``images`` and below.
 
     Raises:
         DatasetError: it is no COCO file, or contradicts itself.
     """
+    from deploy.data.formats.foreign_coco import read_foreign_coco
+
     file = path if path.is_file() else _only_file(path, options.split)
-    content = read_coco(file)
+    content, skipped = read_foreign_coco(file)
     boxes = check_relations(content, file)
-    folders = [file.with_suffix(""), file.parent]
-    folder = options.photos or next(f for f in folders if f.is_dir())
-    return Source(tuple(content.ids), _items(content, boxes, folder, file))
+    finder = _finder(file, options.photos)
+    names = {category.id: category.name for category in content.categories}
+
+    def read(image: CocoImage) -> Item:
+        where = f"{file}: image {image.id}"
+        try:
+            photo = finder.find(image.file_name)
+        except DatasetError as error:
+            raise DatasetError(f"{where}: {error}") from error
+        size, _ = photo_facts(photo, f"{where} ({photo})")
+        check_size((image.width, image.height), size, where)
+        own = tuple(_box(box, names) for box in boxes[image.id])
+        listed = image.labelled
+        labelled = None if listed is None else tuple(names[n] for n in listed if n in names)
+        return Item(where, photo.name, photo, size, own, labelled, image.source)
+
+    items = each_item(content.images, lambda image: f"{file}: image {image.id}", read)
+    return Source(tuple(content.ids), chain(skipped, items))
+
+
+def looks_like_coco(file: Path) -> bool:
+    """Whether a JSON file has what a COCO file has: tools write others beside their own."""
+    try:
+        text = read_text(file)
+    except DatasetError:
+        return False
+    return all(f'"{key}"' in text for key in ("images", "annotations", "categories"))
+
+
+def annotation_files(folder: Path) -> list[Path]:
+    """The COCO files of a folder: in it, or in ``annotations`` in it."""
+    inner = [f for place in glob_any_case(folder, "annotations") for f in place.glob("*.json")]
+    files = sorted(f for f in (*folder.glob("*.json"), *inner) if looks_like_coco(f))
+    # COCO's own folder has files of key points and captions beside those of boxes.
+    return [f for f in files if f.stem.startswith("instances_")] or files
 
 
 def _only_file(folder: Path, split: str | None) -> Path:
-    where = folder / split if split and (folder / split).is_dir() else folder
-    files = sorted(where.glob(f"{split}.json" if split and where == folder else "*.json"))
+    inner = child(folder, split) if split else folder
+    files = annotation_files(inner if inner.is_dir() else folder)
+    if split and len(files) > 1:
+        files = [f for f in files if _split_of(f) == split]
     if len(files) != 1:
-        raise DatasetError(f"{folder}: holds {len(files)} .json files; name the one to import")
+        splits = sorted({name for f in files if (name := _split_of(f))})
+        fix = f"; import one at a time, with --split {splits[0]}" if splits else ""
+        raise DatasetError(
+            f"{folder}: holds {len(files)} COCO files{fix or '; name the one to import'}"
+        )
     return files[0]
 
 
-def _items(
-    content: CocoFile, boxes: dict[int, list[CocoBox]], folder: Path, file: Path
-) -> Iterator[Item]:
-    names = {category.id: category.name for category in content.categories}
-    for image in content.images:
-        where = f"{file}: image {image.id}"
-        photo = folder / image.file_name
-        size, _ = photo_facts(photo, f"{where} ({photo})")
-        check_size((image.width, image.height), size, where)
-        labelled = image.labelled
-        yield Item(
-            where,
-            PurePosixPath(image.file_name).name,
-            photo,
-            size,
-            tuple(_box(box, names) for box in boxes[image.id]),
-            None if labelled is None else tuple(names[n] for n in labelled if n in names),
-            image.source,
-        )
+def _split_of(file: Path) -> str | None:
+    """The split that a file's name has in it: ``instances_train2017``, ``val``, ``Test``."""
+    parts = re.findall(r"[a-z]+", file.stem.lower())
+    return next((part for part in parts if part in SPLITS), None)
+
+
+def _finder(file: Path, photos: Path | None) -> PhotoFinder:
+    """Where the photos of a COCO file may lie."""
+    if photos is not None:
+        return PhotoFinder([photos], [photos])
+    above = file.parent.parent if file.parent.name.lower() == "annotations" else file.parent
+    stem = file.stem.removeprefix("instances_")
+    folders = [file.with_suffix(""), file.parent, child(above, "images"), child(above, stem)]
+    folders += [child(child(above, "images"), stem)]
+    return PhotoFinder([f for f in folders if f.is_dir()], [above])
 
 
 def _box(box: CocoBox, names: dict[int, str]) -> Box:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
-from tqdm import tqdm
 
 from deploy.data.formats.base import Box, DatasetError, Item, Source
 from deploy.data.formats.coco import CocoBox, CocoCategory, CocoFile, CocoImage
 from deploy.files import write_aside
+from deploy.progress import progress
 
 SLIGHT_PX = 1.0
 """A box that leaves its photo by no more than this was rounded."""
+
+
+EXAMPLES = 10
+"""Of what is skipped, as many are printed."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class ImportPlan:
         rename: class name in the source to the name that it gets.
         only: classes to keep, by their new names; None for all.
         source: where the photos come from, for a balanced sampling; "" keeps the source's own.
+        strict: whether the first photo that cannot be used ends the import.
     """
 
     out: Path
@@ -43,6 +48,7 @@ class ImportPlan:
         return new if self.only is None or new in self.only else None
 
     source: str = ""
+    strict: bool = False
 
 
 @dataclass
@@ -55,6 +61,7 @@ class ImportReport:
         clipped: boxes that left their photo by more than a pixel, and were cut at its border.
         empty: boxes without area, left out.
         dropped: objects of the classes that are not asked for.
+        skipped: photos and annotations that cannot be used, with the reason.
     """
 
     photos: int = 0
@@ -62,6 +69,7 @@ class ImportReport:
     clipped: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
     dropped: int = 0
+    skipped: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """The report in words."""
@@ -75,6 +83,11 @@ class ImportReport:
         ):
             if where:
                 lines.append(f"boxes {text}: {len(where)}, as in {'; '.join(where[:3])}")
+        if self.skipped:
+            lines.append(f"skipped, as they cannot be used: {len(self.skipped)}")
+            lines += [f"  {reason}" for reason in self.skipped[:EXAMPLES]]
+            if len(self.skipped) > EXAMPLES:
+                lines.append("  ... (--strict stops at the first)")
         return lines
 
 
@@ -92,14 +105,21 @@ def import_dataset(source: Source, plan: ImportPlan) -> ImportReport:
     boxes: list[tuple[int, Box]] = []
     labelled: list[tuple[str, ...] | None] = []
     taken: set[str] = set()
-    for number, item in enumerate(tqdm(source.items, "importing", disable=None), 1):
+    for item in _usable_items(source, plan, report):
+        number = len(images) + 1
         name = _place(item, folder, taken)
         origin = plan.source or item.source
         images.append(CocoImage(number, name, *item.size, source=origin))
         labelled.append(item.labelled)
         boxes += [(number, box) for box in _usable(item, plan, report)]
     if not images:
-        raise DatasetError(f"nothing to import to {plan.out}: the source holds no photo")
+        why = report.skipped[0] if report.skipped else "the source holds no photo"
+        raise DatasetError(f"nothing to import to {plan.out}: {why}")
+    if len(report.skipped) > len(images):
+        raise DatasetError(
+            f"nothing imported to {plan.out}: {len(report.skipped)} photos or annotations cannot "
+            f"be used, {len(images)} photos can; first: {report.skipped[0]}"
+        )
     report.photos = len(images)
     report.objects.update(box.label for _, box in boxes)
 
@@ -117,6 +137,16 @@ def import_dataset(source: Source, plan: ImportPlan) -> ImportReport:
     data = msgspec.json.encode(CocoFile(images, annotations, categories))
     write_aside(plan.out, lambda file: file.write(data))
     return report
+
+
+def _usable_items(source: Source, plan: ImportPlan, report: ImportReport) -> Iterator[Item]:
+    for item in progress(source.items, "importing"):
+        if isinstance(item, Item):
+            yield item
+            continue
+        if plan.strict:
+            raise DatasetError(str(item))
+        report.skipped.append(str(item))
 
 
 def _renamed(names: tuple[str, ...], plan: ImportPlan) -> tuple[str, ...]:

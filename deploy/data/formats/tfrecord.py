@@ -20,10 +20,12 @@ from deploy.data.formats.base import (
     DatasetError,
     Item,
     ReadOptions,
+    Skipped,
     Source,
     check_fractions,
     check_size,
     choose_split,
+    each_item,
     photo_facts,
     read_text,
     split_prefix,
@@ -161,10 +163,20 @@ def read_label_map(file: Path) -> dict[int, str]:
     return names
 
 
-def _items(files: list[Path], names: dict[int, str]) -> Iterator[Item]:
+def _items(files: list[Path], names: dict[int, str]) -> Iterator[Item | Skipped]:
     for file in files:
-        for number, record in enumerate(read_records(file), 1):
-            yield _item(record, names, f"{file}: record {number}", f"{file.name}-{number}")
+
+        def read(entry: tuple[int, bytes], file: Path = file) -> Item:
+            number, record = entry
+            return _item(record, names, f"{file}: record {number}", f"{file.name}-{number}")
+
+        def where(entry: tuple[int, bytes], file: Path = file) -> str:
+            return f"{file}: record {entry[0]}"
+
+        try:
+            yield from each_item(enumerate(read_records(file), 1), where, read)
+        except DatasetError as error:  # Where the next record begins is not known.
+            yield Skipped(str(file), str(error))
 
 
 def _item(record: bytes, names: dict[int, str], where: str, fallback: str) -> Item:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
 from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
@@ -17,10 +17,12 @@ from deploy.data.formats.base import (
     check_pixels,
     check_size,
     choose_split,
+    each_item,
     photo_facts,
     read_bytes,
     read_text,
 )
+from deploy.data.formats.finding import child, glob_any_case
 
 
 def open_voc(path: Path, options: ReadOptions) -> Source:
@@ -36,14 +38,14 @@ def open_voc(path: Path, options: ReadOptions) -> Source:
     files = _annotation_files(path, options)
     if not files:
         raise DatasetError(f"{path}: holds no .xml annotation; is it a Pascal VOC folder?")
-    return Source(None, _items(files, options))
+    return Source(None, each_item(files, str, lambda file: _item(file, options)))
 
 
 def _annotation_files(path: Path, options: ReadOptions) -> list[Path]:
     if path.is_file():
         return [path]
-    files = sorted(f for f in path.rglob("*.xml") if not f.name.startswith("."))
-    lists = {f.stem: f for f in (path / "ImageSets" / "Main").glob("*.txt")}
+    files = sorted(f for f in glob_any_case(path, "**/*.xml") if not f.name.startswith("."))
+    lists = {f.stem: f for f in glob_any_case(path, "ImageSets/Main/*.txt")}
     if options.split is None and not (lists.keys() & {"train", "val"}):
         return files
     split = choose_split((n for n in lists if "_" not in n), options.split, path)
@@ -54,18 +56,17 @@ def _annotation_files(path: Path, options: ReadOptions) -> list[Path]:
     return [f for f in files if f.stem in stems]
 
 
-def _items(files: list[Path], options: ReadOptions) -> Iterator[Item]:
-    for file in files:
-        root = parse_xml(read_bytes(file), file)
-        if root.tag != "annotation":
-            raise DatasetError(f"{file}: is <{root.tag}>, not <annotation> of Pascal VOC; remove")
-        photo = _find_photo(file, root, options.photos)
-        size, _ = photo_facts(photo, str(photo))
-        stated = (_number(root, "size/width", file), _number(root, "size/height", file))
-        check_size((int(stated[0]), int(stated[1])), size, str(file))
-        boxes = tuple(_box(each, file) for each in root.findall("object"))
-        check_pixels((box.xyxy for box in boxes), str(file))
-        yield Item(str(file), photo.name, photo, size, tuple(_from_one(box) for box in boxes))
+def _item(file: Path, options: ReadOptions) -> Item:
+    root = parse_xml(read_bytes(file), file)
+    if root.tag != "annotation":
+        raise DatasetError(f"{file}: is <{root.tag}>, not <annotation> of Pascal VOC; remove")
+    photo = _find_photo(file, root, options.photos)
+    size, _ = photo_facts(photo, str(photo))
+    stated = (_number(root, "size/width", file), _number(root, "size/height", file))
+    check_size((int(stated[0]), int(stated[1])), size, str(file))
+    boxes = tuple(_box(each, file) for each in root.findall("object"))
+    check_pixels((box.xyxy for box in boxes), str(file))
+    return Item(str(file), photo.name, photo, size, tuple(_from_one(box) for box in boxes))
 
 
 def parse_xml(data: bytes, where: Path) -> Element:
@@ -102,19 +103,38 @@ def _find_photo(file: Path, root: Element, folder: Path | None) -> Path:
     stated = PurePosixPath((root.findtext("filename") or "").strip().replace("\\", "/")).name
     stated = "".join(c for c in stated if c.isprintable())
     beside = file.parent
-    folders = [beside, beside.parent / "JPEGImages", beside.parent / "images", beside.parent]
+    above = beside.parent
+    folders = [beside, child(above, "JPEGImages"), child(above, "images"), above]
     names = [stated] if stated.lower().endswith(PHOTO_SUFFIXES) else []
     suffixes = [s for suffix in PHOTO_SUFFIXES for s in (suffix, suffix.upper())]
     names += [stem + suffix for stem in {stated: 0, file.stem: 0} if stem for suffix in suffixes]
     for place in [folder] if folder else folders:
         for name in names:
-            if len(name.encode()) < 256 and (place / name).is_file():
-                return place / name
+            if len(name.encode()) < 256 and (found := _photo_named(place, name)):
+                return found
     looked = folder or f"{beside} and the folders around it"
     raise DatasetError(
         f"{file}: its photo {stated or file.stem!r} is not in {looked}; add it, or name its "
         "folder with --photos"
     )
+
+
+def _photo_named(folder: Path, name: str) -> Path | None:
+    """A file of a folder, whatever the case of its letters."""
+    exact = folder / name
+    if exact.is_file():
+        return exact
+    listed = _listing(folder)
+    return folder / listed[name.lower()] if name.lower() in listed else None
+
+
+@functools.lru_cache(maxsize=64)
+def _listing(folder: Path) -> dict[str, str]:
+    """The photos of a folder, by their names in lower case."""
+    if not folder.is_dir():
+        return {}
+    files = sorted(f for f in folder.iterdir() if f.suffix.lower() in PHOTO_SUFFIXES)
+    return {f.name.lower(): f.name for f in files if f.is_file()}
 
 
 def _box(element: Element, file: Path) -> Box:

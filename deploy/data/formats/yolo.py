@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from deploy.data.formats.base import (
@@ -14,11 +13,13 @@ from deploy.data.formats.base import (
     Source,
     check_fractions,
     choose_split,
+    each_item,
     exists,
     find_photos,
     photo_facts,
     read_text,
 )
+from deploy.data.formats.finding import child, glob_any_case
 from deploy.data.formats.labels import read_class_names
 from deploy.data.formats.yolo_config import read_config
 
@@ -57,7 +58,10 @@ def open_yolo(path: Path, options: ReadOptions) -> Source:
             f"{path}: none of {len(photos)} photos has a label file; {photos[0]} needs "
             f"{photos[0].with_suffix('.txt').name} beside it, or in labels/ beside images/"
         )
-    return Source(tuple(dict.fromkeys(names.values())), _items(photos, names))
+    return Source(
+        tuple(dict.fromkeys(names.values())),
+        each_item(photos, str, lambda photo: _item(photo, names)),
+    )
 
 
 def _config_file(folder: Path) -> Path | None:
@@ -66,7 +70,7 @@ def _config_file(folder: Path) -> Path | None:
 
 
 def _names_beside(folder: Path) -> dict[int, str]:
-    found = next((folder / name for name in _NAME_FILES if (folder / name).is_file()), None)
+    found = next((f for name in _NAME_FILES for f in glob_any_case(folder, name)), None)
     return read_class_names(found, first=0) if found else {}
 
 
@@ -101,7 +105,11 @@ def _in_folder(folder: Path, wanted: str | None) -> list[Path]:
     places = {
         split: place
         for split in SPLITS
-        for place in (folder / "images" / split, folder / split / "images", folder / split)
+        for place in (
+            child(child(folder, "images"), split),
+            child(child(folder, split), "images"),
+            child(folder, split),
+        )
         if find_photos(place)
     }
     split = choose_split(places, wanted, folder)
@@ -111,25 +119,26 @@ def _in_folder(folder: Path, wanted: str | None) -> list[Path]:
 def _label_file(photo: Path) -> Path | None:
     parts = list(photo.parts)
     beside = photo.with_suffix(".txt")
-    if "images" in parts[:-1]:
-        parts[len(parts) - 2 - parts[-2::-1].index("images")] = "labels"
-        mirrored = Path(*parts).with_suffix(".txt")
+    lower = [part.lower() for part in parts]
+    if "images" in lower[:-1]:
+        place = len(parts) - 2 - lower[-2::-1].index("images")
+        labels = child(Path(*parts[:place]), "labels")
+        mirrored = labels.joinpath(*parts[place + 1 :]).with_suffix(".txt")
         if exists(mirrored):
             return mirrored
     return beside if exists(beside) else None
 
 
-def _items(photos: list[Path], names: dict[int, str]) -> Iterator[Item]:
-    for photo in photos:
-        size, _ = photo_facts(photo, str(photo))
-        file = _label_file(photo)
-        lines = read_text(file).splitlines() if file else []
-        boxes = tuple(
-            parse_line(line, names, size, f"{file}:{number}")
-            for number, line in enumerate(lines, 1)
-            if line.strip()
-        )
-        yield Item(str(file or photo), photo.name, photo, size, boxes)
+def _item(photo: Path, names: dict[int, str]) -> Item:
+    size, _ = photo_facts(photo, str(photo))
+    file = _label_file(photo)
+    lines = read_text(file).splitlines() if file else []
+    boxes = tuple(
+        parse_line(line, names, size, f"{file}:{number}")
+        for number, line in enumerate(lines, 1)
+        if line.strip()
+    )
+    return Item(str(file or photo), photo.name, photo, size, boxes)
 
 
 def parse_line(line: str, names: dict[int, str], size: tuple[int, int], where: str) -> Box:
