@@ -30,6 +30,8 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     build.add_argument("--work", type=Path, default=Path("runs/build"), metavar="DIR")
     build.add_argument("--calibration-photos", type=int, metavar="N",
                        help="calibration photos, instead of the recipe's number")  # fmt: skip
+    build.add_argument("--accept", default="", metavar="REASON",
+                       help="write it though the gate refuses; the card says why")  # fmt: skip
     build.add_argument("--name", required=True, help="name of the bundle")
     build.add_argument("--version", required=True, help="version of the bundle, from 1.0.0")
     build.add_argument("--description", required=True, help="one line on what the bundle detects")
@@ -43,6 +45,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 
 def _build(arguments: argparse.Namespace) -> None:
     from deploy.evaluation.evaluate import table
+    from deploy.evaluation.gate import GateError
     from deploy.packaging.build import BuildPlan, build_bundle
     from deploy.quantization.recipes import find_recipe
 
@@ -61,8 +64,14 @@ def _build(arguments: argparse.Namespace) -> None:
         recipe=recipe,
         qat=arguments.qat,
         golden=arguments.golden,
+        accept=arguments.accept,
     )
-    for name, metrics in build_bundle(plan).items():
+    try:
+        built = build_bundle(plan)
+    except GateError as error:
+        print(error.tables)
+        raise
+    for name, metrics in built.items():
         print(f"{name}\n\n{table(metrics)}")
 
 

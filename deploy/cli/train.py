@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import tomllib
 from pathlib import Path
+
+from deploy.training.schedule import FEW_FROZEN_BLOCKS, FEW_MOSAIC, FEW_STEPS
+
+log = logging.getLogger(__name__)
+
+FEWEST_STEPS = 100
+"""With fewer the rate is hardly at its peak, and the network is what it was."""
 
 # The weights are good already: a short warm-up fills the optimizer's averages.
 QAT_WARMUP_STEPS = 50
@@ -50,12 +58,24 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
                        help="pull towards teacher weights (default: %(default)s)")  # fmt: skip
     train.add_argument("--only", type=_names, default=(), metavar="LAYER,...",
                        help="train only layers whose names begin so")  # fmt: skip
-    train.add_argument("--frozen-blocks", type=int, default=0, metavar="N",
-                       help="blocks of the backbone that keep their weights")  # fmt: skip
-    train.add_argument("--phases", type=_phases, default="224x6,300x8", metavar="SIZExEPOCHS,...",
-                       help="input sizes and epochs, in order (default: %(default)s)")  # fmt: skip
+    train.add_argument("--keep-classes", type=_names, default=(), metavar="NAME,...",
+                       help="classes of the model of --warm-start to keep beside those of the "
+                       "photos, or `all`: it teaches them; only class heads learn")  # fmt: skip
+    train.add_argument("--frozen-blocks", type=int, metavar="N",
+                       help="blocks of the backbone that keep their weights (default: "
+                       f"{FEW_FROZEN_BLOCKS} for few photos, else 0)")  # fmt: skip
+    train.add_argument("--phases", type=_phases, metavar="SIZExEPOCHS,...",
+                       help="input sizes and epochs, in order (default: 224x6,300x8; 288x10 for "
+                       "few photos)")  # fmt: skip
+    train.add_argument("--steps", type=int, metavar="N",
+                       help="at least so many steps, where the epochs give fewer (default: "
+                       f"{FEW_STEPS} for few photos, else 0)")  # fmt: skip
+    train.add_argument("--mosaic", type=float, metavar="SHARE",
+                       help="share of samples of four photos (default: 0.3; "
+                       f"{FEW_MOSAIC} for few photos)")  # fmt: skip
     train.add_argument("--width", type=float, default=1.0, help="multiplier of the channels")
-    train.add_argument("--learning-rate", type=float, default=1e-3, help="peak of the schedule")
+    train.add_argument("--learning-rate", type=float,
+                       help="peak of the schedule (default: 1e-3; 5e-4 for few)")  # fmt: skip
     _add_machine(train)
 
     text = "make a checkpoint of another: some classes, another input size, a mean of two"
@@ -80,6 +100,8 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "--annotations", type=Path, metavar="FILE", help="annotations, instead of DIR/train.json"
     )
     qat.add_argument("--checkpoint", type=Path, required=True, help="checkpoint of a float network")
+    qat.add_argument("--calibration-photos", type=int, metavar="N",
+                     help="calibration photos, instead of the recipe's number")  # fmt: skip
     qat.add_argument("--recipe", default="qat", help="recipe name or file, with a table `qat`")
     _add_machine(qat)
 
@@ -143,29 +165,45 @@ def _pseudo_label(arguments: argparse.Namespace) -> None:
 def _train(arguments: argparse.Namespace) -> None:
     from deploy.data.dataset import load_coco
     from deploy.training.network import NetworkSpec
+    from deploy.training.schedule import Wanted, schedule
     from deploy.training.settings import Phase, TrainSettings
     from deploy.training.train import Trainer
 
     annotations = arguments.annotations or arguments.data / "train.json"
-    dataset = load_coco(annotations, arguments.data / "train", arguments.classes)
     start = _start(arguments.warm_start) if arguments.warm_start else None
+    keep = _kept_classes(arguments, start)
+    dataset = load_coco(annotations, arguments.data / "train", arguments.classes)
+    if keep:
+        own = [c.name for c in dataset.categories]
+        classes = list(dict.fromkeys((*keep, *own)))
+        dataset = load_coco(annotations, arguments.data / "train", classes, lacking=True)
     # The weights of a detector bring their norms folded; those of a classifier need norms to become
     # a detector's.
     norms = start is None or not _is_detector(start[0])
+    wanted = Wanted(arguments.phases, arguments.steps, arguments.learning_rate,
+                    arguments.frozen_blocks, arguments.mosaic)  # fmt: skip
+    plan = schedule(wanted, len(dataset.photos), detector=not norms)
     settings = TrainSettings(
-        phases=tuple(Phase(*phase) for phase in arguments.phases),
-        learning_rate=arguments.learning_rate,
+        phases=tuple(Phase(*phase) for phase in plan.phases),
+        least_steps=plan.least_steps,
+        learning_rate=plan.learning_rate,
         # Folded weights are not free of scale: what shrinks them changes what they compute.
         weight_decay=0.05 if norms else 1e-4,
-        frozen_blocks=arguments.frozen_blocks,
-        only=arguments.only,
+        frozen_blocks=plan.frozen_blocks,
+        # What the kept classes share with the new ones keeps its weights, but for the class heads.
+        only=arguments.only or (("classify.",) if keep else ()),
+        mosaic=plan.mosaic,
         teacher_weight=arguments.teacher_weight,
         pull=arguments.pull,
         **_machine(arguments),
     )
+    steps = settings.steps_per_epoch(len(dataset.photos)) * sum(e for _, e in plan.phases)
+    log.info("%d photos, %d steps of %d samples", len(dataset.photos), steps, settings.batch)
+    if steps < FEWEST_STEPS:
+        log.warning("%d steps are too few to learn from: give --steps, or more epochs", steps)
     spec = NetworkSpec(
         len(dataset.categories),
-        input_size=arguments.phases[-1][0],
+        input_size=plan.phases[-1][0],
         width=arguments.width,
         norms=norms,
     )
@@ -178,7 +216,29 @@ def _train(arguments: argparse.Namespace) -> None:
         if arguments.teacher:
             file, name, _ = _start(arguments.teacher)
             trainer.learn_from(file, name, dataset)
+        elif keep and start is not None:
+            trainer.learn_from(start[0], start[1], dataset, strict=True)
     print(trainer.run(dataset))
+
+
+def _kept_classes(
+    arguments: argparse.Namespace, start: tuple[Path, str, list[dict]] | None
+) -> list[str]:
+    """The classes of the model of the warm start that are to be kept."""
+    from deploy.training.warmstart import known_labels, read_weights
+
+    if not arguments.keep_classes:
+        return []
+    if start is None:
+        raise ValueError("--keep-classes: keeps classes of the model of --warm-start; name one")
+    known = list(read_weights(start[0], known_labels(start[0])).labels)
+    if arguments.keep_classes == ("all",):
+        return known
+    if unknown := [name for name in arguments.keep_classes if name not in known]:
+        raise ValueError(
+            f"--keep-classes: {start[1]} has no class {unknown[0]!r}; it has {', '.join(known)}"
+        )
+    return list(arguments.keep_classes)
 
 
 def _derive(arguments: argparse.Namespace) -> None:
@@ -222,9 +282,11 @@ def _qat(arguments: argparse.Namespace) -> None:
     recipe = find_recipe(arguments.recipe)
     if recipe.qat is None:
         raise ValueError(f"recipe {recipe.name!r} has no table `qat`")
+    if arguments.calibration_photos:
+        recipe = recipe.with_photos(arguments.calibration_photos)
     annotations = arguments.annotations or arguments.data / "train.json"
     classes = labels(arguments.checkpoint)
-    dataset = load_coco(annotations, arguments.data / "train", classes)
+    dataset = load_coco(annotations, arguments.data / "train", classes, lacking=True)
     size = load_network(arguments.checkpoint).spec.input_size
     settings = TrainSettings(
         phases=(Phase(size, recipe.qat.epochs),),

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from deploy.data.dataset import load_coco, narrow
-from deploy.evaluation.evaluate import detect_photos
-from deploy.evaluation.gate import check_accuracy, check_golden, check_integers
+from deploy.data.dataset import DatasetError, load_coco, narrow
+from deploy.evaluation.evaluate import detect_photos, table
+from deploy.evaluation.gate import (
+    GateError,
+    Loss,
+    check_floor,
+    check_golden,
+    check_integers,
+    check_loss,
+)
 from deploy.evaluation.golden import Found, record
 from deploy.evaluation.metrics import Metrics, measure, scores_to_ship
-from deploy.packaging.card import Card, OperatingPoint, provenance
+from deploy.packaging.card import SETS, Card, Gate, OperatingPoint, provenance
 from deploy.packaging.package import DEFAULT_SCORE, BundleInfo, staged_bundle, write_bundle
-from deploy.quantization.calibrate import calibration_inputs
+from deploy.quantization.calibrate import calibration_inputs, list_frames
 from deploy.quantization.export import export_float
 from deploy.quantization.quantize import quantize
 from deploy.quantization.recipes import Recipe
@@ -40,6 +48,8 @@ class BuildPlan:
         recipe: how to quantize.
         qat: folder that quantization-aware training wrote, or None.
         golden: folder of golden pictures beside the demonstration's, or None.
+        accept: why a file is packaged although it fails the gate, which the card then says; ""
+            packages none that fails.
     """
 
     data: Path
@@ -53,6 +63,7 @@ class BuildPlan:
     recipe: Recipe
     qat: Path | None = None
     golden: Path | None = None
+    accept: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,22 +86,27 @@ def build_bundle(plan: BuildPlan) -> dict[str, dict[str, Metrics]]:
         By set of photos, figures of the float file and of each INT8 file, the shipped one last.
 
     Raises:
+        DatasetError: something that is needed is missing, before the long work begins.
         GateError: the best INT8 file fails the gate; no bundle is written.
     """
+    check_inputs(plan)
     network = load_network(plan.checkpoint)
     classes = labels(plan.checkpoint)
-    train = load_coco(plan.annotations, plan.data / "train", classes)
+    train = load_coco(plan.annotations, plan.data / "train", classes, lacking=True)
     splits = _splits(plan, classes)
     files = {FLOAT: plan.work / "float32.tflite", PTQ: plan.work / "int8.tflite"}
     export_float(network, files[FLOAT])
-    inputs = calibration_inputs(train.photos, network.spec.input_size, plan.recipe.calibration)
-    quantize(files[FLOAT], plan.recipe, inputs, files[PTQ])
-    if plan.qat:
-        files[QAT] = plan.qat / "int8.tflite"
     info = BundleInfo(
         plan.name, plan.version, plan.description, network.spec, train.categories,
         training=provenance(train, plan.annotations),
     )  # fmt: skip
+    write_bundle(files[FLOAT], info, Path(_trial(plan, FLOAT).path))
+    usual = dict.fromkeys(classes, DEFAULT_SCORE)
+    golden = record(_trial(plan, FLOAT), plan.golden, plan.work / "golden", usual)
+    inputs = calibration_inputs(train.photos, network.spec.input_size, plan.recipe.calibration)
+    quantize(files[FLOAT], plan.recipe, inputs, files[PTQ])
+    if plan.qat:
+        files[QAT] = plan.qat / "int8.tflite"
     results = {
         name: {kind: _detect(plan, info, kind, file, split) for kind, file in files.items()}
         for name, split in splits.items()
@@ -107,22 +123,64 @@ def build_bundle(plan: BuildPlan) -> dict[str, dict[str, Metrics]]:
     scores = scores_to_ship(figures[best] for figures in metrics.values())
     info = replace(
         info,
-        scores=dict.fromkeys(classes, DEFAULT_SCORE) | scores,
+        scores=usual | scores,
         figures=_headline(metrics, best),
         training={**info.training, "lineage": lineage(checkpoint)},
     )
-    golden = record(_trial(plan, FLOAT), plan.golden, plan.work / "golden", info.scores)
-    for figures in metrics.values():
-        check_accuracy(figures[FLOAT], figures[best])
     check_integers(files[best])
-    check_golden(_trial(plan, best), golden, plan.work / "golden", info.scores)
+    losses = {
+        name: Loss.measured(split.annotations, results[name][FLOAT], results[name][best])
+        for name, split in splits.items()
+    }
+    failures = _failures(
+        [
+            *(partial(check_floor, metrics[name][best], SETS[name].lower()) for name in splits),
+            *(partial(check_loss, loss) for loss in losses.values()),
+            partial(check_golden, _trial(plan, best), golden, plan.work / "golden", info.scores),
+        ]
+    )
+    if failures and not plan.accept:
+        error = GateError("; ".join(failures))
+        error.tables = "\n".join(f"{name}\n\n{table(m)}" for name, m in metrics.items())
+        raise error
     points = {
         name: OperatingPoint.measured(split.annotations, results[name][best], info.scores)
         for name, split in splits.items()
     }
     sizes = {kind: files[kind].stat().st_size for kind in judge}
-    _publish(plan, files[best], Card(info, metrics, sizes, points), golden)
+    gate = Gate(losses, failures, plan.accept if failures else "")
+    _publish(plan, files[best], Card(info, metrics, sizes, points, gate), golden)
     return metrics
+
+
+def check_inputs(plan: BuildPlan) -> None:
+    """Refuse what would end a build after minutes.
+
+    Raises:
+        DatasetError, CheckpointError: names what is missing or cannot be read.
+    """
+    classes = labels(plan.checkpoint)
+    for name in (VAL, FAR):
+        annotations = plan.data / f"{name}.json"
+        if name == VAL or annotations.exists():
+            load_coco(annotations, plan.data / name, classes, lacking=True)
+    if plan.golden is not None and not list_frames(plan.golden):
+        raise DatasetError(f"{plan.golden}: holds no picture; add some, or leave out --golden")
+    if plan.qat is not None:
+        for file in ("int8.tflite", "last.pt"):
+            if not (plan.qat / file).is_file():
+                raise DatasetError(f"{plan.qat / file}: is missing; run `python -m deploy qat`")
+
+
+def _failures(checks: Sequence[Callable[[], None]]) -> list[str]:
+    """What the checks of the gate refuse, all of it."""
+    found = []
+    for check in checks:
+        try:
+            check()
+        except GateError as error:
+            found.append(str(error))
+    return found
 
 
 def _splits(plan: BuildPlan, classes: Sequence[str]) -> dict[str, _Split]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from deploy.data.dataset import Dataset
 from deploy.evaluation.confusion import Confusion, confusion, false_detections
 from deploy.evaluation.evaluate import table
+from deploy.evaluation.gate import Loss
 from deploy.evaluation.metrics import SCORE_LIMITS, Metrics
 from deploy.packaging.package import BundleInfo
 
@@ -75,6 +76,33 @@ class OperatingPoint:
 
 
 @dataclass(frozen=True)
+class Gate:
+    """How the gate judged a bundle.
+
+    Attributes:
+        losses: of INT8 against float, by set of photos.
+        failures: what it refused, a sentence each.
+        reason: why the bundle was written nevertheless.
+    """
+
+    losses: Mapping[str, Loss]
+    failures: Sequence[str] = ()
+    reason: str = ""
+
+    def text(self) -> str:
+        """As Markdown."""
+        rows = _rows((SETS[name], loss.ap50, loss.ap) for name, loss in self.losses.items())
+        text = f"Lost by INT8:\n\n| photos | AP50 | AP |\n|---|---|---|\n{rows}"
+        if not self.failures:
+            return f"## The gate\n\nPassed. {text}"
+        listed = "\n".join(f"- {failure}" for failure in self.failures)
+        return (
+            f"## The gate\n\n**Refused, and packaged nevertheless** ({self.reason}):\n\n"
+            f"{listed}\n\n{text}"
+        )
+
+
+@dataclass(frozen=True)
 class Card:
     """What a card is written from.
 
@@ -83,12 +111,14 @@ class Card:
         metrics: by set of photos, figures by the kind of the model file, the shipped one last.
         file_sizes: bytes, by the kind of the model file.
         operating_points: of the shipped file, by set of photos.
+        gate: how the gate judged it.
     """
 
     info: BundleInfo
     metrics: Mapping[str, Mapping[str, Metrics]]
     file_sizes: Mapping[str, int]
     operating_points: Mapping[str, OperatingPoint]
+    gate: Gate
 
     def text(self) -> str:
         """The card, as Markdown."""
@@ -98,6 +128,7 @@ class Card:
             f"feature fusion, {side} x {side} pixels, quantized to full-integer INT8 (weights per\n"
             "channel). The input takes the camera's bytes as they are, less 128. Apache-2.0.",
             self._accuracy(),
+            self.gate.text(),
             self._thresholds(),
             self._data(),
             self._training(),

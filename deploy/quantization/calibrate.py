@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -34,6 +35,8 @@ LOGIT_HEADROOM = 0.5
 """Above the highest calibrated logit: scores that are cut off there would tie."""
 THREADS = 2
 
+log = logging.getLogger(__name__)
+
 Ranges = dict[str, qtyping.QSV]
 
 
@@ -57,25 +60,25 @@ def calibration_inputs(
         photos: of a data set, from whose sources a balanced choice is drawn; or a folder of
             pictures without annotations, such as frames that a device has collected.
         size: side of the network's input, in pixels.
-        settings: how many, and the seed of their choice.
+        settings: how many at most, and the seed of their choice.
 
     Yields:
         The network's input by its name: (1, size, size, 3) float32 in -1..1.
 
     Raises:
-        QuantizationError: there are fewer photos than asked for.
+        QuantizationError: there is no photo.
     """
     if isinstance(photos, Path):
         paths, weights = list_frames(photos), None
     else:
         paths, weights = [photo.path for photo in photos], sampling_weights(tuple(photos))
-    if len(paths) < settings.photos:
-        raise QuantizationError(
-            f"{len(paths)} calibration photos, {settings.photos} needed; add photos or lower "
-            "the number"
-        )
+    if not paths:
+        raise QuantizationError(f"{photos}: holds no picture to calibrate with")
+    count = min(len(paths), settings.photos)
+    if count < settings.photos:
+        log.info("calibrating with all %d photos; %d are usual", count, settings.photos)
     rng = np.random.default_rng(settings.seed)
-    for index in rng.choice(len(paths), settings.photos, replace=False, p=weights):
+    for index in rng.choice(len(paths), count, replace=False, p=weights):
         image = cv2.resize(read_photo(paths[index]), (size, size))
         yield {INPUT: ((image.astype(np.float32) - 128.0) / 128.0)[None]}
 

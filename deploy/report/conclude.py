@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from deploy.report.bootstrap import Matches, difference
-from deploy.report.content import Choice, Comparison, Interval, Row
+from deploy.evaluation.bootstrap import Matches, difference
+from deploy.evaluation.interval import Interval
+from deploy.report.content import Choice, Comparison, Row
 
 WITHIN = 0.01
 """Of the best AP50: what a choice may lose for speed."""

@@ -6,23 +6,11 @@ from typing import Literal
 
 import msgspec
 
+from deploy.evaluation.interval import Interval
 from deploy.evaluation.metrics import Metrics
 
 Kind = Literal["float", "recipe", "extra", "reference"]
 LITERT = "litert"
-
-
-class Interval(msgspec.Struct, frozen=True):
-    """A difference and its 95 % interval, in points (hundredths of average precision)."""
-
-    points: float
-    low: float
-    high: float
-
-    @property
-    def shown(self) -> bool:
-        """Whether the photos show a difference: 0 lies outside the interval."""
-        return self.low > 0 or self.high < 0
 
 
 class Latency(msgspec.Struct, frozen=True):

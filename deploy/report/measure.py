@@ -15,16 +15,17 @@ from pathlib import Path
 import numpy as np
 
 from deploy.data.dataset import Dataset, load_coco, narrow, read_photo
+from deploy.evaluation.bootstrap import Matches, difference
 from deploy.evaluation.confusion import confusion
 from deploy.evaluation.evaluate import detect_photos, shipped_thresholds
+from deploy.evaluation.interval import Interval
 from deploy.evaluation.metrics import Metrics, measure, scores_to_ship
 from deploy.files import write_aside
 from deploy.packaging.package import BundleInfo, write_bundle
 from deploy.quantization.quantize import calibration_inputs, input_size, quantize, read_network
 from deploy.quantization.recipes import Recipe, find_recipe, list_recipes
-from deploy.report.bootstrap import Matches, difference
 from deploy.report.conclude import choose, compare_training
-from deploy.report.content import Elsewhere, Interval, Kind, Report, Row
+from deploy.report.content import Elsewhere, Kind, Report, Row
 from deploy.report.elsewhere import PhotoSet, by_source, elsewhere, photo_set
 from deploy.report.examples import Disagreement
 from deploy.report.graph import graph_facts

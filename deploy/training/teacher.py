@@ -48,11 +48,14 @@ class DenseTeacher:
     Args:
         network: the teacher; of the same anchors.
         knowledge: what it knows.
+        strict: whether scores above the teacher's cost as well: for classes that no photo has
+            annotated, which nothing else holds down.
     """
 
-    def __init__(self, network: SSDLite, knowledge: Knowledge) -> None:
+    def __init__(self, network: SSDLite, knowledge: Knowledge, *, strict: bool = False) -> None:
         self.network = network.eval().requires_grad_(False)
         self.knowledge = knowledge
+        self.strict = strict
         # The finest map is new beside the weights of a network that had none.
         self._first_map = 0 if "classify.0.predict" in knowledge.layers else 1
 
@@ -68,7 +71,11 @@ class DenseTeacher:
         known = torch.tensor(self.knowledge.classes, device=logits.device)
         with torch.no_grad(), torch.autocast(inputs.device.type, torch.bfloat16):
             taught = self.network(inputs)[0][:, start:].float().sigmoid()
-        return imitation(logits[:, start:][..., known], taught[..., known])
+        ours, taught = logits[:, start:][..., known], taught[..., known]
+        if not self.strict:
+            return imitation(ours, taught)
+        scores = ours.sigmoid()
+        return (torch.maximum(taught, scores.detach()) * (scores - taught).square()).sum()
 
     @torch.no_grad()
     def draw(self, network: SSDLite, share: float) -> None:

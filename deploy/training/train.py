@@ -27,10 +27,10 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from deploy.data.dataset import Dataset
 from deploy.data.samples import Samples, ShareOfSteps, collate, photo_inputs, to_input
+from deploy.progress import Progress
 from deploy.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from deploy.training.loss import DetectionLoss, LossSums, Targets
 from deploy.training.network import NetworkSpec, SSDLite
@@ -131,24 +131,25 @@ class Trainer:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         self.lineage = [*lineage, {"starts_from": name, "sha256": digest, "part": str(loaded)}]
 
-    def learn_from(self, file: Path, name: str, dataset: Dataset) -> None:
+    def learn_from(self, file: Path, name: str, dataset: Dataset, *, strict: bool = False) -> None:
         """Have a trained model teach densely, and draw the weights to its own.
 
         Args:
             file: see ``warmstart.read_weights``.
             name: what to call it in the lineage.
             dataset: its classes are the network's.
+            strict: see ``DenseTeacher``.
         """
         labels = [category.name for category in dataset.categories]
         teacher = SSDLite(replace(self.spec, norms=False))
         loaded = load_weights(teacher, read_weights(file, known_labels(file)), labels)
         log.info("teacher %s: %s", file, loaded)
-        self._teach(teacher, Knowledge.of(teacher, loaded, labels))
+        self._teach(teacher, Knowledge.of(teacher, loaded, labels), strict)
         self.lineage = [*self.lineage, {"dense_teacher": name}]
 
-    def _teach(self, network: SSDLite, knowledge: Knowledge) -> None:
+    def _teach(self, network: SSDLite, knowledge: Knowledge, strict: bool) -> None:
         network.to(self.device, memory_format=torch.channels_last)
-        self.teacher = DenseTeacher(network, knowledge)
+        self.teacher = DenseTeacher(network, knowledge, strict=strict)
 
     def resume(self, checkpoint: Path) -> None:
         """Continue a training exactly where it stopped.
@@ -176,7 +177,7 @@ class Trainer:
         if "teacher" in state:
             teacher = SSDLite(replace(self.spec, norms=False))
             teacher.load_state_dict(state["teacher"])
-            self._teach(teacher, Knowledge(**state["knows"]))
+            self._teach(teacher, Knowledge(**state["knows"]), state.get("strict", False))
 
     def save(self) -> Path:
         """Write ``last.pt``."""
@@ -204,29 +205,33 @@ class Trainer:
             if self.teacher is not None:
                 state["teacher"] = self.teacher.network.state_dict()
                 state["knows"] = asdict(self.teacher.knowledge)
+                state["strict"] = self.teacher.strict
             save_checkpoint(path, state)
         return path
 
     def run(self, dataset: Dataset) -> Path:
         """Train through all phases; a checkpoint and a line of ``loss.jsonl`` an epoch."""
-        per_epoch = max(1, len(dataset.photos) // self.settings.batch)
+        per_epoch = self.settings.steps_per_epoch(len(dataset.photos))
         total = sum(p.epochs for p in self.settings.phases) * per_epoch
         self.labels = [category.name for category in dataset.categories]
         if self.step == 0:
             told = {**self.settings.outcome(), "photos": len(dataset.photos)}
             self.lineage = [*self.lineage, {"training": self.kind, **told}]
         end = 0
-        samples = Samples(dataset, self.settings.seed)
+        samples = Samples(dataset, self.settings.seed, self.settings.mosaic)
         model: nn.Module = self.network
         if self.world > 1:
             model = DistributedDataParallel(self.network, broadcast_buffers=False)
+        shown = Progress("training", total, self.step) if self.rank == 0 else None
         for phase in self.settings.phases:
             end += phase.epochs
             anchors = self.spec.anchors(phase.input_size)
             criterion = DetectionLoss(anchors, self.spec.classes, self.device)
             samples.size = phase.input_size
             while self.epoch < end:
-                self._epoch(model, samples, criterion, per_epoch, total)
+                self._epoch(model, samples, criterion, (per_epoch, total), shown)
+        if shown is not None:
+            shown.close()
         return self.out / "last.pt"
 
     def _epoch(
@@ -234,25 +239,22 @@ class Trainer:
         model: nn.Module,
         samples: Samples,
         criterion: DetectionLoss,
-        per_epoch: int,
-        total: int,
+        steps: tuple[int, int],
+        shown: Progress | None,
     ) -> None:
-        """The rest of the present epoch."""
+        """The rest of the present epoch; ``steps`` are those of an epoch, and of all."""
+        per_epoch, total = steps
         started = saved = time.monotonic()
         model.train()
         for module in self.frozen:
             module.eval()
         batches = iter(self._batches(samples, per_epoch))
         first = self.epoch * per_epoch
-        text = f"epoch {self.epoch + 1} at {samples.size} px"
-        bar = tqdm(
-            range(self.step - first, per_epoch), text, mininterval=5,
-            disable=True if self.rank else None
-        )  # fmt: skip
-        for _ in bar:
+        for _ in range(self.step - first, per_epoch):
             self.sums += self._step(model, batches, criterion, self._rate(total))
             mean = self.sums / (self.step - first)
-            bar.set_postfix_str(f"class {mean[0]:.3f} box {mean[1]:.3f}", refresh=False)
+            if shown is not None:
+                shown.reached(self.step, f"class {mean[0]:.3f} box {mean[1]:.3f}")
             if time.monotonic() - saved > 60 * self.settings.checkpoint_minutes and (
                 self.world == 1
             ):
@@ -335,7 +337,8 @@ class Trainer:
         return sums._replace(classes=sums.classes + self.settings.teacher_weight * distance)
 
     def _rate(self, total: int) -> float:
-        warm = min(1.0, (self.step + 1) / self.settings.warmup_steps)
+        warmup = max(1, min(self.settings.warmup_steps, total // 10))
+        warm = min(1.0, (self.step + 1) / warmup)
         fall = 0.5 * (1 + math.cos(math.pi * min(1.0, self.step / total)))
         return self.settings.learning_rate * warm * max(LOWEST_RATE, fall)
 

@@ -20,6 +20,7 @@ epochs = 1
 learning_rate = 1e-4
 """
 
+WHY = "drawn photos of rectangles"
 NAMED = ["--name", "yard", "--version", "1.0.0", "--description", "Persons and cars"]
 
 
@@ -33,6 +34,7 @@ def bundle(data, tmp_path_factory):
     qat = ["--recipe", str(work / "qat.toml"), "--batch", "8", "--out", str(work / "qat")]
     assert main(["qat", *checkpoint, *qat]) == 0
     rest = ["--work", str(work / "build"), "--calibration-photos", "16", "--out", str(work / "b")]
+    rest += ["--accept", WHY]
     assert main(["build", *NAMED, *checkpoint, "--qat", str(work / "qat"), *rest]) == 0
     return work / "b"
 
@@ -74,12 +76,57 @@ def test_the_graph_holds_integers_only(bundle):
     assert "float32" not in kinds
 
 
-def test_too_few_calibration_photos_are_refused(data, bundle, tmp_path, capsys):
+def test_a_model_that_learnt_nothing_is_refused_with_its_figures(data, bundle, tmp_path, capsys):
+    """All of its 24 photos calibrate it, though the recipe names 256."""
     checkpoint = bundle.parent / "run" / "last.pt"
     arguments = ["--data", str(data), "--checkpoint", str(checkpoint), "--work", str(tmp_path)]
     assert main(["build", *NAMED, *arguments, "--out", str(tmp_path / "b")]) == 65
-    assert "24 calibration photos, 256 needed" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "below 0.30 (worst: " in told.err
+    assert "| mean AP50 |" in told.out
     assert not (tmp_path / "b").exists()
+
+
+def test_what_the_gate_refused_and_why_it_was_accepted_stand_in_the_card(bundle):
+    card = (bundle / "README.md").read_text()
+    assert f"**Refused, and packaged nevertheless** ({WHY})" in card
+    assert "- AP50 0." in card
+    assert "Lost by INT8" in card
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--golden", "nowhere"], "nowhere: no such folder of pictures"),
+        (["--golden", "EMPTY"], "holds no picture"),
+        (["--qat", "EMPTY"], "int8.tflite: is missing"),
+    ],
+)
+def test_inputs_are_checked_before_the_long_work(
+    data, bundle, tmp_path, capsys, monkeypatch, more, message
+):
+    def export(*_):
+        raise AssertionError("the long work began")
+
+    monkeypatch.setattr("deploy.packaging.build.export_float", export)
+    (tmp_path / "empty").mkdir()
+    more = [str(tmp_path / "empty") if part == "EMPTY" else part for part in more]
+    checkpoint = ["--data", str(data), "--checkpoint", str(bundle.parent / "run" / "last.pt")]
+    out = ["--work", str(tmp_path / "w"), "--out", str(tmp_path / "b")]
+    assert main(["build", *NAMED, *checkpoint, *more, *out]) == 65
+    assert message in capsys.readouterr().err
+
+
+def test_validation_photos_that_are_missing_are_named_before_the_long_work(
+    data, bundle, tmp_path, capsys
+):
+    for name in ("train", "val"):
+        (tmp_path / f"{name}.json").write_text((data / f"{name}.json").read_text())
+    checkpoint = ["--checkpoint", str(bundle.parent / "run" / "last.pt")]
+    out = ["--work", str(tmp_path / "w"), "--out", str(tmp_path / "b")]
+    assert main(["build", *NAMED, "--data", str(tmp_path), *checkpoint, *out]) == 65
+    assert "8 of 8 photos are missing" in capsys.readouterr().err
+    assert not (tmp_path / "w" / "float32.tflite").exists()
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a checkpoint"])

@@ -14,16 +14,16 @@ from ai_edge_litert.tools import flatbuffer_utils
 
 from deploy.__main__ import main
 from deploy.data.dataset import load_coco
+from deploy.evaluation.bootstrap import Matches, difference
+from deploy.evaluation.interval import Interval
 from deploy.evaluation.metrics import ClassMetrics, Metrics, measure
 from deploy.quantization.export import Graph, export_float
-from deploy.report.bootstrap import Matches, difference
 from deploy.report.conclude import choose, compare_training, pareto_front, verdict
 from deploy.report.content import (
     Changes,
     Choice,
     Example,
     GraphFacts,
-    Interval,
     Latency,
     Report,
     Row,
@@ -62,7 +62,7 @@ def noisy(annotations, seed):
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_bootstrap_measures_as_cocoeval_does(val, seed):
     results = noisy(val, seed)
-    assert Matches(val, results).ap50() == pytest.approx(measure(val, results).ap50, abs=1e-9)
+    assert Matches(val, results).ap() == pytest.approx(measure(val, results).ap50, abs=1e-9)
 
 
 def test_a_photo_that_counts_twice_is_one_that_is_there_twice(val, tmp_path):
@@ -77,7 +77,7 @@ def test_a_photo_that_counts_twice_is_one_that_is_there_twice(val, tmp_path):
     doubled.write_text(json.dumps(content))
     twice = [*results, *(r | {"image_id": again[r["image_id"]]} for r in results)]
     once = Matches(val, results)
-    assert once.ap50(np.full(once.photos, 2.0)) == pytest.approx(
+    assert once.ap(np.full(once.photos, 2.0)) == pytest.approx(
         measure(doubled, twice).ap50, abs=0.01
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools.cocoeval import COCOeval
 
+from deploy.evaluation.interval import Interval
 from deploy.evaluation.metrics import labelled_photos, load_results, read_truth
-from deploy.report.content import Interval
 
 SAMPLES = 1000
 _RECALLS = np.linspace(0, 1, 101)
@@ -29,7 +30,7 @@ class _ClassMatches:
 
     Attributes:
         photo: (D,) int64 position of each detection's photo.
-        right: (D,) float64, 1 where it is assigned to an object at IoU 0.50, else 0.
+        right: (D,) float64, 1 where it is assigned to an object, else 0.
         objects: (photos,) float64 objects by photo.
     """
 
@@ -37,7 +38,7 @@ class _ClassMatches:
     right: NDArray[np.float64]
     objects: NDArray[np.float64]
 
-    def ap50(self, weights: NDArray[np.float64]) -> float:
+    def ap(self, weights: NDArray[np.float64]) -> float:
         """Average precision where a photo counts ``weights`` times; nan without objects."""
         positives = float(weights @ self.objects)
         if not positives:
@@ -51,35 +52,52 @@ class _ClassMatches:
 
 
 class Matches:
-    """The detections of a model on a data set, assigned to its objects."""
+    """The detections of a model on a data set, assigned to its objects.
 
-    def __init__(self, annotations: Path, results: list[dict]) -> None:
+    Args:
+        annotations: of the data set.
+        results: COCO results of the model.
+        ious: the overlaps at which a detection is right; precision is their mean.
+    """
+
+    def __init__(
+        self, annotations: Path, results: list[dict], ious: Sequence[float] = (0.5,)
+    ) -> None:
         truth = read_truth(annotations)
         found = load_results(truth, results, annotations)
         position = {image: i for i, image in enumerate(truth.getImgIds())}
         self.photos = len(position)
         labelled = labelled_photos(truth)
         self._classes = [
-            _class_matches(COCOeval(truth, found, "bbox"), category, labelled[category], position)
+            [
+                _class_matches(
+                    COCOeval(truth, found, "bbox"), category, labelled[category], position, iou
+                )
+                for iou in ious
+            ]
             for category in truth.getCatIds()
             if labelled[category]
         ]
 
-    def ap50(self, weights: NDArray[np.float64] | None = None) -> float:
-        """AP50 as a mean over classes, where a photo counts ``weights`` (photos,) times."""
+    def ap(self, weights: NDArray[np.float64] | None = None) -> float:
+        """Average precision, a mean over classes; a photo counts ``weights`` (photos,) times."""
         if weights is None:
             weights = np.ones(self.photos)
-        values = np.asarray([c.ap50(weights) for c in self._classes])
+        values = np.asarray([np.mean([m.ap(weights) for m in c]) for c in self._classes])
         known = values[~np.isnan(values)]
         return float(known.mean()) if known.size else 0.0
 
 
 def _class_matches(
-    evaluation: COCOeval, category: int, images: list[int], position: dict[int, int]
+    evaluation: COCOeval,
+    category: int,
+    images: list[int],
+    position: dict[int, int],
+    iou: float,
 ) -> _ClassMatches:
     limits = evaluation.params
     limits.catIds, limits.imgIds = [category], images
-    limits.iouThrs = np.asarray([0.5])
+    limits.iouThrs = np.asarray([iou])
     limits.areaRng, limits.areaRngLbl = limits.areaRng[:1], limits.areaRngLbl[:1]
     limits.maxDets = limits.maxDets[-1:]
     with contextlib.redirect_stdout(io.StringIO()):
@@ -98,9 +116,9 @@ def _class_matches(
 
 
 def difference(a: Matches, b: Matches, samples: int = SAMPLES, seed: int = 1) -> Interval:
-    """AP50 of ``a`` less that of ``b`` on the same photos, in points."""
+    """Average precision of ``a`` less that of ``b`` on the same photos, in points."""
     rng = np.random.default_rng(seed)
     draws = rng.multinomial(a.photos, np.full(a.photos, 1 / a.photos), samples).astype(float)
-    differences = [100 * (a.ap50(weights) - b.ap50(weights)) for weights in draws]
+    differences = [100 * (a.ap(weights) - b.ap(weights)) for weights in draws]
     low, high = np.percentile(differences, [2.5, 97.5])
-    return Interval(100 * (a.ap50() - b.ap50()), float(low), float(high))
+    return Interval(100 * (a.ap() - b.ap()), float(low), float(high))
