@@ -23,7 +23,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run install deb lock test lint format pytest test-tflite test-lowest test-newest test-deploy models model model-small model-coco fuzz \
+.PHONY: help new run install deb lock test lint format pytest test-tflite test-lowest test-newest test-deploy models model model-small model-coco fuzz \
 	test-system test-v4l2 test-uvc test-picamera2 test-vm test-service test-rtsp test-mqtt test-homeassistant test-metrics test-web test-fleet \
 	soak soak-service kill-test bench clean
 
@@ -91,6 +91,12 @@ test-newest: $(VENV)/.lock  ## the tests with the newest versions of today that 
 
 test-deploy: $(DEPLOY_VENV)/.dev  ## tests of training and packaging; installs 2.3 GB
 	$(DEPLOY_VENV)/bin/python -m pytest tests/deploy $(ARGS)
+
+# NAME is a folder to make, CLASSES what the detector shall detect, KEEP what else of the shipped model.
+new: $(DEPLOY_VENV)/.made  ## a folder for a detector of your own: make new NAME=fox CLASSES=fox; 2.3 GB
+	@test -n "$(NAME)" -a -n "$(CLASSES)" || { echo "say what: make new NAME=fox CLASSES=fox" >&2; exit 1; }
+	@$(DEPLOY_VENV)/bin/python $(PIP_INSTALL) $(DEPLOY_VENV)/constraints.txt -e '.[deploy]' >&2
+	@$(DEPLOY) new "$(NAME)" --classes "$(CLASSES)" $(if $(KEEP),--keep-classes "$(KEEP)")
 
 # DATA has train.json, train/, val.json, val/, far.json, far/. COCO is the archive of the network to
 # start from, DETECTIONS what other detectors see in the training photos. RUN keeps what is made on

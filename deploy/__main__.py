@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 
-from deploy.cli import build, dataset, quantize, report, train
+from deploy.cli import build, dataset, new, quantize, report, train
 from pi_detector.errors import PiDetectorError
 
 
@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
+    new.add_commands(commands)
     train.add_commands(commands)
     dataset.add_commands(commands)
     quantize.add_commands(commands)

@@ -30,6 +30,8 @@ def detect_format(path: Path) -> str:
         raise DatasetError(f"{path}: no such file or folder")
     folders = [path, *(child(path, split) for split in SPLITS)]
     found = [name for name in FORMATS if any(_holds(folder, name) for folder in folders)]
+    if not found and next(glob_any_case(path, "**/*.xml"), None):
+        return "voc"  # A folder a camera, each with its photos and their files.
     if len(found) != 1:
         seen = " and ".join(found) if found else "no annotations of a known format"
         raise DatasetError(f"{path}: holds {seen}; name the format with --format")

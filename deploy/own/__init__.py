@@ -1,0 +1,1 @@
+"""Folders for detectors of one's own."""
