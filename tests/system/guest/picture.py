@@ -58,6 +58,19 @@ def check_colours(image: Image) -> str:
     return " ".join(map(str, seen))
 
 
+def check_turned(turned: dict[int, Image]) -> str:
+    """Fail unless pictures, by the degrees that they were rotated clockwise, are right turned back.
+
+    The stripes along the upper edge tell which way up a picture is, and that it is not mirrored.
+    """
+    for degrees, image in turned.items():
+        try:
+            check_colours(np.rot90(image, degrees // 90))
+        except AssertionError as error:
+            raise AssertionError(f"rotated by {degrees}: {error}") from error
+    return f"rotated by {', '.join(map(str, turned))}"
+
+
 def _stripes(size: tuple[int, int]) -> list[tuple[tuple[slice, slice], tuple[int, int, int]]]:
     """Where each stripe is, and its colour."""
     width, height = size

@@ -12,6 +12,8 @@ import picture
 from checks import wait_until
 
 NODE = Path("/dev/video0")
+# What the webcam was asked for.
+LOG = Path("/tmp/webcam.log")
 SIZE = (640, 480)
 # The view at these times; each is shown for a second.
 PICTURE_TIMES_S = (0.0, 2.0, 4.0, 6.0)
@@ -51,7 +53,7 @@ class Webcam:
             formats: ``mjpeg`` and ``yuyv``, or one of them; both if none is named.
         """
         program = Path(__file__).with_name("webcam.py")
-        with Path("/tmp/webcam.log").open("ab") as log:
+        with LOG.open("ab") as log:
             self._process = subprocess.Popen(
                 [
                     sys.executable,

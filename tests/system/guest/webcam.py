@@ -8,6 +8,8 @@ makes it hang (it answers, and sends no pictures), SIGUSR2 ends that.
 Sources: USB/IP protocol, Documentation/usb/usbip_protocol.rst of Linux; USB Device Class Definition
 for Video Devices 1.0, chapters 3 (descriptors) and 4 (requests), and its payload specifications.
 
+It has one control, its brightness, which changes the pictures of YUYV.
+
 Usage: webcam.py FOLDER FORMAT...    (as root, with the modules vhci-hcd and uvcvideo)
   FOLDER  has pairs of NAME.jpg and NAME.yuyv
   FORMAT  mjpeg, yuyv: those that the camera offers
@@ -26,122 +28,55 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+
+from webcam_descriptors import (
+    BRIGHTNESS,
+    BRIGHTNESS_CONTROL,
+    CLASS_READ,
+    CLASS_WRITE,
+    COMMIT_CONTROL,
+    CONFIGURATION,
+    CONTROL,
+    DEVICE,
+    FORMATS,
+    FPS,
+    GET_CUR,
+    GET_DEF,
+    GET_DESCRIPTOR,
+    GET_INFO,
+    GET_INTERFACE,
+    GET_LEN,
+    GET_MAX,
+    GET_MIN,
+    GET_STATUS,
+    HEIGHT,
+    PAYLOAD_BYTES,
+    PROBE_BYTES,
+    PROBE_CONTROL,
+    PROCESSING_UNIT,
+    SET_CUR,
+    STREAMING,
+    STRING,
+    STRINGS,
+    WIDTH,
+    YUYV_BYTES,
+    Format,
+    configuration_descriptor,
+    device_descriptor,
+    probe,
+    string_descriptor,
+)
 
 ATTACH = Path("/sys/devices/platform/vhci_hcd.0/attach")
 PORT, DEVICE_ID, HIGH_SPEED = 0, 0x10001, 3
 
-WIDTH, HEIGHT, FPS = 640, 480, 30
-YUYV_BYTES = WIDTH * HEIGHT * 2
-Format = Literal["mjpeg", "yuyv"]
-FORMATS: tuple[Format, ...] = ("mjpeg", "yuyv")
-FRAME_INTERVAL_100NS = 10_000_000 // FPS
-# A payload is one transfer here: two bytes of header, then a part of a picture.
-PAYLOAD_BYTES = 16384
 HEADER_BYTES = 2
 PICTURE_S = 1.0
 
-# Interfaces and the bulk endpoint.
-CONTROL, STREAMING, ENDPOINT = 0, 1, 0x81
-# Descriptor types.
-DEVICE, CONFIGURATION, STRING, INTERFACE, ENDPOINT_TYPE, ASSOCIATION = 1, 2, 3, 4, 5, 11
-CLASS_INTERFACE = 0x24
-VIDEO_CLASS = 0x0E
-# Requests: standard ones, and those of the video class.
-GET_STATUS, GET_DESCRIPTOR, GET_INTERFACE = 0, 6, 10
-SET_CUR, GET_CUR, GET_MIN, GET_MAX, GET_LEN, GET_INFO, GET_DEF = (
-    1,
-    0x81,
-    0x82,
-    0x83,
-    0x85,
-    0x86,
-    0x87,
-)
-PROBE_CONTROL, COMMIT_CONTROL = 1, 2
-CLASS_WRITE, CLASS_READ = 0x21, 0xA1
-PROBE_BYTES = 26
 # USB/IP.
 SUBMIT, UNLINK, SUBMIT_ANSWER, UNLINK_ANSWER = 1, 2, 3, 4
 HEADER_SIZE = 48
 EPIPE, ECONNRESET = 32, 104
-
-
-def descriptor(kind: int, layout: str, *values: int, tail: bytes = b"") -> bytes:
-    """A descriptor: its length, its type, and its fields packed by ``layout``."""
-    body = struct.pack("<" + layout, *values) + tail
-    return bytes([len(body) + 2, kind]) + body
-
-
-def class_specific(subtype: int, layout: str, *values: int, tail: bytes = b"") -> bytes:
-    """A descriptor of an interface of the video class."""
-    return descriptor(CLASS_INTERFACE, "B" + layout, subtype, *values, tail=tail)
-
-
-def frame_descriptor(subtype: int) -> bytes:
-    """The only size and rate of a format."""
-    bits_per_s = YUYV_BYTES * 8 * FPS
-    rate = (FRAME_INTERVAL_100NS, 1, FRAME_INTERVAL_100NS)
-    return class_specific(
-        subtype, "BBHHIIIIBI", 1, 0, WIDTH, HEIGHT, bits_per_s, bits_per_s, YUYV_BYTES, *rate
-    )
-
-
-def device_descriptor() -> bytes:
-    """USB 2.0, class "see the interfaces", and the numbers of three strings."""
-    vendor, product, release = 0x1D6B, 0x0104, 0x0100
-    return descriptor(
-        DEVICE, "HBBBBHHHBBBB", 0x0200, 0xEF, 2, 1, 64, vendor, product, release, 1, 2, 3, 1
-    )
-
-
-def format_descriptor(number: int, name: Format) -> bytes:
-    """A format and its only frame size. Formats are numbered from 1."""
-    if name == "mjpeg":
-        return class_specific(6, "BBBBBBBB", number, 1, 1, 1, 0, 0, 0, 0) + frame_descriptor(7)
-    guid = b"YUY2\x00\x00\x10\x00\x80\x00\x00\xaa\x00\x38\x9b\x71"
-    depth = bytes([16, 1, 0, 0, 0, 0])
-    return class_specific(4, "BB", number, 1, tail=guid + depth) + frame_descriptor(5)
-
-
-def configuration_descriptor(formats: Sequence[Format]) -> bytes:
-    """The whole tree: a camera terminal, an output terminal, the formats, an endpoint."""
-    camera = class_specific(2, "BHBBHHHB", 1, 0x0201, 0, 0, 0, 0, 0, 3, tail=bytes(3))
-    output = class_specific(3, "BHBBB", 3, 0x0101, 0, 1, 0)
-    control_bytes = 13 + len(camera) + len(output)
-    control = class_specific(1, "HHIBB", 0x0100, control_bytes, 48_000_000, 1, STREAMING)
-
-    described = b"".join(format_descriptor(n, name) for n, name in enumerate(formats, 1))
-    size = 13 + len(formats) + len(described)
-    streaming = class_specific(
-        1, "BHBBBBBBB", len(formats), size, ENDPOINT, 0, 3, 0, 0, 0, 1, tail=bytes(len(formats))
-    )
-
-    interfaces = (
-        descriptor(ASSOCIATION, "BBBBBB", CONTROL, 2, VIDEO_CLASS, 3, 0, 0)
-        + descriptor(INTERFACE, "BBBBBBB", CONTROL, 0, 0, VIDEO_CLASS, 1, 0, 0)
-        + control + camera + output
-        + descriptor(INTERFACE, "BBBBBBB", STREAMING, 0, 1, VIDEO_CLASS, 2, 0, 0)
-        + streaming + described
-        + descriptor(ENDPOINT_TYPE, "BBHB", ENDPOINT, 2, 512, 0)
-    )  # fmt: skip
-    return descriptor(CONFIGURATION, "HBBBBB", 9 + len(interfaces), 2, 1, 0, 0x80, 50) + interfaces
-
-
-STRINGS = ("\u0409", "pi-detector tests", "Webcam of the tests", "0001")
-
-
-def string_descriptor(number: int) -> bytes:
-    """Number 0 is the list of languages, which is US English."""
-    return descriptor(STRING, "", tail=STRINGS[number].encode("utf-16-le"))
-
-
-def probe(format_number: int) -> bytes:
-    """What the camera offers for a format: the only frame size and rate, the largest payload."""
-    return struct.pack(
-        "<HBBIHHHHHII",
-        1, format_number, 1, FRAME_INTERVAL_100NS, 0, 0, 0, 0, 0, YUYV_BYTES, PAYLOAD_BYTES,
-    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +151,7 @@ class Stream:
         self._changed = threading.Condition()
         self._format: Format = "mjpeg"
         self._commits = 0
+        self.brightness = 0
         self._hangs = False
         self._started = time.monotonic()
         threading.Thread(target=self._run, daemon=True).start()
@@ -270,7 +206,16 @@ class Stream:
 
     def _picture(self) -> bytes:
         number = int((time.monotonic() - self._started) / PICTURE_S) % len(self._pictures)
-        return self._pictures[number].encoded(self._format)
+        picture = self._pictures[number].encoded(self._format)
+        return brighter(picture, self.brightness) if self._format == "yuyv" else picture
+
+
+def brighter(yuyv: bytes, steps: int) -> bytes:
+    """A picture whose every second byte, the luma, is raised."""
+    raised = bytearray(yuyv)
+    table = bytes(min(max(luma + steps, 0), 255) for luma in range(256))
+    raised[::2] = raised[::2].translate(table)
+    return bytes(raised)
 
 
 def parts(data: bytes) -> Iterator[tuple[bool, bytes]]:
@@ -323,6 +268,11 @@ class Webcam:
         kind, request, value, index, _length = struct.unpack("<BBHHH", setup)
         if kind == CLASS_WRITE:
             control = value >> 8
+            if (request, control, index) == (SET_CUR, BRIGHTNESS_CONTROL, PROCESSING_UNIT << 8):
+                (self._stream.brightness,) = struct.unpack("<h", data)
+                print(f"brightness {self._stream.brightness} is asked for", flush=True)
+                self._cable.answer(sequence, 0, b"", taken=len(data))
+                return
             if request != SET_CUR or index != STREAMING or control not in self._settings:
                 self._cable.answer(sequence, -EPIPE, b"")
                 return
@@ -348,6 +298,8 @@ class Webcam:
         return device_descriptor() if kind == DEVICE else None
 
     def _class_value(self, request: int, control: int, index: int) -> bytes | None:
+        if (control, index) == (BRIGHTNESS_CONTROL, PROCESSING_UNIT << 8):
+            return self._brightness(request)
         if index != STREAMING or control not in self._settings:
             return None
         current = self._settings[control]
@@ -359,6 +311,14 @@ class Webcam:
             GET_LEN: struct.pack("<H", PROBE_BYTES),
             GET_INFO: b"\x03",
         }.get(request)
+
+    def _brightness(self, request: int) -> bytes | None:
+        if request == GET_INFO:
+            return b"\x03"
+        if request == GET_LEN:
+            return struct.pack("<H", 2)
+        value = {GET_CUR: self._stream.brightness, **BRIGHTNESS}.get(request)
+        return None if value is None else struct.pack("<h", value)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import picture
 from checks import (
     FRAME_S,
@@ -22,6 +23,7 @@ from checks import (
     start,
     wait_until,
 )
+from usb import LOG as WEBCAM_LOG
 from usb import SIZE, Webcam, write_pictures
 
 from pi_detector.config.settings import SourceSettings
@@ -32,6 +34,7 @@ from pi_detector.errors import (
     SourceStuckError,
 )
 from pi_detector.sources.picamera import PicameraSource, list_cameras
+from pi_detector.sources.registry import make_source
 
 URI = "picamera:0"
 READ_TIMEOUT_S = 3.0
@@ -146,6 +149,38 @@ def granted(source: PicameraSource) -> str:
     return str(source._granted["main"]["format"])
 
 
+def turned_camera() -> str:
+    """What libcamera cannot mirror is turned by OpenCV, what it scales for the model too."""
+    turned = {}
+    for degrees in (90, 180, 270):
+        source = make_source(msgspec.structs.replace(SETTINGS, rotate=degrees))
+        source.open(MODEL_SIZE)
+        try:
+            frames = [frame for _ in range(3) if (frame := source.read())]
+        finally:
+            source.close()
+        turned[degrees] = frames[-1].image
+        if (small := frames[-1].model_input) is not None:
+            assert small.shape[:2] == MODEL_SIZE, small.shape
+    return picture.check_turned(turned)
+
+
+def control_of_the_camera() -> str:
+    """libcamera's name of a control, one that is not there, and a change while open."""
+    source = opened(msgspec.structs.replace(SETTINGS, controls={"Brightness": 0.5}))
+    try:
+        read_some(source)
+        wait_until(lambda: "brightness 32 is asked" in WEBCAM_LOG.read_text(), "the brightness")
+        assert source.adjust({"Brightness": -0.5})
+        read_some(source)
+        wait_until(lambda: "brightness -32 is asked" in WEBCAM_LOG.read_text(), "another one")
+    finally:
+        source.close()
+    ended = pi_detector("run", "--source", URI, "--set", "source.controls.LensPosition=1")
+    ended.must_be(os.EX_CONFIG)
+    return ended.error_line("source.controls.LensPosition", "no such control", "Brightness")
+
+
 def person_before_the_webcam() -> str:
     """A run on ``picamera:0`` finds the person."""
     ended = pi_detector("run", "--source", URI, "--frames", "5")
@@ -250,6 +285,8 @@ CHECKS: tuple[Callable[[], str | None], ...] = (
     webcam_is_listed,
     colours_of_mjpeg,
     colours_of_yuyv,
+    turned_camera,
+    control_of_the_camera,
     person_before_the_webcam,
     busy_camera,
     unplugged_while_read,

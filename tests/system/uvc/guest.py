@@ -13,6 +13,7 @@ from checks import FRAME_S, START_S, Ended, Watched, labels, make, pi_detector, 
 from usb import NODE, SIZE, Webcam
 
 from pi_detector.config.settings import SourceSettings
+from pi_detector.core.frame import Frame
 from pi_detector.sources.discover import find_cameras
 from pi_detector.sources.registry import make_source
 
@@ -54,14 +55,40 @@ def webcam_without_mjpeg() -> str:
         webcam.plug()
 
 
-def colours() -> str:
-    """Read a few pictures, and check the last one."""
-    source = make_source(SourceSettings(uri=URI))
+def turned_webcam() -> str:
+    """A webcam that cannot mirror: its frames are turned by OpenCV."""
+    return picture.check_turned({each: read(rotate=each)[-1].image for each in (90, 180, 270)})
+
+
+def control_of_the_webcam() -> str:
+    """A control by its name, one that it does not have, and the list of all."""
+    means = {}
+    for value in (-40, 0, 40):
+        frames = read(controls={"brightness": value}, pixel_format="YUYV")
+        means[value] = float(frames[-1].image.mean())
+    assert means[-40] + 25 < means[0] < means[40] - 25, means
+    ended = pi_detector("run", "--source", URI, "--set", "source.controls.focus_absolute=1")
+    ended.must_be(os.EX_CONFIG)
+    ended.error_line("source.controls.focus_absolute", "no such control", "brightness")
+    (listed,) = json.loads(pi_detector("cameras", "--json").out)["cameras"]
+    assert [each["name"] for each in listed["controls"]] == ["brightness"], listed["controls"]
+    assert {"MJPG", "YUYV"} <= set(listed["pixel_formats"]), listed["pixel_formats"]
+    return f"mean {means[-40]:.0f}, {means[0]:.0f}, {means[40]:.0f}"
+
+
+def read(**settings: object) -> list[Frame]:
+    """The first frames of the webcam with these settings of ``[source]``."""
+    source = make_source(SourceSettings(uri=URI, **settings))
     source.open()
     try:
-        frames = [frame for _ in range(5) if (frame := source.read())]
+        return [frame for _ in range(5) if (frame := source.read())]
     finally:
         source.close()
+
+
+def colours() -> str:
+    """Read a few pictures, and check the last one."""
+    frames = read()
     width, height = SIZE
     assert [frame.image.shape for frame in frames] == [(height, width, 3)] * 5, frames
     times = [frame.captured_ns for frame in frames]
@@ -157,6 +184,8 @@ CHECKS: tuple[Callable[[], str | None], ...] = (
     webcam_is_found,
     colours_of_its_pictures,
     webcam_without_mjpeg,
+    turned_webcam,
+    control_of_the_webcam,
     person_before_it,
     unplugged_webcam,
     hung_webcam,
