@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterator, Mapping
+from typing import TypeAlias
 
 import msgspec
 
 from pi_detector.config.section import Part, Reload, Section
-from pi_detector.config.settings import Settings
+from pi_detector.config.settings import PrivacySettings, Settings
 
 
 def _section_of(kind: object) -> type[Section] | None:
@@ -27,6 +28,8 @@ SECTIONS: Mapping[str, type[Section]] = {
 }
 """The sections of the settings by their name; those of plugins are not among them."""
 
+Masks: TypeAlias = Mapping[str, PrivacySettings]
+"""Privacy masks by name."""
 _VIEW = ("uri", "width", "height", "rotate", "hflip", "vflip", "crop", "sensor_mode")
 """Settings of the source that decide which part of the world is where in the frame."""
 
@@ -46,14 +49,8 @@ def parts_changed(old: Settings, new: Settings) -> frozenset[Part]:
 
 
 def at_reload(old: Settings, new: Settings) -> Settings:
-    """Return the new settings, with the old values where a change needs a restart.
-
-    Sections do; and so do privacy masks while a new view of the camera waits for one: until then
-    the frame shows the old view, which the old masks are for.
-    """
+    """Return the new settings, with the old values of sections that need a restart."""
     kept = {name: getattr(old, name) for name, reload in RELOADS.items() if reload == "restart"}
-    if _view_waits(old, new):
-        kept["privacy"] = old.privacy
     plugins = {name: new.plugins[name] for name in new.plugins if not _waits(old, new, name)}
     plugins |= {name: old.plugins[name] for name in old.plugins if _waits(old, new, name)}
     return msgspec.structs.replace(new, **kept, plugins=plugins)
@@ -69,11 +66,6 @@ def at_restart(old: Settings, new: Settings) -> list[str]:
             for each in _unlike(section, getattr(old, section), getattr(new, section))
         ),
         *(
-            f"privacy.{name}"
-            for name in {**old.privacy, **new.privacy}
-            if _view_waits(old, new) and old.privacy.get(name) != new.privacy.get(name)
-        ),
-        *(
             each
             for name in {**old.plugins, **new.plugins}
             if _waits(old, new, name)
@@ -82,9 +74,24 @@ def at_restart(old: Settings, new: Settings) -> list[str]:
     ]
 
 
-def _view_waits(old: Settings, new: Settings) -> bool:
-    """Whether a restart changes what the frame shows."""
-    return any(getattr(old.source, name) != getattr(new.source, name) for name in _VIEW)
+def masks_of_view(held: Masks, old: Settings, wanted: Settings) -> Masks:
+    """The privacy masks for what the frames of a run show, which a reload may not take away.
+
+    A new view of the camera waits for a restart: until then frames show the old one, and what was
+    hidden there stays so, whatever the new masks are.
+
+    Args:
+        held: those so far.
+        old: settings whose source the run has.
+        wanted: settings of which some wait for the restart.
+    """
+    waits = any(getattr(old.source, name) != getattr(wanted.source, name) for name in _VIEW)
+    return held if waits else wanted.privacy
+
+
+def masks_to_go(held: Masks, wanted: Settings) -> list[str]:
+    """The dotted names of masks that a restart changes or removes, see ``masks_of_view``."""
+    return [f"privacy.{name}" for name in held if held[name] != wanted.privacy.get(name)]
 
 
 def _waits(old: Settings, new: Settings, name: str) -> bool:

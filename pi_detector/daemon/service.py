@@ -10,7 +10,14 @@ from pathlib import Path
 
 import msgspec
 
-from pi_detector.config.changes import at_reload, at_restart, parts_changed
+from pi_detector.config.changes import (
+    Masks,
+    at_reload,
+    at_restart,
+    masks_of_view,
+    masks_to_go,
+    parts_changed,
+)
 from pi_detector.config.drawn import drawn_in_force
 from pi_detector.config.settings import Settings
 from pi_detector.core.outage import Outage, words_of
@@ -83,6 +90,7 @@ class Service:
         self._load = load
         self._environ = environ
         self._settings = settings = load()
+        self._masks: Masks = settings.privacy
         self._wishes = Wishes()
         self._reload_wanted = threading.Event()
         self._ended = threading.Event()
@@ -284,7 +292,8 @@ class Service:
             detector = make_detector(new, bundle)
         if "stage" in changed or detector is not self._detector:
             stage = make_stage(new, detector)
-        gate, privacy = make_gate(new), make_privacy(new, wanted)
+        gate, masks = make_gate(new), masks_of_view(self._masks, old, wanted)
+        privacy = make_privacy(new, masks)
         new = self._adjusted(new, wanted)
         try:
             self._sink_set.apply(new, bundle, self._pipeline.replace_sinks)
@@ -302,7 +311,7 @@ class Service:
         if "gate" in changed:
             self._pipeline.replace_gate(gate, make_looking(new, self._looks))
         logging.getLogger().setLevel(new.log.level.upper())
-        self._settings = new
+        self._settings, self._masks = new, masks
         threads = thread_count(new.model.threads)
         if detector is not self._detector:
             self._governed = (threads, False)
@@ -311,7 +320,7 @@ class Service:
         is_new_model, self._bundle, self._detector = bundle != self._bundle, bundle, detector
         if is_new_model:
             self._report_model(bundle)
-        self._report_reload(at_restart(new, wanted))
+        self._report_reload([*at_restart(new, wanted), *masks_to_go(masks, wanted)])
         if drawn := drawn_in_force(self._environ):
             log.info("%s", drawn)
         if lack := lacking(wanted.recording):

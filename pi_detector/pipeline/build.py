@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from pi_detector.config.settings import Settings
+from pi_detector.config.settings import PrivacySettings, Settings
 from pi_detector.detector.bundle import Bundle
 from pi_detector.detector.detector import Detector
 from pi_detector.events.motion import MotionGate
@@ -56,17 +56,18 @@ def make_stage(settings: Settings, detector: Detector) -> EventStage:
     return EventStage(settings, detector.labels, detector.min_scores)
 
 
-def make_privacy(settings: Settings, wanted: Settings | None = None) -> PrivacyMasks | None:
+def make_privacy(
+    settings: Settings, held: Mapping[str, PrivacySettings] | None = None
+) -> PrivacyMasks | None:
     """The privacy masks, where the settings have some.
 
     Args:
-        settings: that the run obeys.
-        wanted: settings of which some wait for a restart, and their masks with them: these are
-            black already, besides the others.
+        settings: all settings.
+        held: masks that are black besides.
     """
     masks = [settings.privacy]
-    if wanted is not None and wanted.privacy != settings.privacy:
-        masks.append(wanted.privacy)
+    if held is not None and held != settings.privacy:
+        masks.append(dict(held))
     return PrivacyMasks(*masks) if any(masks) else None
 
 

@@ -7,7 +7,14 @@ import typing
 import msgspec
 import pytest
 
-from pi_detector.config.changes import RELOADS, at_reload, at_restart, parts_changed
+from pi_detector.config.changes import (
+    RELOADS,
+    at_reload,
+    at_restart,
+    masks_of_view,
+    masks_to_go,
+    parts_changed,
+)
 from pi_detector.config.outputs import OutputSettings
 from pi_detector.config.section import Part, Reload, Section
 from pi_detector.config.settings import PrivacySettings, Settings, SourceSettings
@@ -87,24 +94,22 @@ VIEWS = {
 
 
 @pytest.mark.parametrize("name", VIEWS)
-def test_masks_wait_with_the_view_that_they_are_for(name: str) -> None:
-    old = Settings(privacy={"window": MASK, "door": MASK})
-    source = SourceSettings(**{name: VIEWS[name]})
+def test_what_was_hidden_stays_so_until_the_new_view_comes(name: str) -> None:
+    held = {"window": MASK, "door": MASK}
+    old = Settings(privacy=held)
     masks = {"window": OTHER_MASK, "door": MASK, "new": MASK}
-    wanted = Settings(source=source, privacy=masks)
-    new = at_reload(old, wanted)
-    assert new.privacy == old.privacy
-    assert at_restart(new, wanted) == [f"source.{name}", "privacy.window", "privacy.new"]
+    wanted = Settings(source=SourceSettings(**{name: VIEWS[name]}), privacy=masks)
+    assert masks_of_view(held, old, wanted) == held
+    assert masks_to_go(held, wanted) == ["privacy.window"]
     back = Settings(privacy=masks)
-    assert at_reload(new, back) == back
+    assert masks_of_view(held, old, back) == masks
+    assert masks_to_go(masks, back) == []
 
 
 @pytest.mark.parametrize("setting", [{"fps": 5}, {"loop": True}, {"controls": {"gain": 3}}])
-def test_masks_do_not_wait_with_what_leaves_the_view_as_it_is(setting: dict) -> None:
-    wanted = Settings(source=SourceSettings(**setting), privacy={"window": MASK})
-    new = at_reload(Settings(), wanted)
-    assert new.privacy == wanted.privacy
-    assert not [each for each in at_restart(new, wanted) if each.startswith("privacy")]
+def test_a_change_that_leaves_the_view_as_it_is_holds_no_mask(setting: dict) -> None:
+    wanted = Settings(source=SourceSettings(**setting))
+    assert masks_of_view({"window": MASK}, Settings(), wanted) == {}
 
 
 # All sinks of the section; of each setting another value, and the sinks that are made from it.
