@@ -1,7 +1,9 @@
-"""Zones, lines and motion masks drawn on the page, stored as ``drawn.toml`` in the state folder.
+"""Zones, lines and masks drawn on the page, stored as ``drawn.toml`` in the state folder.
 
 A service cannot write its settings in ``/etc``. Drawn outlines are a layer above the settings file
-and replace all zones, lines and masks of that file.
+and replace all zones, lines and motion masks of that file. Drawn privacy masks add to those of the
+settings file, and replace those of the same name: what is private there never becomes visible
+because something was drawn.
 """
 
 from __future__ import annotations
@@ -14,14 +16,20 @@ import msgspec
 import tomli_w
 
 from pi_detector.config.section import Section
-from pi_detector.config.settings import LineSettings, Polygon, Settings, ZoneSettings
+from pi_detector.config.settings import (
+    LineSettings,
+    Polygon,
+    PrivacySettings,
+    Settings,
+    ZoneSettings,
+)
 from pi_detector.util.paths import state_home
 
 DRAWN_NAME = "drawn.toml"
 
 _HEADER = """\
-# Zones, lines and motion masks drawn on the page of pi-detector. They replace all zones, lines and
-# masks of the settings file; delete this file to use those again.
+# Zones, lines and masks drawn on the page of pi-detector. They replace all zones, lines and motion
+# masks of the settings file, and add to its privacy masks; delete this file to use those again.
 
 """
 
@@ -33,16 +41,23 @@ class Places(Section, frozen=True):
         zones: zones by name.
         lines: lines by name.
         masks: motion masks by name.
+        privacy: privacy masks by name.
     """
 
     zones: dict[str, ZoneSettings] = {}
     lines: dict[str, LineSettings] = {}
     masks: dict[str, Polygon] = {}
+    privacy: dict[str, PrivacySettings] = {}
 
 
 def places_of(settings: Settings) -> Places:
     """Return the zones, lines and masks of the settings."""
-    return Places(zones=settings.zones, lines=settings.lines, masks=settings.motion.masks)
+    return Places(
+        zones=settings.zones,
+        lines=settings.lines,
+        masks=settings.motion.masks,
+        privacy=settings.privacy,
+    )
 
 
 def drawn_toml(tree: Mapping[str, Any]) -> str:
@@ -55,8 +70,10 @@ def drawn_toml(tree: Mapping[str, Any]) -> str:
         TypeError: TOML cannot represent a value.
     """
     zones, lines = (_without_unset(tree.get(kind, {})) for kind in ("zones", "lines"))
-    masks = tree.get("masks", {})
-    return _HEADER + tomli_w.dumps({"zones": zones, "lines": lines, "motion": {"masks": masks}})
+    written = {"zones": zones, "lines": lines, "motion": {"masks": tree.get("masks", {})}}
+    if privacy := tree.get("privacy", {}):
+        written["privacy"] = privacy
+    return _HEADER + tomli_w.dumps(written)
 
 
 def _without_unset(tables: Any) -> Any:
@@ -81,11 +98,11 @@ def drawn_in_force(environ: Mapping[str, str]) -> str | None:
     file = drawn_file(environ)
     if file is None or not file.exists():
         return None
-    return f"zones, lines and motion masks come from {file}"
+    return f"zones, lines, motion masks and drawn privacy masks come from {file}"
 
 
 def clear_places(tree: dict[str, Any]) -> None:
-    """Remove all zones, lines and masks from a tree of settings."""
+    """Remove all zones, lines and motion masks from a tree of settings; privacy masks stay."""
     tree.pop("zones", None)
     tree.pop("lines", None)
     if isinstance(tree.get("motion"), dict):
@@ -97,7 +114,7 @@ def foreign(tree: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     for name, value in tree.items():
         if name == "motion" and isinstance(value, Mapping):
             yield from (("motion", inner) for inner in value if inner != "masks")
-        elif name not in {"zones", "lines"}:
+        elif name not in {"zones", "lines", "privacy"}:
             yield (name,)
 
 

@@ -45,7 +45,7 @@ class _Layer:
     Attributes:
         tree: the values.
         place: returns the origin of a setting, for messages.
-        drawn: the layer replaces all zones, lines and masks of the layers below.
+        drawn: the layer replaces all zones, lines and motion masks of the layers below.
     """
 
     tree: _Tree
@@ -175,8 +175,8 @@ def _drawn_layers(file: Path | None, text: str | None) -> list[_Layer]:
     layer = _file_layer(file, _read(file) if text is None else text)
     _complain(
         [
-            f"{layer.place(where)}: {check.dotted(where)}: only zones, lines and motion.masks are "
-            "allowed here; move it to the settings file"
+            f"{layer.place(where)}: {check.dotted(where)}: only zones, lines, motion.masks and "
+            "privacy are allowed here; move it to the settings file"
             for where in foreign(layer.tree)
         ]
     )

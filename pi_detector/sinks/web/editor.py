@@ -5,14 +5,20 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from pi_detector.config.drawn import Places, drawn_toml, places_of, version_of
-from pi_detector.config.settings import LineSettings, Polygon, Settings, ZoneSettings
+from pi_detector.config.settings import (
+    LineSettings,
+    Polygon,
+    PrivacySettings,
+    Settings,
+    ZoneSettings,
+)
 from pi_detector.errors import ConfigError, SinkError
 from pi_detector.sinks.files import prepare_folder, write_whole
 
@@ -40,6 +46,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
         zones: zones by name.
         lines: lines by name.
         masks: motion masks by name.
+        privacy: privacy masks by name.
         version: differs with each change.
         labels: those that zones and lines may choose.
         motion: whether the motion gate, which masks are for, is on.
@@ -49,6 +56,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     zones: dict[str, ZoneSettings]
     lines: dict[str, LineSettings]
     masks: dict[str, Polygon]
+    privacy: dict[str, PrivacySettings]
     version: str
     labels: list[str]
     motion: bool
@@ -94,6 +102,7 @@ class Editor:
             zones=places.zones,
             lines=places.lines,
             masks=places.masks,
+            privacy=places.privacy,
             version=version_of(places),
             labels=self.labels,
             motion=self.settings.motion.enabled,
@@ -106,8 +115,8 @@ class Editor:
         """Check and save what was drawn, and have it read.
 
         Args:
-            body: JSON: ``zones``, ``lines``, ``masks`` as in the settings, and the ``version`` that
-                they were made from.
+            body: JSON: ``zones``, ``lines``, ``masks``, ``privacy`` as in the settings, and the
+                ``version`` that they were made from. Without ``privacy`` those masks stay.
 
         Returns:
             The version that will apply.
@@ -124,6 +133,7 @@ class Editor:
         try:
             tree = msgspec.json.decode(body, type=dict[str, Any])
             based_on = tree.pop("version", None)
+            tree.setdefault("privacy", msgspec.to_builtins(self.settings.privacy))
             text = drawn_toml(tree)
         except (msgspec.MsgspecError, RecursionError, TypeError, ValueError) as error:
             raise RefusedError(400, f"not valid zones, lines and masks: {error}") from error
@@ -134,11 +144,14 @@ class Editor:
         try:
             settings = self._check(text)
             drawn = msgspec.convert(tree, Places)
+            beneath = self._check(drawn_toml(tree | {"privacy": {}})).privacy
         except ConfigError as error:
             raise RefusedError(422, _PLACE_OF_MESSAGE.sub("", str(error))) from error
         except msgspec.ValidationError as error:
             raise RefusedError(422, str(error)) from error
-        _see_in_force(drawn, places_of(settings))
+        _see_in_force(drawn, places_of(settings), beneath)
+        own = {name: mask for name, mask in drawn.privacy.items() if mask != beneath.get(name)}
+        text = drawn_toml(tree | {"privacy": msgspec.to_builtins(own)})
         try:
             prepare_folder(self._file.parent)
             write_whole(self._file, text.encode(), durable=True)
@@ -149,8 +162,20 @@ class Editor:
         return version_of(places_of(settings))
 
 
-def _see_in_force(drawn: Places, held: Places) -> None:
-    """Raise RefusedError where something above what is drawn would hide it."""
+def _see_in_force(drawn: Places, held: Places, beneath: Mapping[str, PrivacySettings]) -> None:
+    """Raise RefusedError where something else would keep what is drawn from applying.
+
+    Args:
+        drawn: what is to be saved.
+        held: what would apply then.
+        beneath: the privacy masks without those that are drawn.
+    """
+    if kept := [name for name in beneath if name not in drawn.privacy]:
+        raise RefusedError(
+            409,
+            f"not saved: the settings file of pi-detector sets privacy.{', privacy.'.join(kept)}; "
+            "remove it there",
+        )
     over = [
         "motion.masks" if name == "masks" else name
         for name in Places.__struct_fields__

@@ -72,6 +72,7 @@ class Drawing(Places, frozen=True, kw_only=True):
         zones: zones by name.
         lines: lines by name.
         masks: motion masks by name.
+        privacy: privacy masks by name; without it they stay as they are.
         version: version of those that were changed, from the latest answer.
     """
 
@@ -142,11 +143,11 @@ OPERATIONS: tuple[Operation, ...] = (
         Page,
         query=EventsQuery,
     ),
-    Operation("get", f"{PREFIX}/places", "Zones, lines and motion masks.", Shown),
+    Operation("get", f"{PREFIX}/places", "Zones, lines, motion masks and privacy masks.", Shown),
     Operation(
         "put",
         f"{PREFIX}/places",
-        "Save zones, lines and motion masks, and apply them.",
+        "Save zones, lines and masks, and apply them.",
         Saved,
         body=Drawing,
         refusals={

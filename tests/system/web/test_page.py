@@ -5,6 +5,8 @@ from __future__ import annotations
 import tomllib
 import urllib.request
 
+import cv2
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from conftest import Daemon, Look, wait_for
@@ -35,6 +37,16 @@ def tab_to(page: Page, selector: str) -> None:
             return
         page.keyboard.press("Tab")
     pytest.fail(f"{selector} cannot be reached by the keyboard")
+
+
+def brightness(daemon: Daemon, at: tuple[float, float]) -> float:
+    """The mean brightness of the newest frame about a point in 0..1."""
+    with urllib.request.urlopen(f"{daemon.url}/view.jpg", timeout=30) as answer:
+        image = cv2.imdecode(np.frombuffer(answer.read(), np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert image is not None
+    height, width = image.shape
+    x, y = round(at[0] * width), round(at[1] * height)
+    return float(image[y - 5 : y + 5, x - 5 : x + 5].mean())
 
 
 def open_zones(look: Look, daemon: Daemon) -> Page:
@@ -87,7 +99,7 @@ def test_a_zone_is_drawn_with_the_mouse_and_in_force(look: Look, daemon: Daemon)
 
 def test_corners_are_moved_added_and_removed_with_the_mouse(look: Look, daemon: Daemon) -> None:
     page = open_zones(look, daemon)
-    page.get_by_role("button", name="Add mask").click()
+    page.get_by_role("button", name="Add motion mask").click()
     click_at(page, (0.2, 0.2), (0.4, 0.2), (0.3, 0.4), (0.2, 0.2))
     left, top, width, height = box_of(page)
 
@@ -102,6 +114,24 @@ def test_corners_are_moved_added_and_removed_with_the_mouse(look: Look, daemon: 
     expect(page.locator(".handle:not(.middle)")).to_have_count(3)
     page.get_by_role("button", name="Discard").click()
     expect(page.locator("#shapes")).not_to_contain_text("mask")
+
+
+def test_a_privacy_mask_is_drawn_and_the_picture_is_black_there(look: Look, daemon: Daemon) -> None:
+    page = open_zones(look, daemon)
+    page.get_by_role("button", name="Add privacy mask").click()
+    click_at(page, (0.1, 0.1), (0.4, 0.1), (0.4, 0.4), (0.1, 0.4), (0.1, 0.1))
+    page.get_by_label("Name").fill("window")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#saved")).to_have_text("Saved and applied.")
+    assert set(tomllib.loads(daemon.drawn.read_text())["privacy"]) == {"window"}
+    wait_for(lambda: brightness(daemon, (0.15, 0.35)) < 8)
+    assert brightness(daemon, (0.6, 0.9)) > 8
+
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#saved")).to_have_text("Saved and applied.")
+    assert "privacy" not in tomllib.loads(daemon.drawn.read_text())
+    wait_for(lambda: brightness(daemon, (0.15, 0.35)) > 8)
 
 
 def test_a_line_is_drawn_by_the_keyboard_alone(look: Look, daemon: Daemon) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pi_detector.cli.main import main
 from pi_detector.config.drawn import DRAWN_NAME, drawn_file, drawn_toml, places_of, version_of
 from pi_detector.config.load import load_settings
-from pi_detector.config.settings import Settings
+from pi_detector.config.settings import PrivacySettings, Settings
 from pi_detector.errors import ConfigError
 
 SQUARE = [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9], [0.1, 0.9]]
@@ -79,6 +79,17 @@ def test_what_is_drawn_takes_the_place_of_all_places_and_of_nothing_else(
     assert found.motion.enabled
 
 
+def test_what_is_drawn_takes_away_no_privacy_mask(config: Path, state: Path) -> None:
+    window = PrivacySettings(polygon=((0, 0), (1, 0), (0, 1)))
+    config.write_text(FILE + "[privacy.window]\npolygon = [[0, 0], [1, 0], [0, 1]]\n")
+    (state / DRAWN_NAME).write_text(DRAWN)  # as a page writes that knows no privacy masks
+    assert load(config, state).privacy == {"window": window}
+    (state / DRAWN_NAME).write_text(DRAWN + f"[privacy.door]\npolygon = {SQUARE}\n")
+    found = load(config, state).privacy
+    assert set(found) == {"window", "door"}
+    assert found["window"] == window
+
+
 def test_environment_and_command_line_are_above_what_is_drawn(config: Path, state: Path) -> None:
     (state / DRAWN_NAME).write_text(DRAWN)
 
@@ -103,7 +114,7 @@ def test_a_text_stands_in_the_place_of_the_file(config: Path, state: Path) -> No
         ("\n[zones.door]\npolygon = [[0, 0], [1, 1]]\n", 3, "a polygon needs at least 3 points"),
         ("[zones.door]\n", 1, "no polygon given"),
         ("[zones.door]\npolygn = []\n", 2, "did you mean `polygon`?"),
-        ("[source]\nuri = 'demo:'\n", 1, "only zones, lines and motion.masks are allowed here"),
+        ("[source]\nuri = 'demo:'\n", 1, "only zones, lines, motion.masks and privacy are allowed"),
         ("[motion]\nenabled = false\n", 2, "motion.enabled: only zones"),
     ],
 )
@@ -139,11 +150,17 @@ def test_what_is_written_is_what_is_read(zones: dict[str, Any], tracks: dict[str
         "zones": {name: {**zone, "polygon": SQUARE} for name, zone in zones.items()},
         "lines": {name: {"points": points} for name, points in tracks.items()},
         "masks": dict.fromkeys(tracks, SQUARE),
+        "privacy": {name: {"polygon": SQUARE} for name in zones},
     }
     found = load_settings(None, {"STATE_DIRECTORY": "/nowhere"}, [], drawn_toml(tree))
 
     expected = msgspec.convert(
-        {"zones": tree["zones"], "lines": tree["lines"], "motion": {"masks": tree["masks"]}},
+        {
+            "zones": tree["zones"],
+            "lines": tree["lines"],
+            "motion": {"masks": tree["masks"]},
+            "privacy": tree["privacy"],
+        },
         Settings,
     )
     assert places_of(found) == places_of(expected)
@@ -162,7 +179,7 @@ def test_show_and_check_tell_of_what_is_drawn(
 ) -> None:
     (state / DRAWN_NAME).write_text(DRAWN)
     monkeypatch.setenv("STATE_DIRECTORY", str(state))
-    said = f"zones, lines and motion masks come from {state / DRAWN_NAME}"
+    said = f"zones, lines, motion masks and drawn privacy masks come from {state / DRAWN_NAME}"
 
     assert main(["config", "check", str(config)]) == 0
     assert said in capsys.readouterr().out

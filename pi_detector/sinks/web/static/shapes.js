@@ -26,7 +26,7 @@ export function drawn(svg, shape, attributes = {}) {
 		makeSvg(tag, { points: text, class: closed ? "outline" : "outline open" }));
 	const colour = shapeColour(shape);
 	group.style.setProperty("--shape", colour);
-	group.style.setProperty("--shape-fill", colour.replace(")", " / 22%)"));
+	group.style.setProperty("--shape-fill", shape.kind === "privacy" ? "rgb(0 0 0 / 65%)" : colour.replace(")", " / 22%)"));
 	if (!points.length) return group;
 	const unit = unitOf(svg);
 	if (shape.kind === "lines" && points.length > 1) group.append(arrow(points, unit));
@@ -40,7 +40,7 @@ export function drawn(svg, shape, attributes = {}) {
 
 /** The colour of a shape, over the picture and in the list. */
 export function shapeColour({ kind, name }) {
-	return kind === "masks" ? "hsl(0 0% 75%)" : colourOf(name);
+	return { masks: "hsl(0 0% 75%)", privacy: "hsl(0 0% 45%)" }[kind] ?? colourOf(name);
 }
 
 function middle(points) {

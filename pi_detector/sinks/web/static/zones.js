@@ -4,9 +4,10 @@ import { ask, dot, find, make, makeSvg } from "./dom.js";
 import { drawn, heightOf, shapeColour, unitOf, WIDTH } from "./shapes.js";
 
 const KINDS = {
-	zones: { word: "zone", points: "polygon", fewest: 3 },
-	lines: { word: "line", points: "points", fewest: 2 },
-	masks: { word: "mask", points: null, fewest: 3 },
+	zones: { word: "zone", stem: "zone", points: "polygon", fewest: 3 },
+	lines: { word: "line", stem: "line", points: "points", fewest: 2 },
+	masks: { word: "motion mask", stem: "mask", points: null, fewest: 3 },
+	privacy: { word: "privacy mask", stem: "private", points: "polygon", fewest: 3 },
 };
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const STEP = 0.01;
@@ -185,7 +186,7 @@ function select(shape) {
 	form.hidden = shape === null;
 	if (shape) {
 		form.elements.name.value = shape.name;
-		find("labels").hidden = shape.kind === "masks";
+		find("labels").hidden = shape.kind === "masks" || shape.kind === "privacy";
 		const wanted = shape.settings.labels ?? [];
 		const choices = [...new Set([...labels, ...wanted])];
 		find("labels").replaceChildren(make("legend", {}, "Labels that count (none selected = all)"), ...choices.map((label) =>
@@ -193,6 +194,7 @@ function select(shape) {
 		find("loiter").hidden = shape.kind !== "zones";
 		form.elements.loiter_s.value = shape.settings.loiter_s ?? 0;
 		find("mask-hint").hidden = shape.kind !== "masks" || motion;
+		find("privacy-hint").hidden = shape.kind !== "privacy";
 		find("turn").hidden = shape.kind !== "lines";
 	}
 	render();
@@ -246,9 +248,9 @@ function turn() {
 function start(kind) {
 	const taken = new Set(shapes.filter((shape) => shape.kind === kind).map((shape) => shape.name));
 	let number = 1;
-	while (taken.has(`${KINDS[kind].word}-${number}`)) number += 1;
+	while (taken.has(`${KINDS[kind].stem}-${number}`)) number += 1;
 	select(null);
-	unfinished = { kind, name: `${KINDS[kind].word}-${number}`, settings: {}, points: [] };
+	unfinished = { kind, name: `${KINDS[kind].stem}-${number}`, settings: {}, points: [] };
 	cross = [0.5, 0.5];
 	render();
 	svg.focus({ preventScroll: true });
@@ -396,7 +398,7 @@ function keyAtHandle(name, handle, dx, dy) {
 // --- saving
 
 function written() {
-	const places = { version, zones: {}, lines: {}, masks: {} };
+	const places = { version, zones: {}, lines: {}, masks: {}, privacy: {} };
 	for (const { kind, name, settings, points } of shapes) {
 		if (!name) throw new Error("A shape has no name; enter one.");
 		if (name in places[kind]) throw new Error(`Two shapes are named ${name}; rename one.`);
