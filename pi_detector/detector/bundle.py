@@ -13,7 +13,7 @@ from pi_detector.config.settings import ModelSettings
 from pi_detector.detector.labels import check_count, parse_labels
 from pi_detector.detector.manifest import Label, Manifest
 from pi_detector.detector.runtime import read_model
-from pi_detector.detector.tflite_file import read_facts
+from pi_detector.detector.tflite_file import POSTPROCESS, read_facts
 from pi_detector.detector.tflite_metadata import read_own_words
 from pi_detector.errors import BadLabelsError, BadModelError, ConfigError, ModelNotFoundError
 
@@ -27,7 +27,16 @@ MODEL_SUFFIXES = frozenset({".tflite", ".lite"})
 """Suffixes, in lower case, of a bare model's file."""
 
 # Beside a bare model, the first that is there.
-_LABELS_NAMES = (LABELS_FILE, "labelmap.txt", "label_map.pbtxt", "labels.json", "labels.csv")
+_LABELS_NAMES = (
+    LABELS_FILE,
+    "labelmap.txt",
+    "label_map.pbtxt",
+    "labels.json",
+    "labels.csv",
+    "labels.yaml",
+    "data.yaml",
+    "metadata.yaml",
+)
 _SHORT_HASH = 12
 _LONGEST_LABELS = 4 * 1024 * 1024
 
@@ -147,11 +156,21 @@ def load_bare(path: Path, labels: Path | None = None) -> Bundle:
 
     Raises:
         ModelNotFoundError: the model is missing.
-        BadModelError: it is not a .tflite file.
+        BadModelError: it is not a .tflite file, or one that needs a bundle.
         BadLabelsError: the labels file is missing, makes no sense, or does not fit the model.
     """
     model = read_model(path)
-    data, place = _labels_of(path, model, labels)
+    try:
+        data, place = _labels_of(path, model, labels)
+    except BadLabelsError:
+        facts = read_facts(model)
+        if facts is None or facts.custom_operators:
+            raise
+        # Most often a YOLO, whose labels are in itself.
+        raise BadModelError(
+            f"{path}: does not end in {POSTPROCESS}, as bare models must; `pi-detector models "
+            f"import {path} --out DIR` makes a bundle of a YOLO, and names what it cannot use"
+        ) from None
     names = parse_labels(data, place, _class_count(model))
     rows = tuple(Label(id=index, name=name) for index, name in enumerate(names, start=1))
     return Bundle(path, path.stem, model, rows)

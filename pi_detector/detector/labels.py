@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pi_detector.detector.labels_yaml import names_in_yaml
 from pi_detector.errors import BadLabelsError
 
 NAMELESS = "???"
@@ -33,7 +34,7 @@ _MOST_CLASSES = 100_000
 _MOST_DIGITS = 9
 _FORMS = (
     "write one label per line, in the order of the model's classes (also accepted: lines like "
-    "'17 dog', .pbtxt, .json, .csv)"
+    "'17 dog', .pbtxt, .json, .yaml, .csv)"
 )
 
 
@@ -66,13 +67,17 @@ def parse_labels(data: bytes, place: str, class_count: int | None) -> list[str]:
         rows = _from_json(text, place)
     elif suffix == "pbtxt" or _ITEM.match(_PBTXT_COMMENT.sub("", text).lstrip()):
         rows = _from_pbtxt(text, place)
+    elif suffix in {"yaml", "yml"}:
+        rows = _Rows(names_in_yaml(text, place))
     elif suffix == "csv":
         rows = _from_csv(text, place)
     else:
         rows = _from_lines(text)
     if rows.by_number is not None:
-        return _ordered_by_number(rows.by_number, place, class_count)
-    return _ordered(rows.names, place, class_count)
+        names = _ordered_by_number(rows.by_number, place, class_count)
+    else:
+        names = _ordered(rows.names, place, class_count)
+    return [checked_label(name, place) for name in names]
 
 
 def check_count(labels: int, place: str, class_count: int | None) -> None:
@@ -258,6 +263,16 @@ def _without_count(names: Sequence[str], compact: list[str], place: str) -> list
     if compact[0].lower() in _BACKGROUND:
         compact = compact[1:]
     return [_named(name) for name in compact]
+
+
+def checked_label(name: str, place: str) -> str:
+    """A label on one line, and of characters that can be written."""
+    name = " ".join(name.split())
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise BadLabelsError(f"{place}: {name!a} has half a character; {_FORMS}") from error
+    return name
 
 
 def _named(name: str) -> str:

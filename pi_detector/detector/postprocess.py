@@ -64,8 +64,8 @@ def map_outputs(outputs: Sequence[TensorInfo], named: OutputsTable | None = None
     if (len(outputs), len(boxes), len(count), len(rest)) != (4, 1, 1, 2):
         shapes = ", ".join(str(info.shape) for info in outputs)
         raise BadModelError(
-            f"outputs {shapes} are not those of {_CUSTOM_OP}; for a raw network, use a bundle with "
-            "a manifest"
+            f"outputs {shapes} are not those of {_CUSTOM_OP}; `pi-detector models import` makes a "
+            "bundle of a YOLO, and names what it cannot use"
         )
     by_meaning = {meaning: info for info in rest if (meaning := _meaning(info.name))}
     if len(by_meaning) == 2:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pi_detector.detector.refusal import what_it_is, why_not
+from pi_detector.detector.tflite_file import read_facts
 from pi_detector.errors import BadModelError, ModelNotFoundError, RuntimeMissingError
 from pi_detector.util.installation import how_to_install, import_compiled
 
@@ -29,6 +31,9 @@ RuntimeName = Literal["litert", "tflite"]
 
 IDENTIFIER = b"TFL3"
 MAX_AUTO_THREADS = 4
+MAX_MODEL_BYTES = 512 * 1024 * 1024
+MAX_ELEMENTS = 1 << 28
+"""Most elements of a tensor of a model that nobody vouches for."""
 PROBE_TIMEOUT_S = 120.0
 
 _PACKAGES: Mapping[RuntimeName, str] = {"litert": "ai-edge-litert", "tflite": "tflite-runtime"}
@@ -40,10 +45,12 @@ _MODULES: Mapping[RuntimeName, str] = {
     "tflite": "tflite_runtime.interpreter",
 }
 _PROBE = """
-import importlib, sys
-from pi_detector.util.confinement.confine import Needs, confine
+import importlib, os, resource, sys
+from pi_detector.util.confinement.confine import Needs, confine, limit
 module = importlib.import_module(sys.argv[1])
 model = sys.stdin.buffer.read()
+memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+limit(resource.RLIMIT_DATA, max(memory // 2, 1 << 29))
 confine(Needs())
 interpreter = module.Interpreter(model_content=model, num_threads=1)
 interpreter.allocate_tensors()
@@ -165,6 +172,13 @@ def read_model(path: Path) -> bytes:
         BadModelError: it cannot be read, or is not a .tflite file.
     """
     try:
+        # Before it is opened: that waits for the other end of a pipe.
+        status = path.stat()
+        special = not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode))
+        if special or status.st_size > MAX_MODEL_BYTES:
+            raise BadModelError(
+                f"{path}: is not a file of at most {MAX_MODEL_BYTES >> 20} MB; use a .tflite file"
+            )
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise ModelNotFoundError(f"{path}: no such model; check model.path") from error
@@ -234,6 +248,12 @@ def open_interpreter(
 
 def _probe(model: bytes, runtime: RuntimeName, name: str) -> None:
     """Run a model once in a process of its own, which may crash."""
+    facts = read_facts(model)
+    if facts is not None and facts.most_elements > MAX_ELEMENTS:
+        raise BadModelError(
+            f"{name}: has a tensor of {facts.most_elements:.2g} elements, too many for a device; "
+            "export it for a smaller image, or copy it again if it is damaged"
+        )
     command = [sys.executable, "-P", "-c", _PROBE, _MODULES[runtime]]
     try:
         done = subprocess.run(

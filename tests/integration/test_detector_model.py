@@ -126,7 +126,7 @@ def test_preparing_the_next_frame_does_not_disturb_this_one(sensitive):
 
 def test_a_raw_network_without_its_manifest(bare):
     model = ModelSettings(path=str(bare))
-    with pytest.raises(BadModelError, match="use a bundle with a manifest"):
+    with pytest.raises(BadModelError, match="models import"):
         Detector(load_model(model))
 
 

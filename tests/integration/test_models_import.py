@@ -299,3 +299,22 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "best.tflite").write_bytes(yolov8())
     with pytest.raises(SinkError, match="models/yard: cannot be written"):
         import_model(tmp_path / "best.tflite", tmp_path / "models" / "yard")
+
+
+def test_labels_of_a_data_set_of_yolo(tmp_path: Path) -> None:
+    (tmp_path / "data.yaml").write_text("nc: 3\nnames: [person, dog, 'gate']\n")
+    model = constant_model(NHWC, {"out": yolov8_head(SIZE, 3, SHOWN)})
+    assert found_in(imported(tmp_path, model))[0] == ["dog", "person"]
+    (tmp_path / "data.yaml").write_text("names: {0: person, 1: dog}")
+    with pytest.raises(BadLabelsError, match=r"data\.yaml: has 2 labels, the model has 3 classes"):
+        import_model(tmp_path / "best.tflite", tmp_path / "other")
+
+
+def test_a_bare_yolo_names_the_way(tmp_path: Path) -> None:
+    path = tmp_path / "best.tflite"
+    path.write_bytes(yolov8())
+    for _ in range(2):
+        done = pi_detector("models", "verify", path)
+        assert done.returncode == 65
+        assert "pi-detector models import" in done.stderr
+        (tmp_path / "labels.txt").write_text("person\ndog\ngate\n")

@@ -31,6 +31,7 @@ from pi_detector.detector.tensors import TensorInfo, tensor_info
 from pi_detector.detector.tflite_file import read_facts
 from pi_detector.detector.tflite_metadata import OwnWords, read_own_words
 from pi_detector.errors import BadModelError, SinkError
+from pi_detector.util.text import one_line
 
 MIN_SCORE = 0.4
 """Lowest score of a detection by an imported model, unless the user says another."""
@@ -100,8 +101,13 @@ def import_model(path: Path, out: Path, wishes: Wishes = Wishes()) -> Imported:
         raise BadModelError(f"{path}: {words}")
     own = read_own_words(model)
     interpreter = open_interpreter(model, name=str(path))
-    inputs = [tensor_info(each) for each in interpreter.get_input_details()]
-    outputs = [tensor_info(each) for each in interpreter.get_output_details()]
+    try:
+        inputs = [tensor_info(each) for each in interpreter.get_input_details()]
+        outputs = [tensor_info(each) for each in interpreter.get_output_details()]
+    except ValueError as error:  # names that are no text
+        raise BadModelError(
+            f"{path}: its tensors cannot be read ({error}); export it again"
+        ) from error
     network = recognize(str(path), inputs, outputs, facts, own)
     labels, place = labels_for(
         path, own, wishes.labels, network.classes, any_order=wishes.any_order
@@ -109,9 +115,9 @@ def import_model(path: Path, out: Path, wishes: Wishes = Wishes()) -> Imported:
     decoder = _decoder(str(path), interpreter, network)
     manifest = Manifest(
         model=ModelTable(
-            name=out.resolve().name,
+            name=one_line(out.resolve().name),
             version="1",
-            description=f"{network.title}, imported from {path.name}",
+            description=one_line(f"{network.title}, imported from {path.name}"),
             architecture=network.architecture,
             licence=wishes.licence or own.licence or _UNKNOWN_LICENCE,
             sha256=hashlib.sha256(model).hexdigest(),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pi_detector.detector.bundle import find_bundles, find_labels, load_bundle
-from pi_detector.detector.labels import NAMELESS, check_count, parse_labels
+from pi_detector.detector.labels import NAMELESS, check_count, checked_label, parse_labels
 from pi_detector.detector.manifest import Label
 from pi_detector.detector.tflite_metadata import OwnWords
 from pi_detector.errors import BadLabelsError, PiDetectorError
@@ -73,7 +73,7 @@ def _from_table(names: object, place: str, classes: int | None) -> list[str]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise BadLabelsError(f"{place}: not a name per class; give the labels with --labels")
     check_count(len(names), place, classes)
-    return [" ".join(name.split()) or NAMELESS for name in names]
+    return [checked_label(name, place) or NAMELESS for name in names]
 
 
 def _check_order(names: Sequence[str], wanted: Sequence[str], place: str, whose: str) -> None:

@@ -61,8 +61,12 @@ class Network:
 
 
 def is_planar(image: TensorInfo) -> bool:
-    """Whether an image input has its channels first; raises nothing."""
-    return not is_image(image, planar=False) and is_image(image, planar=True)
+    """Whether an image input has its channels first."""
+    return not _is_packed(image) and is_image(image, planar=True)
+
+
+def _is_packed(image: TensorInfo) -> bool:
+    return is_image(image, planar=False)
 
 
 def recognize(
@@ -84,8 +88,8 @@ def recognize(
     Raises:
         BadModelError: it is no detection network that can be decoded; says what it is.
     """
-    image = inputs[0]
-    if len(inputs) != 1 or not (is_image(image, planar=False) or is_image(image, planar=True)):
+    image = inputs[0] if inputs else None
+    if image is None or len(inputs) > 1 or not (_is_packed(image) or is_planar(image)):
         shapes = ", ".join(str(each.shape) for each in inputs)
         raise BadModelError(
             f"{place}: its input {shapes} is not one RGB image; export it with a batch size of 1, "
@@ -197,18 +201,30 @@ def _check_steps(place: str, info: TensorInfo, network: Network) -> None:
 
 def _something_else(outputs: Sequence[TensorInfo], size: tuple[int, int]) -> str:
     """What a network is that cannot be decoded, and the way out."""
-    shapes = ", ".join(str(info.shape) for info in outputs)
-    first = outputs[0].shape
-    if len(outputs) == 1 and math.prod(first) == max(first) > 1:
+    shapes = ", ".join(str(info.shape) for info in outputs) or "of no shape"
+    words = ""
+    if outputs and all(info.shape and min(info.shape) > 0 for info in outputs):
+        words = _one(outputs[0].shape, size) if len(outputs) == 1 else _several(outputs, shapes)
+    return words or f"has outputs {shapes}, which no decoder here knows; {WAYS}"
+
+
+def _one(shape: tuple[int, ...], size: tuple[int, int]) -> str:
+    """What a network of one output is; empty: not known."""
+    if math.prod(shape) == max(shape) > 1:
         return (
-            f"is a classifier ({max(first)} classes): it says what an image shows, not where; use "
+            f"is a classifier ({max(shape)} classes): it says what an image shows, not where; use "
             f"a detection model; {WAYS}"
         )
-    if len(outputs) == 1 and len(first) == 4 and min(first[1:3]) * 8 >= min(size):
-        return f"is a segmentation model (output {shapes}): it has no boxes; {_EXPORT}"
-    if len(outputs) == 2 and sorted(len(info.shape) for info in outputs) == [3, 4]:
+    if len(shape) == 4 and min(shape[1:3]) * 8 >= min(size):
+        return f"is a segmentation model (output {shape}): it has no boxes; {_EXPORT}"
+    return ""
+
+
+def _several(outputs: Sequence[TensorInfo], shapes: str) -> str:
+    """What a network of several outputs is; empty: not known."""
+    if sorted(len(info.shape) for info in outputs) == [3, 4]:
         return f"is a segmentation model with boxes (outputs {shapes}), not used here; {_EXPORT}"
-    if len(outputs) == 2 and any(info.shape[-1] == 4 for info in outputs):
+    if len(outputs) == 2 and any(info.shape[-1] == BOX_COLUMNS for info in outputs):
         return (
             f"is an SSD without its last operator (outputs {shapes}): its anchors are not in it; "
             "export it with TFLite_Detection_PostProcess, or write a manifest with [anchors]"
@@ -218,4 +234,4 @@ def _something_else(outputs: Sequence[TensorInfo], size: tuple[int, int]) -> str
             f"gives raw feature maps (outputs {shapes}), not boxes; export it with its decoding, "
             "as Ultralytics' format=litert (or tflite) does"
         )
-    return f"has outputs {shapes}, which no decoder here knows; {WAYS}"
+    return ""

@@ -165,3 +165,9 @@ def test_count() -> None:
     check_count(4, "labels.txt", 4)
     with pytest.raises(BadLabelsError, match="has 4 labels, the model has 6 classes"):
         check_count(4, "labels.txt", 6)
+
+
+def test_half_a_character_is_refused() -> None:
+    with pytest.raises(BadLabelsError, match="half a character"):
+        parse('["person", "bicycle", "car", "\\ud83d"]', "labels.json")
+    assert parse('["person", "bi\\ncycle", "car", "dog"]', "labels.json")[1] == "bi cycle"

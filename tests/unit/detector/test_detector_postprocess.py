@@ -101,5 +101,5 @@ def test_a_class_without_a_label():
 
 def test_a_raw_network_needs_a_manifest():
     raw = [info(0, "l", (1, 100, 6)), info(1, "b", (1, 100, 4))]
-    with pytest.raises(BadModelError, match="manifest"):
+    with pytest.raises(BadModelError, match="models import"):
         map_outputs(raw)
