@@ -181,7 +181,9 @@ def _mqtt_conflicts(mqtt: MqttSettings) -> Iterator[Problem]:
 
 def _notify_conflicts(settings: Settings) -> Iterator[Problem]:
     for name, rule in settings.notify.items():
-        for key, fault in notify_conflicts(rule, settings.zones, settings.lines):
+        for key, fault in notify_conflicts(
+            rule, zones=settings.zones, lines=settings.lines, schedules=settings.schedule
+        ):
             path: Path = ("notify", name, *([key] if key else []))
             yield path, f"{dotted(path)}: {fault}"
 

@@ -51,6 +51,8 @@ class NotifySettings(Section, frozen=True):
             empty is all day.
         days: days of the week on which messages are sent; a time that goes over midnight counts
             with the day on which it begins. Empty is every day.
+        schedules: names of the schedules in whose hours messages are sent, in place of `hours` and
+            `days`; empty is always.
         min_score: lowest score of an event.
         cooldown_s: after a message no other of the same kind and label for this long.
         group_s: a message waits for this long, and what happens meanwhile is part of it.
@@ -79,6 +81,7 @@ class NotifySettings(Section, frozen=True):
     when: tuple[When, ...] = ("new",)
     hours: tuple[str, ...] = ()
     days: tuple[Day, ...] = ()
+    schedules: tuple[str, ...] = ()
     min_score: Share = 0.0
     cooldown_s: Seconds = 0.0
     group_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.0
@@ -132,7 +135,11 @@ def shown_url(url: str) -> str:
 
 
 def notify_conflicts(
-    rule: NotifySettings, zones: Collection[str], lines: Collection[str]
+    rule: NotifySettings,
+    *,
+    zones: Collection[str],
+    lines: Collection[str],
+    schedules: Collection[str],
 ) -> Iterator[tuple[str, str]]:
     """What is wrong with a rule, each as the name of a setting and the words after its path.
 
@@ -140,6 +147,7 @@ def notify_conflicts(
         rule: whose values are each valid.
         zones: names of the zones that there are.
         lines: names of the lines that there are.
+        schedules: names of the schedules that there are.
     """
     if rule.enabled and not (rule.urls or rule.command):
         yield "", "has neither urls nor a command; add one, or set enabled = false"
@@ -157,11 +165,13 @@ def notify_conflicts(
     for hours in rule.hours:
         if minutes_of(hours) is None:
             yield "hours", f"{json.dumps(hours)[:40]} is no time of the day; write 22:00-06:00"
+    if rule.schedules and (rule.hours or rule.days):
+        yield "schedules", "stands beside hours or days of its own; keep the one or the other"
     if rule.lines and "crossing" not in rule.when:
         yield "lines", 'only crossings have lines; add "crossing" to when'
     if not rule.when:
         yield "when", 'is empty, so no message is ever sent; ["new"] is usual'
-    yield from _unknown(rule, {"zones": zones, "lines": lines})
+    yield from _unknown(rule, {"zones": zones, "lines": lines, "schedules": schedules})
 
 
 def _unknown(
@@ -170,7 +180,8 @@ def _unknown(
     for kind, names in known.items():
         for name in getattr(rule, kind):
             if name not in names:
-                fix = did_you_mean(name, names, f"add [{kind}.{name}]", quote='"')
+                table = "schedule" if kind == "schedules" else kind
+                fix = did_you_mean(name, names, f"add [{table}.{name}]", quote='"')
                 yield kind, f"there is no {kind[:-1]} {json.dumps(name)}; {fix}"
 
 

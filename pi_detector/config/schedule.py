@@ -18,7 +18,7 @@ _OF_THE_SUN = re.compile(r"(sunrise|sunset)(?:([+-])((?:0\d|1[01]):[0-5]\d))?")
 
 
 class ScheduleSettings(Section, frozen=True):
-    """Hours of the day, for `detection.schedules` and `recording.schedules`.
+    """Hours of the day, for `detection.schedules`, `recording.schedules` and messages.
 
     Attributes:
         days: Days on which the hours begin; empty = every day.

@@ -202,12 +202,15 @@ def make_notify_sink(
         return None
     from pi_detector.sinks.notify.sink import NotifySink
 
+    named = {name for rule in rules.values() for name in rule.schedules}
     return NotifySink(
         rules,
         settings.recovery,
         state_folder("", environ),
         page=page_address(settings.web),
         report=report,
+        schedules={name: settings.schedule[name] for name in sorted(named)},
+        location=settings.location if named else None,
     )
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
 from pi_detector.config.notify import NotifySettings, When, minutes_of
-from pi_detector.config.schedule import DayTime
+from pi_detector.config.schedule import DayTime, LocationSettings
 from pi_detector.core.records import EventRecord, Transition
-from pi_detector.core.schedule import Hours
+from pi_detector.core.schedule import Hours, Schedules
 
 _ALL_DAY = ("00:00-24:00",)
 _TRULY_ENDED = frozenset({"gone", "source_ended"})
@@ -73,6 +73,7 @@ class Rule:
         name: of the rule.
         settings: of the rule.
         zone_of: the time zone of the machine at a time; None takes the system's.
+        schedules: those of the settings; None where there are none.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Rule:
         name: str,
         settings: NotifySettings,
         zone_of: Callable[[datetime], tzinfo | None] | None = None,
+        schedules: Schedules | None = None,
     ) -> None:
         self.name = name
         self._settings = settings
@@ -88,6 +90,7 @@ class Rule:
             Hours(settings.days, DayTime("midnight", begin), DayTime("midnight", end))
             for begin, end in (minutes_of(hours) or (0, 0) for hours in settings.hours or _ALL_DAY)
         ]
+        self._schedules = schedules or Schedules({}, LocationSettings())
         self._quiet = _Quiet()
         self._groups: dict[When, _Group] = {}
         self._events: dict[str, _Followed] = {}
@@ -164,6 +167,8 @@ class Rule:
         return (not lines or change.name in lines) and self._in_zone(event)
 
     def _is_time(self, now: datetime) -> bool:
+        if self._settings.schedules:
+            return self._schedules.is_on(self._settings.schedules, now)
         local = now.astimezone(self._zone_of(now)).replace(tzinfo=None)
         return any(hours.include(local) for hours in self._hours)
 

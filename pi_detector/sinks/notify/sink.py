@@ -11,11 +11,13 @@ from functools import partial
 from pathlib import Path
 
 from pi_detector.config.notify import WEBHOOKS, NotifySettings
+from pi_detector.config.schedule import LocationSettings, ScheduleSettings
 from pi_detector.config.settings import RecoverySettings
 from pi_detector.core.clock import utc_now
 from pi_detector.core.current import CurrentState
 from pi_detector.core.records import EventRecord, Publication, StatusRecord
 from pi_detector.core.result import Result
+from pi_detector.core.schedule import Schedules
 from pi_detector.errors import SinkError
 from pi_detector.sinks.mqtt.topics import identifier
 from pi_detector.sinks.notify.command import Command
@@ -56,6 +58,8 @@ class NotifySink:
         folder: of the queues.
         page: address of the page, for links of rules that name none; empty for none.
         report: takes status records about the services; called from threads of the sink.
+        schedules: those that the rules name.
+        location: for sunrise and sunset.
 
     Attributes:
         setup: all that it was made from; a reload keeps the sink if it is equal.
@@ -76,8 +80,11 @@ class NotifySink:
         *,
         page: str,
         report: Callable[[StatusRecord], None],
+        schedules: Mapping[str, ScheduleSettings] | None = None,
+        location: LocationSettings | None = None,
     ) -> None:
-        self.setup = (dict(rules), recovery, folder, page)
+        self.setup = (dict(rules), recovery, folder, page, schedules or {}, location)
+        known = Schedules(schedules or {}, location or LocationSettings())
         self._folder = folder
         self._expire_s = {name: settings.expire_s for name, settings in rules.items()}
         self._tidied_s = float("-inf")
@@ -85,7 +92,7 @@ class NotifySink:
         self._with_images = any(rule.image != "none" for rule in rules.values())
         self._ways = [
             _Way(
-                Rule(name, settings),
+                Rule(name, settings, schedules=known),
                 settings,
                 tuple(
                     Delivery(

@@ -49,6 +49,9 @@ def loaded(folder: Path, rule: dict[str, Any], **more: Any) -> Settings:
             {"urls": [URL], "lines": ["x"], "when": ["crossing"]},
             'there is no line "x"; add [lines.x]',
         ),
+        ({"urls": [URL], "schedules": ["nigth"]}, 'no schedule "nigth"; did you mean "night"?'),
+        ({"urls": [URL], "schedules": ["x"]}, 'there is no schedule "x"; add [schedule.x]'),
+        ({"urls": [URL], "schedules": ["night"], "days": ["sat"]}, "stands beside hours or days"),
         ({"urls": [URL], "lines": ["x"]}, 'only crossings have lines; add "crossing" to when'),
         ({"urls": ["my-topic"]}, "urls: an URL has no scheme"),
         (
@@ -64,7 +67,7 @@ def loaded(folder: Path, rule: dict[str, Any], **more: Any) -> Settings:
 def test_a_rule_that_makes_no_sense(tmp_path: Path, rule: dict[str, Any], words: str) -> None:
     zones = {"door": {"polygon": [[0, 0], [1, 0], [0.5, 1]]}}
     with pytest.raises(ConfigError) as error:
-        loaded(tmp_path, rule, zones=zones)
+        loaded(tmp_path, rule, zones=zones, schedule={"night": {"start": "22:00"}})
     assert words in str(error.value)
     assert str(error.value).startswith(f"{tmp_path}/config.toml:")
 

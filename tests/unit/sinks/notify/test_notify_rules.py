@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,7 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from notified import a_rule, event
 
+from pi_detector.config.schedule import LocationSettings, ScheduleSettings
 from pi_detector.core.records import EventRecord
+from pi_detector.core.schedule import Schedules
 from pi_detector.sinks.notify.rules import Rule
 
 
@@ -151,6 +154,31 @@ def test_hours_are_those_of_the_machine_also_when_its_clock_changes() -> None:
     assert list(rule.occasions(event(2, now=(winter, 2)))) == []
     other = Rule("phone", a_rule(hours=["03:00-04:00"]), lambda _: timezone(timedelta(hours=2)))
     assert [each.when for each in other.occasions(event(3, now=(winter, 3)))] == ["new"]
+
+
+def test_a_rule_has_the_hours_of_a_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    try:
+        schedules = Schedules(
+            {
+                "night": ScheduleSettings(days=("fri",), start="22:00", end="06:00"),
+                "dark": ScheduleSettings(start="sunset", end="sunrise"),
+            },
+            LocationSettings(latitude=52.5, longitude=13.4),  # sunset at 14:59, sunrise at 6:45
+        )
+        for name, told_at, quiet_at in (
+            ("night", [(27, 22, 0), (28, 5, 59)], [(27, 5, 59), (28, 6, 0), (28, 22, 0)]),
+            ("dark", [(24, 15, 30), (24, 6, 0)], [(24, 14, 30), (24, 7, 30)]),
+        ):
+            for moments, expected in ((told_at, ["new"]), (quiet_at, [])):
+                for number, moment in enumerate(moments):
+                    rule = Rule("phone", a_rule(schedules=[name]), schedules=schedules)
+                    found = [each.when for each in rule.occasions(at_hour(number, *moment))]
+                    assert found == expected, (name, moment)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_what_came_at_a_quiet_time_is_not_told_later() -> None:
