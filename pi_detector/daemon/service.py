@@ -126,9 +126,14 @@ class Service:
             governor=self._control_loop.readings,
         )
         self._hours = Hours(settings, self._publish)
-        is_on = self._hours.is_on
         context = SinkContext(
-            self._publish, self._command, self._healthy, self._run_state, is_on, check_drawn
+            self._publish,
+            self._command,
+            self._healthy,
+            self._run_state,
+            self._hours.is_on,
+            self._wishes.recording,
+            check_drawn,
         )
         self._sink_set = SinkSet(settings, environ, context, self._monitor.meter)
         self._pipeline = Pipeline(

@@ -26,8 +26,13 @@ class Wishes:
         with self._lock:
             self._values[name] = value
 
+    def recording(self) -> bool:
+        """Whether events that begin now may be recorded."""
+        with self._lock:
+            return self._values.get("recording") != "off"
+
     def applied(self, settings: Settings) -> Settings:
-        """The settings with the wishes in them."""
+        """The settings with the wishes in them, but for recording, which no reload changes."""
         with self._lock:
             values = dict(self._values)
         replace = msgspec.structs.replace

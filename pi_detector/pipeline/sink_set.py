@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from pi_detector.config.settings import Settings
 from pi_detector.core.records import StatusRecord
 from pi_detector.detector.bundle import Bundle
@@ -38,6 +40,7 @@ class SinkContext:
         healthy: whether it makes progress.
         state: how the run is.
         is_on: whether one of the named schedules is on; always without names.
+        may_record: whether recording is switched on.
         check_drawn: the settings that a text in the place of ``drawn.toml`` would give; raises
             ConfigError. None: nothing can be drawn.
     """
@@ -47,6 +50,7 @@ class SinkContext:
     healthy: Callable[[], bool]
     state: Callable[[], RunState]
     is_on: Callable[[Sequence[str]], bool]
+    may_record: Callable[[], bool] = lambda: True
     check_drawn: Callable[[str], Settings] | None = None
 
 
@@ -78,7 +82,7 @@ class SinkSet:
             settings.recording,
             environ,
             context.publish,
-            lambda: context.is_on(settings.recording.schedules),
+            lambda: context.may_record() and context.is_on(settings.recording.schedules),
         )
         self._textfiles = make_textfile_sinks(settings.metrics, self._metrics_text)
         self._metrics: Metrics | None = None
@@ -121,9 +125,12 @@ class SinkSet:
             make_socket_sink(settings.output),
         ]
         self._sinks = [self._same(sink) for sink in wanted if sink is not None]
+        records = settings.recording.enabled and self._context.may_record()
+        recording = msgspec.structs.replace(settings.recording, enabled=records)
+        shown = msgspec.structs.replace(settings, recording=recording)
         for sink in self._sinks:
             if isinstance(sink, ShowsSettings):
-                sink.show(settings)
+                sink.show(shown)
         return self._sinks
 
     def _same(self, wanted: Sink) -> Sink:

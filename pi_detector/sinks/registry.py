@@ -179,6 +179,7 @@ def make_mqtt_sink(
         command=command,
         performance=settings.telemetry.interval_s > 0,
         page="" if is_loopback(settings.web.host) else page_address(settings.web),
+        recording=settings.recording.enabled,
     )
 
 

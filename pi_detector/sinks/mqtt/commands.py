@@ -8,7 +8,7 @@ PRESS = b"PRESS"
 """What a button of Home Assistant sends."""
 ON, OFF = b"ON", b"OFF"
 """What the switch of Home Assistant sends to the command ``detection``."""
-SWITCHES = frozenset({"motion", "notifications"})
+SWITCHES = frozenset({"motion", "notifications", "recording"})
 """Commands that switch a setting on and off until the next start."""
 COMMANDS = frozenset(
     {"reload", "picture", "pause", "resume", "detection", "min_score", "keep", *SWITCHES}

@@ -27,6 +27,7 @@ def discovery_payload(
     qos: int,
     snapshots: bool,
     commands: bool,
+    recording: bool,
     performance: bool,
     page: str = "",
     camera: bool = False,
@@ -42,6 +43,7 @@ def discovery_payload(
         qos: quality of service of Home Assistant's subscriptions.
         snapshots: best views are published.
         commands: commands are accepted.
+        recording: events are recorded, and a command may switch that off.
         performance: records of type ``performance`` are published.
         page: address of the page, as other devices reach it; empty for none.
         camera: frames are published.
@@ -58,7 +60,7 @@ def discovery_payload(
     if performance:
         components |= entities.about_performance(topics)
     if commands:
-        components |= entities.controls(topics)
+        components |= entities.controls(topics, recording=recording)
     for name, component in components.items():
         component["unique_id"] = f"{topics.device_id}_{name}"
     return msgspec.json.encode(

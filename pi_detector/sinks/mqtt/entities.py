@@ -227,8 +227,13 @@ def about_performance(topics: Topics) -> dict[str, Component]:
     return components
 
 
-def controls(topics: Topics) -> dict[str, Component]:
-    """What commands do: buttons, switches, the lowest score."""
+def controls(topics: Topics, *, recording: bool) -> dict[str, Component]:
+    """What commands do: buttons, switches, the lowest score.
+
+    Args:
+        topics: topic names.
+        recording: events are recorded, unless that is switched off.
+    """
     buttons = (
         ("reload", "Reload settings", "mdi:reload"),
         ("picture", "Take a picture", "mdi:camera"),
@@ -246,11 +251,15 @@ def controls(topics: Topics) -> dict[str, Component]:
         for name, words, icon in buttons
     }
     detection = (topics.status("detection", ""), _LIVE)
-    switches = (
+    switches = [
         ("detection", "Detection", "mdi:eye", detection),
         ("motion", "Motion gate", "mdi:motion-sensor", _of_controls(topics, "motion")),
         ("notifications", "Messages", "mdi:message", _of_controls(topics, "notifications")),
-    )
+    ]
+    if recording:
+        switches.append(
+            ("recording", "Recording", "mdi:record-rec", _of_controls(topics, "recording"))
+        )
     for name, words, icon, (topic, template) in switches:
         components[name] = {
             "platform": "switch",

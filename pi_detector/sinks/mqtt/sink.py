@@ -65,6 +65,7 @@ class MqttSink:
         command: receives the commands that others execute: ``reload``, ``pause``, ``resume``.
         performance: records of type ``performance`` are published.
         page: address of the page, as other devices reach it; empty for none.
+        recording: events are recorded, unless a command switches that off.
 
     Attributes:
         setup: everything that it was made from; a reload keeps the sink if it is equal.
@@ -85,8 +86,9 @@ class MqttSink:
         command: Callable[[str], None],
         performance: bool = False,
         page: str = "",
+        recording: bool = False,
     ) -> None:
-        self.setup = (settings, recovery, folder, model, subjects, performance, page)
+        self.setup = (settings, recovery, folder, model, subjects, performance, page, recording)
         self._settings = settings
         self._subjects = subjects
         self._model = model
@@ -97,6 +99,7 @@ class MqttSink:
         self._views: OrderedDict[str, _View] = OrderedDict()
         self._picture_wanted = False
         self._page = page
+        self._recording = recording
         self._frame_due_ns = 0
         self._seen = SeenLabels(folder / f"{topics.queue}.labels")
         self._discovery = self._discovery_payload() if settings.discovery else None
@@ -172,6 +175,7 @@ class MqttSink:
             "min_score": settings.detection.min_score,
             "motion": settings.motion.enabled,
             "notifications": any(rule.enabled for rule in settings.notify.values()),
+            "recording": settings.recording.enabled,
         }
         self._publisher.keep(self._topics.controls, msgspec.json.encode(controls))
 
@@ -247,6 +251,7 @@ class MqttSink:
             qos=settings.qos,
             snapshots=settings.snapshots,
             commands=settings.commands,
+            recording=self._recording,
             performance=self._performance,
             page=self._page,
             camera=settings.camera_interval_s > 0,

@@ -113,6 +113,7 @@ class Detector:
         self.settings.touch(mode=0o600)
         self.settings.write_text(
             '[recovery]\nfirst_delay_s = 0.2\nlongest_delay_s = 0.5\n[output]\nstdout = "none"\n'
+            f"[recording]\nenabled = true\npath = {json.dumps(str(self._folder / 'recordings'))}\n"
             "[telemetry]\ninterval_s = 2\n[lines.gate]\npoints = [[0, 0], [0, 1]]\n"
             + "".join(f"[zones.{zone}]\n{whole}\n" for zone in zones)
             + "[mqtt]\n"

@@ -174,6 +174,12 @@ def test_commands_change_settings(home: HomeAssistant, detector: Detector, sees:
     sees(**ALL_IS_WELL, **{f"switch__{NAME}_motion_gate": "off"})
     home.call("switch", "turn_on", entity_id=gate)
     sees(**{f"switch__{NAME}_motion_gate": "on"})
+    recording = f"switch.{NAME}_recording"
+    sees(**{f"switch__{NAME}_recording": "on"})
+    home.call("switch", "turn_off", entity_id=recording)
+    sees(**{f"switch__{NAME}_recording": "off"})
+    home.call("switch", "turn_on", entity_id=recording)
+    sees(**{f"switch__{NAME}_recording": "on"})
     home.call("number", "set_value", entity_id=number, value=0.99)
     sees(**{f"number__{NAME}_lowest_score": "0.99"})
     home.call("number", "set_value", entity_id=number, value=0.4)

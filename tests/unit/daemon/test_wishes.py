@@ -16,6 +16,16 @@ def test_what_nobody_wished_for_stays() -> None:
     assert Wishes().applied(SETTINGS) == SETTINGS
 
 
+def test_recording_is_on_until_somebody_wishes_otherwise() -> None:
+    wishes = Wishes()
+    assert wishes.recording()
+    wishes.add("recording=off")
+    assert not wishes.recording()
+    assert wishes.applied(SETTINGS) == SETTINGS
+    wishes.add("recording=on")
+    assert wishes.recording()
+
+
 def test_the_last_wish_counts_also_over_other_settings() -> None:
     wishes = Wishes()
     for command in ("min_score=0.5", "min_score=0.6", "motion=on", "notifications=off"):

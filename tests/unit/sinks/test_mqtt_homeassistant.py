@@ -109,5 +109,10 @@ def test_settings_that_commands_change_are_shown(broker: FakeBroker, tmp_path: P
     sink.show(msgspec.convert({"motion": {"enabled": True}}, Settings))
     wait_for(lambda: broker.last(f"{PREFIX}/controls"))
     controls = json.loads(broker.last(f"{PREFIX}/controls") or b"")
-    assert controls == {"min_score": None, "motion": True, "notifications": False}
+    assert controls == {
+        "min_score": None,
+        "motion": True,
+        "notifications": False,
+        "recording": False,
+    }
     sink.close()
