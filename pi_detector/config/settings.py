@@ -43,8 +43,9 @@ class SourceSettings(Section, frozen=True):
 
     Attributes:
         uri: Source URI: `auto`, `picamera:N`, `v4l2:/dev/videoN`, `rtsp://...`, `http://...`, a
-            video file, `images:DIR` or `demo:`. `auto` takes the first camera found; without a
-            camera it runs the demo or, with `recovery.mode = "always"`, waits for a camera.
+            video file, `-` (a video on standard input), `images:DIR` or `demo:`. `auto` takes the
+            first camera found; without a camera it runs the demo or, with `recovery.mode =
+            "always"`, waits for a camera.
         width: Frame width to request from a camera, in pixels. With `detection.looks`, frames of
             1280 x 720 are requested where neither width nor height is set.
         height: Frame height to request from a camera, in pixels.
@@ -71,6 +72,12 @@ class SourceSettings(Section, frozen=True):
             damaged data is handled as an ordinary error. `auto` isolates network streams, video
             files and images; `on` also isolates cameras (a hanging camera is closed by killing its
             process); `off` isolates nothing.
+        transport: Transport of RTSP video: `tcp` loses nothing, `udp` is for cameras without TCP.
+        poll_s: Seconds between requests of the address of a snapshot (`http://`, one image per
+            request); 0 = the address is a stream.
+        idle: What is decoded of a network stream while the motion gate (`motion.enabled`) sees a
+            still scene: `all`, or `keyframes` only, which takes a fraction of the processor time;
+            movement is then noticed within one keyframe interval of the camera.
         playlists: Allow network streams to be playlists (HLS, DASH) and to redirect to other
             servers; the decoder then connects to any address that they name.
     """
@@ -92,7 +99,15 @@ class SourceSettings(Section, frozen=True):
     read_timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 5.0
     loop: bool = False
     isolation: Literal["auto", "on", "off"] = "auto"
+    transport: Literal["tcp", "udp"] = "tcp"
+    poll_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.0
+    idle: Literal["all", "keyframes"] = "all"
     playlists: bool = False
+
+    @property
+    def longest_wait_s(self) -> float:
+        """Seconds after which a frame is overdue, at any rate."""
+        return self.read_timeout_s + self.poll_s
 
 
 class ModelSettings(Section, frozen=True):

@@ -244,7 +244,7 @@ class Service:
         watchdog_s = self._notifier.watchdog_s
         return Supervision(
             recovery,
-            read_timeout_s=self._settings.source.read_timeout_s,
+            read_timeout_s=self._settings.source.longest_wait_s,
             grace_s=_GRACE_S if watchdog_s is None else _GRACE_SHARE * watchdog_s,
         )
 

@@ -10,7 +10,7 @@ from pi_detector.detector.detector import Prepared
 from pi_detector.errors import SourceStuckError
 from pi_detector.pipeline.counters import Counters
 from pi_detector.pipeline.inference import InferenceStep
-from pi_detector.sources.base import Adjustable, Controls, Source, interrupt, limit_rate
+from pi_detector.sources.base import Adjustable, Controls, Source, interrupt, limit_rate, rest
 from pi_detector.sources.supervised import SupervisedSource
 from pi_detector.util.bounded_queue import BoundedQueue
 from pi_detector.util.rate_limit import Pace
@@ -86,6 +86,10 @@ class Capture:
         """
         obeys = limit_rate(self._source, rate_fps)
         self._pace.rate_fps = rate_fps if self._source.live and not obeys else None
+
+    def rest(self, still: bool) -> None:
+        """Let the source deliver less of a still scene, see ``Resting``. From any thread."""
+        rest(self._source, still)
 
     def adjust(self, controls: Controls) -> bool:
         """Set controls of the camera, see ``Adjustable``. From any thread. Raises ConfigError."""

@@ -27,6 +27,7 @@ class DetectionLoop:
         counters: of the run.
         busy: whether something is followed that does not stand still.
         tracked: where what is followed is expected.
+        rest: receives whether the scene is still, where that changes.
         wait_is_progress: whether a wait for the next frame counts as progress; may raise.
 
     Attributes:
@@ -44,6 +45,7 @@ class DetectionLoop:
         *,
         busy: Callable[[], bool],
         tracked: Callable[[], Sequence[TrackedBox]],
+        rest: Callable[[bool], None],
         wait_is_progress: Callable[[], bool],
     ) -> None:
         self.paused = False
@@ -57,6 +59,8 @@ class DetectionLoop:
         self._counters = counters
         self._busy = busy
         self._tracked = tracked
+        self._rest = rest
+        self._still = False
         self._wait_is_progress = wait_is_progress
 
     def pause(self, wanted: bool) -> None:
@@ -114,6 +118,9 @@ class DetectionLoop:
         inference = self._step.infer(
             prepared, busy=self._busy(), tracks=self._tracked(), paused=self.paused
         )
+        if inference.still is not None and inference.still != self._still:
+            self._still = inference.still
+            self._rest(inference.still)
         self._counters.processed += 1
         self._counters.dropped = self._frames.dropped
         return replace(inference, dropped=self._counters.dropped)

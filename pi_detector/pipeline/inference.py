@@ -37,6 +37,7 @@ class Inference:
         scale_ms: what scaling the crops took.
         invoke_ms: what the calls of ``invoke()`` took, input included.
         dropped: frames that newer ones replaced before detection, so far.
+        still: whether the gate found the scene still; None of a frame that was not due.
     """
 
     prepared: Prepared
@@ -45,6 +46,7 @@ class Inference:
     scale_ms: float = 0.0
     invoke_ms: float = 0.0
     dropped: int = 0
+    still: bool | None = None
 
 
 class InferenceStep:
@@ -121,18 +123,18 @@ class InferenceStep:
                 gate.hold(captured_ns + 1)
             motion = gate.observe(prepared.content, captured_ns)
             if gate.enabled and not motion.infer:
-                return Inference(prepared)
+                return Inference(prepared, still=True)
         if limit is not None:
             limit.step(captured_ns)
         looking, detector = self.looking, prepared.detector
         looks = looking.choose(prepared, motion, tracks) if looking is not None else ()
         if not looks:
             output, invoke_ms = detector.infer(prepared.staged)
-            return Inference(prepared, (output,), invoke_ms=invoke_ms)
+            return Inference(prepared, (output,), invoke_ms=invoke_ms, still=False)
         outputs, scale_ms, invoke_ms = infer_looks(
             detector, prepared.frame.image, looks, prepared.staged
         )
-        return Inference(prepared, outputs, looks, scale_ms, invoke_ms)
+        return Inference(prepared, outputs, looks, scale_ms, invoke_ms, still=False)
 
     def decode(self, inference: Inference) -> Result:
         """The detections of a frame; its latency is from capture until now.

@@ -116,6 +116,7 @@ class Pipeline(LiveChanges):
             self.counters,
             busy=lambda: self._publishing.busy,
             tracked=lambda: self._publishing.tracked,
+            rest=self._capture.rest,
             wait_is_progress=self._capture.check_deadlines,
         )
         self._decoding = Decoding(self._step, self._inferences, self.publish)

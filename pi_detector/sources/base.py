@@ -87,6 +87,20 @@ def limit_rate(source: Source, rate_fps: float | None) -> bool:
 
 
 @runtime_checkable
+class Resting(Protocol):
+    """A source that delivers fewer frames of a still scene, which costs less."""
+
+    def rest(self, still: bool) -> None:
+        """Say whether nothing moves. May be called from any thread."""
+
+
+def rest(source: Source, still: bool) -> None:
+    """Pass on whether the scene is still, to a source that can rest."""
+    if isinstance(source, Resting):
+        source.rest(still)
+
+
+@runtime_checkable
 class TurnsItself(Protocol):
     """A camera that can mirror its frames.
 

@@ -31,14 +31,16 @@ class Captured(NamedTuple):
     """A picture of a live source.
 
     Attributes:
-        image: (H, W, 3) uint8 BGR.
+        image: (H, W, 3) uint8 BGR, or RGB.
         moment: when it arrived.
         skipped: pictures before it that were not due.
+        is_rgb: the image is RGB.
     """
 
     image: ImageArray
     moment: Moment
     skipped: int = 0
+    is_rgb: bool = False
 
 
 class Capture(Protocol):
@@ -75,7 +77,9 @@ class CaptureSource(SelfPaced):
         """
         if self._capture is None:
             raise SourceLostError(f"{self.name}: not open; open it first")
-        image, moment, skipped = self._capture.read(self._pace)
+        image, moment, skipped, is_rgb = self._capture.read(self._pace)
+        if is_rgb:
+            return self._frames.from_rgb(image, moment, skipped=skipped)
         return self._frames.from_bgr(image, moment, skipped=skipped)
 
     def _release(self) -> None:

@@ -94,7 +94,7 @@ def watched(server: tuple[str, int] | None = None) -> Iterator[Watch]:
         server: host and port of the only allowed connection; None allows all.
     """
     refuse = _Guard.refuse
-    check = _OnlyTo(*server, refuse) if server is not None and refuse is not None else _anywhere
+    check = _OnlyTo(*server, refuse) if server is not None and refuse is not None else anywhere
     watch = Watch(check)
     libraries: list[ctypes.CDLL] = []
     if refuse is not None:
@@ -114,7 +114,7 @@ def watched(server: tuple[str, int] | None = None) -> Iterator[Watch]:
             library.av_log_set_callback(library.av_log_default_callback)
 
 
-def _anywhere(host: str, port: int) -> None:
+def anywhere(host: str, port: int) -> None:
     """Allow a connection."""
 
 

@@ -84,7 +84,8 @@ class HttpJpegs:
         except SourceLostError as error:
             raise SourceNotFoundError(
                 f"{self._name}: the server sends a single image, not a stream; use the address of "
-                "its stream (often /stream, /mjpeg or /video)"
+                "its stream (often /stream, /mjpeg or /video), or set source.poll_s to request "
+                "the image every so many seconds"
             ) from error
 
     def read(self, pace: Pace) -> Captured:
@@ -129,11 +130,9 @@ class HttpJpegs:
 
     def _decoded(self, jpeg: bytes) -> ImageArray | None:
         try:
-            if size := picture_size(jpeg):
-                check_size(*size)
+            return decode_jpeg(jpeg)
         except BadImageError as error:
             raise BadImageError(f"{self._name}: {error}") from error
-        return _decoded(jpeg)
 
     def _receive(self, started: float) -> None:
         self._check_deadline(started)
@@ -182,12 +181,32 @@ def open_jpegs(
         PiDetectorError: the server cannot be reached, or does not send video; the message has the
             reason.
     """
+    response = connect(uri, name, timeout_s, elsewhere=elsewhere)
+    if response is None:
+        return None
+    try:
+        return _of_response(response, name, timeout_s)
+    except BaseException:
+        response.close()
+        raise
+
+
+def connect(
+    uri: str, name: str, timeout_s: float, *, elsewhere: bool = False
+) -> http.client.HTTPResponse | None:
+    """Request an address; None if the server cannot be reached, which FFmpeg would find too.
+
+    Args: those of ``open_jpegs``.
+
+    Raises:
+        PiDetectorError: the server refuses; the message has the reason.
+    """
     started = time.monotonic()
     try:
-        response = _request(uri, timeout_s, elsewhere=elsewhere)
+        return _request(uri, timeout_s, elsewhere=elsewhere)
     except urllib.error.HTTPError as error:
         error.close()
-        raise _refused(name, error.code, has_password=bool(urlsplit(uri).username)) from error
+        raise refused(name, error.code, has_password=bool(urlsplit(uri).username)) from error
     except _RedirectedError as error:
         raise SourceNotFoundError(
             f"{name}: the server redirects to {error}; if you trust it, set source.uri to that "
@@ -208,11 +227,6 @@ def open_jpegs(
     except (http.client.HTTPException, ValueError) as error:
         log.debug("%s: not read as JPEGs (%s)", name, type(error).__name__)
         return None
-    try:
-        return _of_response(response, name, timeout_s)
-    except BaseException:
-        response.close()
-        raise
 
 
 def _of_response(
@@ -282,9 +296,12 @@ def _request(uri: str, timeout_s: float, *, elsewhere: bool) -> http.client.HTTP
     return response
 
 
-def _decoded(jpeg: bytes) -> ImageArray | None:
+def decode_jpeg(jpeg: bytes) -> ImageArray | None:
+    """(H, W, 3) uint8 BGR; None where it cannot be decoded. Raises BadImageError: too large."""
     import cv2
 
+    if size := picture_size(jpeg):
+        check_size(*size)
     try:
         image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
@@ -292,9 +309,9 @@ def _decoded(jpeg: bytes) -> ImageArray | None:
     return None if image is None else np.asarray(image, np.uint8)
 
 
-def _refused(name: str, code: int, *, has_password: bool) -> PiDetectorError:
+def refused(name: str, code: int, *, has_password: bool, protocol: str = "HTTP") -> PiDetectorError:
     """What a server's status means."""
-    said = f"(HTTP {code})"
+    said = f"({protocol} {code})"
     if code == _UNAUTHORIZED and has_password:
         return SourcePermissionError(f"{name}: the server refuses this user and password {said}")
     if code == _UNAUTHORIZED:

@@ -29,7 +29,7 @@ from pi_detector.errors import (
     SourceLostError,
     SourceStalledError,
 )
-from pi_detector.sources.base import Paced, Source
+from pi_detector.sources.base import Paced, Resting, Source
 from pi_detector.sources.framing import FrameMaker, Moment
 from pi_detector.sources.isolated_link import (
     LONGEST_PACKET,
@@ -41,6 +41,7 @@ from pi_detector.sources.isolated_link import (
     Opened,
     pack_job,
     read_request,
+    rest_request,
     unpack_text,
 )
 from pi_detector.sources.isolated_process import (
@@ -50,6 +51,7 @@ from pi_detector.sources.isolated_process import (
     ProcessSilentError,
     start_process,
 )
+from pi_detector.sources.media import STDIN
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +85,8 @@ class IsolatedSource:
         self.name = inner.name
         self.live = inner.live
         self._paced = isinstance(inner, Paced)
+        self._rests = isinstance(inner, Resting)
+        self._still = False
         self._settings = msgspec.structs.replace(settings, isolation="off")
         self._starts_at = starts_at
         self._frames = FrameMaker(self.name)
@@ -113,7 +117,9 @@ class IsolatedSource:
             )
         deadline_s = time.monotonic() + _OPEN_LIMIT_S + settings.read_timeout_s
         pixels = settings.width * settings.height if self.live else 0
-        process = self._process = start_process(self.name, pixels)
+        process = self._process = start_process(
+            self.name, pixels, reads_stdin=settings.uri == STDIN
+        )
         self._expected = 0
         if self._interrupted:  # while it started
             process.interrupt()
@@ -129,6 +135,8 @@ class IsolatedSource:
         except BaseException:
             self.close()
             raise
+        if self._still:
+            self.rest(self._still)
         log.debug("%s: read in process %d", self.name, process.pid)
 
     def read(self) -> Frame | None:
@@ -176,6 +184,13 @@ class IsolatedSource:
         self._rate_fps = rate_fps
         return self._paced
 
+    def rest(self, still: bool) -> None:
+        """Say whether nothing moves, see ``Resting``: the process hears it while it reads."""
+        self._still = still
+        process = self._process
+        if self._rests and process is not None:
+            process.notify(rest_request(still))
+
     def interrupt(self) -> None:
         """End ``open`` and ``read`` at once, now and in future. May be called from any thread.
 
@@ -216,7 +231,7 @@ class IsolatedSource:
 
     def _timeout_s(self, rate_fps: float | None) -> float:
         """Of a read, at a rate."""
-        timeout_s = self._settings.read_timeout_s
+        timeout_s = self._settings.longest_wait_s
         interval_s = 1 / rate_fps if rate_fps else 0.0
         if not self.live:
             timeout_s = max(timeout_s, _LEAST_FILE_TIMEOUT_S)

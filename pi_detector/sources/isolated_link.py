@@ -29,6 +29,7 @@ READ = b"r"
 The end of the connection asks for the end of the process.
 """
 
+_REST, _WAKE = b"s", b"m"
 _LONGEST_TEXT = 16 * 1024
 _CHANNELS = 3
 # Of a model's input, which lies behind the image.
@@ -153,6 +154,16 @@ def read_request(rate_fps: float | None) -> bytes:
 def rate_of(request: bytes) -> float | None:
     """The rate of ``read_request``."""
     return float(request.removeprefix(READ)) if request != READ else None
+
+
+def rest_request(still: bool) -> bytes:
+    """The message that nothing moves, or that something does; it has no answer."""
+    return _REST if still else _WAKE
+
+
+def rest_of(request: bytes) -> bool | None:
+    """What ``rest_request`` says; None of another request."""
+    return {_REST: True, _WAKE: False}.get(request)
 
 
 def pack_text(text: str) -> bytes:

@@ -58,12 +58,13 @@ class IsolatedProcess:
     Args:
         name: name of the source.
         least_pixels: an image of this many pixels is never too large.
+        reads_stdin: the process is given the standard input.
 
     Raises:
         OSError: no process can be started.
     """
 
-    def __init__(self, name: str, least_pixels: int = 0) -> None:
+    def __init__(self, name: str, least_pixels: int = 0, *, reads_stdin: bool = False) -> None:
         largest = max(largest_image(), least_pixels)
         self._memory_fd = isolated_link.make_memory()
         self._reader = isolated_link.FrameReader(self._memory_fd, largest)
@@ -73,7 +74,8 @@ class IsolatedProcess:
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             with theirs:
-                job = (theirs.fileno(), self._memory_fd, stderr, largest)
+                stdin = None if reads_stdin else subprocess.DEVNULL
+                job = (theirs.fileno(), self._memory_fd, stdin, stderr, largest)
                 self._process = _spawner().submit(_start, *job).result()
         except BaseException:
             self._release()
@@ -101,6 +103,11 @@ class IsolatedProcess:
             self._link.send(packet)
         except OSError as error:
             raise self._ended() from error
+
+    def notify(self, packet: bytes) -> None:
+        """Send what needs no answer, if it can be sent now. May be called from any thread."""
+        with contextlib.suppress(OSError):  # it is gone, which the next request will show
+            self._link.send(packet, socket.MSG_DONTWAIT)
 
     def send_file(self, fd: int) -> None:
         """Send the request for a picture, with its open file.
@@ -222,19 +229,22 @@ class IsolatedProcess:
         return f"was killed by {name}{last}"
 
 
-def start_process(name: str, least_pixels: int = 0) -> IsolatedProcess:
+def start_process(
+    name: str, least_pixels: int = 0, *, reads_stdin: bool = False
+) -> IsolatedProcess:
     """A process that waits for its job.
 
     Args:
         name: of the source, for messages.
         least_pixels: see ``IsolatedProcess``.
+        reads_stdin: see ``IsolatedProcess``.
 
     Raises:
         SourceLostError: it cannot be started.
         SourceStalledError: it did not start within its deadline.
     """
     try:
-        process = IsolatedProcess(name, least_pixels)
+        process = IsolatedProcess(name, least_pixels, reads_stdin=reads_stdin)
     except (OSError, RuntimeError) as error:
         raise _not_started(name, str(error)) from error
     try:
@@ -276,7 +286,9 @@ def _block_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
 
 
-def _start(link_fd: int, memory_fd: int, stderr: int, largest: int) -> subprocess.Popen[bytes]:
+def _start(
+    link_fd: int, memory_fd: int, stdin: int | None, stderr: int, largest: int
+) -> subprocess.Popen[bytes]:
     environ = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_INHERITED)}
     # numpy would start a thread a core, with a buffer each, for algebra that no source does.
     environ["OPENBLAS_NUM_THREADS"] = "1"
@@ -285,7 +297,7 @@ def _start(link_fd: int, memory_fd: int, stderr: int, largest: int) -> subproces
     numbers = map(str, (link_fd, memory_fd, os.getpid(), largest))
     return subprocess.Popen(
         [sys.executable, "-P", "-m", _MODULE, *numbers],
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.DEVNULL,
         stderr=stderr,
         env=environ,

@@ -15,6 +15,9 @@ from pi_detector.config.settings import SourceSettings
 from pi_detector.util.confinement.confine import Needs
 from pi_detector.util.uri import parse_network_uri, split_uri
 
+STDIN = "-"
+"""The URI of a video on standard input."""
+STDIN_PATH = Path("/dev/stdin")
 DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 
 # Containers that hold their video themselves. Names are those of FFmpeg's demuxers; of one with
@@ -36,8 +39,8 @@ _PROTOCOLS = {
 }
 _OF_PLAYLISTS = ("http", "https", "httpproxy", "tls", "tcp", "crypto", "data")
 _FOR_OPENCV = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
-# What OpenCV asks for where nobody sets options.
-_OPENCV_DEFAULTS = {"rtsp_flags": "prefer_tcp"}
+# What OpenCV asks for where nobody sets options, and what it does with UDP.
+_OPENCV_DEFAULTS = {"tcp": {"rtsp_flags": "prefer_tcp"}, "udp": {"rtsp_transport": "udp"}}
 
 
 def demuxer_options(scheme: str, *, playlists: bool = False) -> dict[str, str]:
@@ -54,8 +57,20 @@ def demuxer_options(scheme: str, *, playlists: bool = False) -> dict[str, str]:
     return {"protocol_whitelist": ",".join(protocols), "format_whitelist": ",".join(containers)}
 
 
+def stream_options(settings: SourceSettings) -> dict[str, str]:
+    """FFmpeg's options for a network stream, of which the video is read."""
+    scheme = split_uri(settings.uri)[0]
+    # Nobody needs the average rate so much that opening should wait for 20 frames.
+    options = {"fpsprobesize": "0", **demuxer_options(scheme, playlists=settings.playlists)}
+    if scheme.startswith("rtsp"):
+        options |= {"rtsp_transport": settings.transport, "allowed_media_types": "video"}
+    return options
+
+
 @contextlib.contextmanager
-def opencv_options(scheme: str, *, playlists: bool = False) -> Iterator[None]:
+def opencv_options(
+    scheme: str, *, playlists: bool = False, transport: str = "tcp"
+) -> Iterator[None]:
     """Have OpenCV give FFmpeg these options, at a capture that is opened within.
 
     Options that the environment names remain, but for the ones that are ours. OpenCV takes them
@@ -63,7 +78,7 @@ def opencv_options(scheme: str, *, playlists: bool = False) -> Iterator[None]:
     """
     before = os.environ.get(_FOR_OPENCV)
     named = dict(pair.split(";", 1) for pair in (before or "").split("|") if ";" in pair)
-    options = (named or _OPENCV_DEFAULTS) | demuxer_options(scheme, playlists=playlists)
+    options = (named or _OPENCV_DEFAULTS[transport]) | demuxer_options(scheme, playlists=playlists)
     os.environ[_FOR_OPENCV] = "|".join(f"{name};{value}" for name, value in options.items())
     try:
         yield
@@ -92,6 +107,8 @@ def needs_of(settings: SourceSettings) -> Needs:
         path = Path(f"/dev/video{target}" if target.isdigit() else target)
         return Needs(readable=(Path("/sys"),), devices=(path,))
     path = Path(target if scheme in {"file", "images"} else settings.uri)
+    if settings.uri == STDIN:
+        path = STDIN_PATH.resolve()  # a pipe, or a file
     if path.is_char_device() or path.is_relative_to("/dev"):
         return Needs(readable=(Path("/sys"),), devices=(path,))
     return Needs(readable=() if scheme == "demo" else (path,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from pi_detector.sources.auto import AutoSource, first_camera
 from pi_detector.sources.base import Source
 from pi_detector.sources.demo import DemoSource
 from pi_detector.sources.images import ImagesSource
+from pi_detector.sources.media import STDIN, STDIN_PATH
 from pi_detector.sources.picamera import PicameraSource
 from pi_detector.sources.plugin import PluginSource
 from pi_detector.sources.stream import StreamSource
@@ -117,6 +119,13 @@ def _refuse(source: Source, settings: SourceSettings) -> None:
                 f"source.{name}: {source.name} has no such setting; it is for "
                 f"{' and '.join(_EXAMPLES_OF[kind] for kind in having)}"
             )
+    if settings.poll_s and not (
+        isinstance(source, StreamSource) and split_uri(settings.uri)[0].startswith("http")
+    ):
+        raise ConfigError(
+            f"source.poll_s: {source.name} is not the address of a snapshot (http://...); leave "
+            "it at 0"
+        )
     if not settings.fps:
         return
     if isinstance(source, StreamSource):
@@ -138,6 +147,8 @@ def _is_isolated(source: Source, wanted: str) -> bool:
 
 def _make(settings: SourceSettings) -> Source:
     uri = settings.uri
+    if uri == STDIN:
+        return _stdin(settings)
     scheme, target = split_uri(uri)
     kind = _KINDS.get(scheme)
     if kind is not None:
@@ -148,6 +159,17 @@ def _make(settings: SourceSettings) -> Source:
     if scheme and (plugin := find_plugin("source", scheme)):
         return PluginSource(plugin, target, settings)
     raise _unknown(uri, scheme)
+
+
+def _stdin(settings: SourceSettings) -> Source:
+    if settings.loop:
+        raise ConfigError("source.loop: standard input cannot be read twice; leave it false")
+    if sys.stdin is not None and sys.stdin.isatty():
+        raise ConfigError(
+            "source.uri: '-' is a video on standard input, which is a terminal here; pipe a video "
+            "into it"
+        )
+    return VideoSource(str(STDIN_PATH), settings)
 
 
 def _from_path(target: str, settings: SourceSettings) -> Source:

@@ -1,50 +1,57 @@
-"""Network streams: RTSP, JPEGs over HTTP, and other video that FFmpeg reads over HTTP."""
+"""Network streams: RTSP, JPEGs over HTTP, and other video that FFmpeg reads over HTTP.
+
+JPEGs are read by ``http_jpegs``, the rest by PyAV; where that is missing, by OpenCV's FFmpeg.
+"""
 
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import time
 from typing import TYPE_CHECKING
 
 from pi_detector.config.settings import SourceSettings
 from pi_detector.errors import (
-    BadImageError,
     ConfigError,
+    SourceLostError,
     SourceNotFoundError,
     SourceStalledError,
 )
-from pi_detector.sources.capture import CaptureSource, LiveCapture
-from pi_detector.sources.decoder import opencv_faults
-from pi_detector.sources.ffmpeg_watch import Watch, watched
-from pi_detector.sources.http_jpegs import open_jpegs
-from pi_detector.sources.media import DEFAULT_PORTS, opencv_options
-from pi_detector.util.memory import check_size
-from pi_detector.util.uri import network_uri_problem, parse_network_uri, redact, split_uri
+from pi_detector.sources.base import Resting
+from pi_detector.sources.capture import Capture, CaptureSource
+from pi_detector.sources.decoder import UndecodableError
+from pi_detector.sources.ffmpeg_watch import Watch, anywhere, watched
+from pi_detector.sources.http_jpegs import open_jpegs, refused
+from pi_detector.sources.http_snapshots import HttpSnapshots
+from pi_detector.sources.media import DEFAULT_PORTS, stream_options
+from pi_detector.sources.video_decoders import has_pyav
+from pi_detector.util.raw_lines import redact_text
+from pi_detector.util.uri import network_uri_problem, parse_network_uri, redact
 
 if TYPE_CHECKING:
-    import cv2
+    from pi_detector.sources.stream_av import AvStream
 
 log = logging.getLogger(__name__)
 
 _DIAGNOSIS_TIMEOUT_S = 2.0
+_STATUS = re.compile(r"(?:failed: |HTTP error )(401|403|404|503)\b")
 
 
 class StreamSource(CaptureSource):
-    """A stream, read by OpenCV's FFmpeg; JPEGs over HTTP are read by ``http_jpegs``.
-
-    RTSP goes over TCP, which is OpenCV's default.
+    """A network stream.
 
     Args:
         uri: ``rtsp://``, ``rtsps://``, ``http://`` or ``https://``, with user and password if the
             server wants them; they never appear in names, logs or errors.
-        settings: read_timeout_s, playlists.
+        settings: idle, playlists, read_timeout_s, transport.
     """
 
     def __init__(self, uri: str, settings: SourceSettings) -> None:
         self._uri = uri
+        self._settings = settings
+        self._still = False
         self._read_timeout_s = settings.read_timeout_s
-        self._playlists = settings.playlists
         super().__init__(redact(uri))
         self._host, self._port = self._address()
 
@@ -58,54 +65,76 @@ class StreamSource(CaptureSource):
             SourcePermissionError, SourceBusyError: an HTTP server says so.
         """
         self.close()
+        if self._settings.poll_s:
+            self._capture = self._open_snapshots()
+            return
         if self._uri.lower().startswith("http"):
             self._capture = open_jpegs(
-                self._uri, self.name, self._read_timeout_s, elsewhere=self._playlists
+                self._uri, self.name, self._read_timeout_s, elsewhere=self._settings.playlists
             )
             if self._capture is not None:
                 log.info("%s: JPEGs over HTTP", self.name)
                 return
-        import cv2
+        self._capture = self._open_video()
+        self.rest(self._still)
 
-        if faults := opencv_faults():
-            log.warning(
-                "%s: decoded by OpenCV %s, with a fault: %s", self.name, cv2.__version__, faults
-            )
-        started = time.monotonic()
-        options = opencv_options(split_uri(self._uri)[0], playlists=self._playlists)
-        with options, watched(None if self._playlists else (self._host, self._port)) as watch:
-            capture = self._connect()
-        if not capture.isOpened():
-            capture.release()
-            raise self._diagnosed(time.monotonic() - started, watch)
-        size = [int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)]
-        try:
-            check_size(*size)
-        except BadImageError as error:
-            capture.release()
-            raise BadImageError(f"{self.name}: {error}") from error
-        log.info("%s: %dx%d", self.name, *size)
-        self._capture = LiveCapture(capture, self.name, self._read_timeout_s)
+    def rest(self, still: bool) -> None:
+        """Decode keyframes alone while nothing moves, where ``source.idle`` asks for it."""
+        self._still = still
+        capture = self._capture
+        if self._settings.idle == "keyframes" and isinstance(capture, Resting):
+            capture.rest(still)
 
     def close(self) -> None:
         """Disconnect."""
         self._release()
 
-    def _connect(self) -> cv2.VideoCapture:
-        import cv2
+    def _open_snapshots(self) -> Capture:
+        settings = self._settings
+        snapshots = HttpSnapshots(
+            self._uri,
+            self.name,
+            self._read_timeout_s,
+            settings.poll_s,
+            elsewhere=settings.playlists,
+        )
+        try:
+            snapshots.start()
+        except SourceLostError as error:
+            raise self._diagnosed(0.0, Watch(anywhere)) from error
+        log.info("%s: a snapshot every %g s", self.name, settings.poll_s)
+        return snapshots
 
-        deadline_ms = max(1, round(self._read_timeout_s * 1000))
-        options = [
-            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
-            deadline_ms,
-            cv2.CAP_PROP_READ_TIMEOUT_MSEC,
-            deadline_ms,
-            # Several decoding threads hold back a frame each, so that pictures are late and a
-            # stall is seen late; and the cores are the interpreter's.
-            cv2.CAP_PROP_N_THREADS,
-            1,
-        ]
-        return cv2.VideoCapture(self._uri, cv2.CAP_FFMPEG, options)
+    def _open_video(self) -> Capture:
+        # Before FFmpeg is listened to: PyAV brings a listener of its own.
+        with_pyav = _av_stream() if has_pyav() else None
+        started = time.monotonic()
+        server = None if self._settings.playlists else (self._host, self._port)
+        with watched(server) as watch:
+            capture = self._with_pyav(with_pyav, watch) if with_pyav else self._with_opencv()
+        if capture is None:
+            raise self._diagnosed(time.monotonic() - started, watch)
+        return capture
+
+    def _with_opencv(self) -> Capture | None:
+        from pi_detector.sources.stream_cv import open_with_opencv
+
+        return open_with_opencv(self._uri, self.name, self._settings)
+
+    def _with_pyav(self, kind: type[AvStream], watch: Watch) -> Capture | None:
+        options = stream_options(self._settings)
+        try:
+            stream = kind(self._uri, self.name, self._read_timeout_s, options)
+        except UndecodableError as error:
+            watch.reason = watch.reason or redact_text(str(error))
+            return None
+        try:
+            stream.start()
+        except BaseException:
+            stream.release()
+            raise
+        log.info("%s: %s, %dx%d", self.name, stream.codec, *stream.size)
+        return stream
 
     def _address(self) -> tuple[str, int]:
         parsed = parse_network_uri(self._uri)
@@ -132,9 +161,18 @@ class StreamSource(CaptureSource):
                 f"{self.name}: the server sends a playlist ({watch.playlist}), which may name "
                 "other servers; set source.playlists to true if you trust it"
             )
+        scheme, user, *_ = parse_network_uri(self._uri) or ("", "")
+        if status := _STATUS.search(watch.reason):
+            code, protocol = int(status[1]), scheme.rstrip("s").upper()
+            return refused(self.name, code, has_password=bool(user), protocol=protocol)
         reason = f" ({watch.reason})" if watch.reason else ""
         return SourceNotFoundError(
             f"{self.name}: the server responds but sends no video{reason}; check the path, user "
-            "and "
-            "password"
+            "and password"
         )
+
+
+def _av_stream() -> type[AvStream]:
+    from pi_detector.sources.stream_av import AvStream
+
+    return AvStream

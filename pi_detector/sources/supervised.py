@@ -19,7 +19,7 @@ from pi_detector.errors import (
     SourceStalledError,
     SourceStuckError,
 )
-from pi_detector.sources.base import Adjustable, Controls, Source, interrupt, limit_rate
+from pi_detector.sources.base import Adjustable, Controls, Source, interrupt, limit_rate, rest
 from pi_detector.util.backoff import Backoff
 
 log = logging.getLogger(__name__)
@@ -124,6 +124,10 @@ class SupervisedSource:
         obeys = limit_rate(self._source, rate_fps)
         self._interval_s = 1 / rate_fps if obeys and rate_fps else 0.0
         return obeys
+
+    def rest(self, still: bool) -> None:
+        """Say whether nothing moves, see ``Resting``. From any thread."""
+        rest(self._source, still)
 
     def adjust(self, controls: Controls) -> bool:
         """Set controls of the camera, see ``Adjustable``. From any thread."""

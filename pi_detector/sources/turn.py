@@ -15,6 +15,7 @@ from pi_detector.sources.base import (
     TurnsItself,
     interrupt,
     limit_rate,
+    rest,
 )
 from pi_detector.sources.orientation import UNTURNED, Turn
 
@@ -68,6 +69,10 @@ class TurnedSource:
     def limit_rate(self, rate_fps: float | None) -> bool:
         """Read at most so many frames per second, see ``Paced``."""
         return limit_rate(self._source, rate_fps)
+
+    def rest(self, still: bool) -> None:
+        """Say whether nothing moves, see ``Resting``."""
+        rest(self._source, still)
 
     def adjust(self, controls: Controls) -> bool:
         """Set controls of the camera, see ``Adjustable``."""

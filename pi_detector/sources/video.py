@@ -19,7 +19,7 @@ from pi_detector.sources.base import SelfPaced
 from pi_detector.sources.decoder import Decoder, FrameTimes, UndecodableError
 from pi_detector.sources.ffmpeg_watch import watched
 from pi_detector.sources.framing import FrameMaker, Moment
-from pi_detector.sources.media import opencv_options
+from pi_detector.sources.media import STDIN_PATH, opencv_options
 from pi_detector.sources.video_decoders import decoder_type
 from pi_detector.util.memory import check_size
 from pi_detector.util.uri import is_unicode
@@ -137,7 +137,8 @@ class VideoSource(SelfPaced):
 
     def _path_for_ffmpeg(self, file: BinaryIO) -> str:
         """An absolute path, because FFmpeg takes what stands before a colon for a protocol."""
-        path = str(self._path.resolve())
+        # Of standard input, whatever it is, the name alone leads to it.
+        path = str(self._path if self._path == STDIN_PATH else self._path.resolve())
         return path if is_unicode(path) else f"/proc/self/fd/{file.fileno()}"
 
     def _check_size(self, decoder: Decoder) -> None:

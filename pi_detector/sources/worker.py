@@ -15,10 +15,12 @@ import contextlib
 import ctypes
 import logging
 import os
+import queue
 import resource
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -207,12 +209,32 @@ class _Server:
         from pi_detector.sources.base import limit_rate
 
         ahead = None if source.live else self._read(source)
-        while request := self._link.recv(self._messages.LONGEST_PACKET):
+        requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        threading.Thread(
+            target=self._listen, args=(source, requests), name="requests", daemon=True
+        ).start()
+        while request := requests.get():
             limit_rate(source, self._messages.rate_of(request))
             answer = self._read(source) if ahead is None else ahead
             self._answer(answer)
             if not source.live and not isinstance(answer, self._messages.Ended):
                 ahead = self._read(source)
+
+    def _listen(self, source: Source, requests: queue.SimpleQueue[bytes]) -> None:
+        """Hear the parent also while the source is read, which may take a while."""
+        from pi_detector.sources.base import rest
+
+        request = b" "
+        while request:
+            try:
+                request = self._link.recv(self._messages.LONGEST_PACKET)
+            except OSError:
+                request = b""
+            still = self._messages.rest_of(request)
+            if still is None:
+                requests.put(request)
+            else:
+                rest(source, still)
 
     def _read(self, source: Source) -> Frame | isolated_link.Message:
         try:

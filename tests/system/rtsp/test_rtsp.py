@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,44 +13,11 @@ from pathlib import Path
 
 import pytest
 import valid
+from rtsp_camera import Camera
 
-SERVER = Path(__file__).with_name("server.py")
-SYSTEM_PYTHON = "/usr/bin/python3"  # has GStreamer's bindings, from apt
 READ_TIMEOUT_S = 2.0
 LONGEST_DELAY_S = 2.0
 PATIENCE_S = 60.0
-
-
-class Camera:
-    """The server, which can be frozen, killed and started again on the same port."""
-
-    def __init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port: int = probe.getsockname()[1]
-        self.process: subprocess.Popen[str] | None = None
-
-    @property
-    def uri(self) -> str:
-        return f"rtsp://127.0.0.1:{self.port}/camera"
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            [SYSTEM_PYTHON, SERVER, str(self.port)], stdout=subprocess.PIPE, text=True
-        )
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "ready\n"
-
-    def signal(self, number: signal.Signals) -> None:
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    def kill(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            assert self.process.stdout is not None
-            self.process.stdout.close()
-            self.process = None
 
 
 class Daemon:
