@@ -24,7 +24,7 @@ import motmetrics
 import numpy as np
 from numpy.typing import NDArray
 
-from pi_detector.config.settings import TrackingSettings
+from pi_detector.config.events import TrackingSettings
 from pi_detector.core.geometry import Detections, pairwise_iou
 from pi_detector.events.tracker import Tracker
 

@@ -148,8 +148,9 @@ def _shows_secret(args: argparse.Namespace, options: Mapping[str, object]) -> bo
     from pi_detector.config.secrets import without_references
 
     given = dict(override.split("=", 1) for override in (*args.set_before, *args.set_after))
-    uri = options.get("source.uri") or given.get("source.uri") or ""
-    return holds_secret(without_references(str(uri)))
+    uris = [given.get(f"source.{name}") or "" for name in ("uri", "record_uri")]
+    uris.append(str(options.get("source.uri") or ""))
+    return any(holds_secret(without_references(uri)) for uri in uris)
 
 
 def read_settings(

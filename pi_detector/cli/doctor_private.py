@@ -69,8 +69,11 @@ def held_secrets(settings: Settings) -> list[str]:
             found.append(f"notify.{name}.urls")
         if without_references(rule.secret):
             found.append(f"notify.{name}.secret")
-    if holds_secret(without_references(settings.source.uri)):
-        found.append("source.uri")
+    found += [
+        f"source.{name}"
+        for name in ("uri", "record_uri")
+        if holds_secret(without_references(getattr(settings.source, name)))
+    ]
     return found
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 from msgspec import inspect
 
+from pi_detector.config.copying import copy_problems
 from pi_detector.config.notify import notify_conflicts
 from pi_detector.config.outputs import MqttSettings, RecordingSettings, WebSettings
 from pi_detector.config.plugin_tables import RESERVED, is_confidential, section_type
@@ -90,7 +91,7 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
             "governor.enabled: no target is set; set governor.temperature_celsius or "
             "governor.latency_ms",
         )
-    yield from _recording_conflicts(settings.recording)
+    yield from (*_recording_conflicts(settings.recording), *copy_problems(settings))
     yield from _schedule_conflicts(settings)
     yield from _mqtt_conflicts(settings.mqtt)
     yield from _web_conflicts(settings.web)

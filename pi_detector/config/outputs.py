@@ -132,6 +132,10 @@ class RecordingSettings(Section, frozen=True):
             `~/.local/share/pi-detector/recordings`.
         clips: Record a video clip of each event; needs PyAV.
         snapshots: Keep the best view of each event as an image, with and without its box.
+        copy: Copy clips from a network camera's packets, in its quality, without encoding: `auto` =
+            H.264, unless frames are masked or turned (`[privacy.NAME]`, `source.rotate`,
+            `source.crop`); `on` = also H.265, which not every browser plays; `off` = encode. Copied
+            clips have the camera's own size, frame rate and bit rate. Needs PyAV 12.
         pre_s: Seconds of video before an event begins.
         post_s: Seconds of video after an event ends.
         fps: Highest frame rate of clips, in frames per second.
@@ -159,6 +163,7 @@ class RecordingSettings(Section, frozen=True):
     path: str = ""
     clips: bool = True
     snapshots: bool = True
+    copy: Literal["auto", "on", "off"] = "auto"
     pre_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 5.0
     post_s: Annotated[float, msgspec.Meta(ge=0, le=120)] = 5.0
     fps: Annotated[float, msgspec.Meta(ge=1, le=60)] = 10.0

@@ -108,7 +108,7 @@ def _replaced(value: Any, path: tuple[str, ...], environ: Mapping[str, str]) -> 
             return [_replaced(item, path, environ) for item in value]
         case str():
             whole = bool(IS_REFERENCE.fullmatch(value))
-            in_uri = path[-1] == "uri" or (path[-1] == "urls" and not whole)
+            in_uri = path[-1] in {"uri", "record_uri"} or (path[-1] == "urls" and not whole)
             return _REFERENCE.sub(
                 lambda found: _secret(found[1], path, environ, in_uri=in_uri), value
             )

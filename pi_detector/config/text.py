@@ -174,6 +174,6 @@ def _plain(value: Any, name: str = "") -> Any:
         case list() | tuple():
             return [_plain(item) for item in value]
         case str():
-            return redact(value) if name == "uri" else redact_within(value)
+            return redact(value) if name in {"uri", "record_uri"} else redact_within(value)
         case _:
             return value

@@ -10,17 +10,13 @@ from pathlib import Path
 
 import msgspec
 
-from pi_detector.config.changes import (
-    Masks,
-    at_reload,
-    at_restart,
-    masks_of_view,
-    masks_to_go,
-    parts_changed,
-)
+from pi_detector.config import changes
+from pi_detector.config.changes import Masks, at_reload, at_restart, parts_changed
+from pi_detector.config.copying import may_copy
 from pi_detector.config.drawn import drawn_in_force
 from pi_detector.config.settings import Settings
 from pi_detector.core.outage import Outage, words_of
+from pi_detector.core.packets import PacketHub
 from pi_detector.core.records import PerformanceRecord, StatusRecord, status_record
 from pi_detector.core.states import State
 from pi_detector.daemon.health import Health
@@ -42,6 +38,7 @@ from pi_detector.pipeline.build import (
 from pi_detector.pipeline.counters import Counters
 from pi_detector.pipeline.looks import LookBudget
 from pi_detector.pipeline.pipeline import Pipeline
+from pi_detector.pipeline.second_stream import PacketFeed
 from pi_detector.pipeline.sink_set import SinkContext, SinkSet
 from pi_detector.pipeline.supervision import Supervision
 from pi_detector.sinks.recordings.encoder import lacking
@@ -126,16 +123,14 @@ class Service:
             governor=self._control_loop.readings,
         )
         self._hours = Hours(settings, self._publish)
+        is_on, packets = self._hours.is_on, PacketHub()
         context = SinkContext(
-            self._publish,
-            self._command,
-            self._healthy,
-            self._run_state,
-            self._hours.is_on,
-            self._wishes.recording,
+            *(self._publish, self._command, self._healthy, self._run_state, is_on, packets),
+            *(lambda: not self._masks and may_copy(self._settings), self._wishes.recording),
             check_drawn,
         )
         self._sink_set = SinkSet(settings, environ, context, self._monitor.meter)
+        self._packet_feed = PacketFeed(settings, source, packets)
         self._pipeline = Pipeline(
             source,
             self._detector,
@@ -181,8 +176,9 @@ class Service:
         self._pipeline.keep_hours(self._hours.step())
         self._pipeline.report_detection()
         serving = Worker("service", self._serve)
-        self._monitor.start()
-        self._control_loop.start()
+        beside = (self._packet_feed, self._monitor, self._control_loop)
+        for part in beside:
+            part.start()
         try:
             return self._pipeline.run(stop, max_frames)
         finally:
@@ -190,8 +186,8 @@ class Service:
             self._ended.set()
             self._woken.set()
             deadline = time.monotonic() + TICK_S
-            self._monitor.stop(deadline)
-            self._control_loop.stop(deadline)
+            for part in beside:
+                part.stop(deadline)
             serving.finish(deadline)
 
     def pause(self) -> None:
@@ -297,7 +293,7 @@ class Service:
             detector = make_detector(new, bundle)
         if "stage" in changed or detector is not self._detector:
             stage = make_stage(new, detector)
-        gate, masks = make_gate(new), masks_of_view(self._masks, old, wanted)
+        gate, masks = make_gate(new), changes.masks_of_view(self._masks, old, wanted)
         privacy = make_privacy(new, masks)
         new = self._adjusted(new, wanted)
         try:
@@ -325,7 +321,7 @@ class Service:
         is_new_model, self._bundle, self._detector = bundle != self._bundle, bundle, detector
         if is_new_model:
             self._report_model(bundle)
-        self._report_reload([*at_restart(new, wanted), *masks_to_go(masks, wanted)])
+        self._report_reload([*at_restart(new, wanted), *changes.masks_to_go(masks, wanted)])
         if drawn := drawn_in_force(self._environ):
             log.info("%s", drawn)
         if lack := lacking(wanted.recording):

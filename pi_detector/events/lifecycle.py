@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pi_detector.config.settings import EventSettings, FilterSettings
+from pi_detector.config.events import EventSettings, FilterSettings
 from pi_detector.core.boxes import BoxPx, normalized, rounded_px
 from pi_detector.core.frame import Frame, ImageArray
 from pi_detector.core.records import BestView, EventRecord, FrameSize, Transition

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pi_detector.config.settings import TrackingSettings
+from pi_detector.config.events import TrackingSettings
 from pi_detector.core.geometry import Detections, FloatArray, IntArray, pairwise_iou
 from pi_detector.core.looks import Look
 from pi_detector.events.kalman import Array, KalmanBoxes

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pi_detector.config.settings import Settings
+from pi_detector.core.packets import PacketHub
 from pi_detector.core.records import StatusRecord
 from pi_detector.detector.bundle import Bundle
 from pi_detector.sinks.base import ShowsSettings, Sink
 from pi_detector.sinks.plugin import make_plugin_sinks
 from pi_detector.sinks.registry import (
+    make_copying,
     make_mqtt_sink,
     make_notify_sink,
     make_recording_sinks,
@@ -40,6 +42,8 @@ class SinkContext:
         healthy: whether it makes progress.
         state: how the run is.
         is_on: whether one of the named schedules is on; always without names.
+        packets: gives away the packets of the source.
+        may_copy: whether they may be recorded and shown as they are, now.
         may_record: whether recording is switched on.
         check_drawn: the settings that a text in the place of ``drawn.toml`` would give; raises
             ConfigError. None: nothing can be drawn.
@@ -50,6 +54,8 @@ class SinkContext:
     healthy: Callable[[], bool]
     state: Callable[[], RunState]
     is_on: Callable[[Sequence[str]], bool]
+    packets: PacketHub
+    may_copy: Callable[[], bool]
     may_record: Callable[[], bool] = lambda: True
     check_drawn: Callable[[str], Settings] | None = None
 
@@ -83,6 +89,7 @@ class SinkSet:
             environ,
             context.publish,
             lambda: context.may_record() and context.is_on(settings.recording.schedules),
+            make_copying(settings, context.packets, context.may_copy),
         )
         self._textfiles = make_textfile_sinks(settings.metrics, self._metrics_text)
         self._metrics: Metrics | None = None

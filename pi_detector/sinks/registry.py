@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from pi_detector.config.check import is_loopback
+from pi_detector.config.copying import is_network, is_turned
 from pi_detector.config.drawn import drawn_file
 from pi_detector.config.outputs import (
     MetricsSettings,
@@ -16,10 +17,12 @@ from pi_detector.config.outputs import (
     WebSettings,
 )
 from pi_detector.config.settings import Settings
+from pi_detector.core.packets import PacketHub
 from pi_detector.core.records import StatusRecord
 from pi_detector.errors import DependencyMissingError, SinkError
 from pi_detector.sinks.base import Sink
 from pi_detector.sinks.log import RecordLogSink
+from pi_detector.sinks.recordings.copying import Copying
 from pi_detector.sinks.recordings.sink import RecordingSink
 from pi_detector.sinks.snapshots import SnapshotSink
 from pi_detector.sinks.socket_lines import SocketSink
@@ -111,6 +114,7 @@ def make_recording_sinks(
     environ: Mapping[str, str],
     report: Callable[[StatusRecord], None],
     is_on: Callable[[], bool],
+    copying: Copying | None = None,
 ) -> list[Sink]:
     """The sink that records events, not started; none where the settings ask for none.
 
@@ -119,13 +123,33 @@ def make_recording_sinks(
         environ: environment variables, which name the folder where the settings don't.
         report: takes status records about what cannot be recorded.
         is_on: whether events that begin now are recorded.
+        copying: the packets of the source; None where clips are always encoded.
 
     Raises:
         SinkError: a path that makes no sense.
     """
     if not settings.enabled:
         return []
-    return [RecordingSink(recordings_folder(settings.path, environ), settings, report, is_on)]
+    folder = recordings_folder(settings.path, environ)
+    return [RecordingSink(folder, settings, report, is_on, copying)]
+
+
+def make_copying(settings: Settings, packets: PacketHub, may: Callable[[], bool]) -> Copying | None:
+    """The packets for clips; None where clips are always encoded.
+
+    Args:
+        settings: source and recording.
+        packets: of the source.
+        may: whether packets may be recorded as they are, now.
+    """
+    recording = settings.recording
+    if not (recording.enabled and recording.clips) or recording.copy == "off":
+        return None
+    if is_turned(settings.source) or not is_network(settings.source.uri):
+        return None
+    copying = Copying(recording.copy, may)
+    packets.add(copying.queue.put)
+    return copying
 
 
 def make_textfile_sinks(settings: MetricsSettings, text: Callable[[], bytes]) -> list[Sink]:

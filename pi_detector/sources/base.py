@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from pi_detector.config.settings import ControlValue
 from pi_detector.core.frame import Frame
+from pi_detector.core.packets import TakePacket
 from pi_detector.util.rate_limit import Pace
 
 if TYPE_CHECKING:
@@ -98,6 +99,20 @@ def rest(source: Source, still: bool) -> None:
     """Pass on whether the scene is still, to a source that can rest."""
     if isinstance(source, Resting):
         source.rest(still)
+
+
+@runtime_checkable
+class SendsPackets(Protocol):
+    """A source that has its video encoded, as it came."""
+
+    def send_packets(self, take: TakePacket) -> None:
+        """Also give each packet to ``take``, on the thread that reads. Before ``open``."""
+
+
+def send_packets(source: Source, take: TakePacket) -> None:
+    """Have a source give its packets away, where it has any."""
+    if isinstance(source, SendsPackets):
+        source.send_packets(take)
 
 
 @runtime_checkable

@@ -22,6 +22,7 @@ import msgspec
 from pi_detector import errors
 from pi_detector.config.settings import SourceSettings
 from pi_detector.core.frame import Frame
+from pi_detector.core.packets import TakePacket
 from pi_detector.errors import (
     BadImageError,
     ConfigError,
@@ -29,7 +30,7 @@ from pi_detector.errors import (
     SourceLostError,
     SourceStalledError,
 )
-from pi_detector.sources.base import Paced, Resting, Source
+from pi_detector.sources.base import Paced, Resting, SendsPackets, Source
 from pi_detector.sources.framing import FrameMaker, Moment
 from pi_detector.sources.isolated_link import (
     LONGEST_PACKET,
@@ -87,6 +88,8 @@ class IsolatedSource:
         self._paced = isinstance(inner, Paced)
         self._rests = isinstance(inner, Resting)
         self._still = False
+        self._sends_packets = isinstance(inner, SendsPackets)
+        self._take_packet: TakePacket | None = None
         self._settings = msgspec.structs.replace(settings, isolation="off")
         self._starts_at = starts_at
         self._frames = FrameMaker(self.name)
@@ -110,7 +113,8 @@ class IsolatedSource:
         self.close()
         settings = self._settings
         level, rate_fps = log.getEffectiveLevel(), self._rate_fps
-        job = pack_job(Job(settings, model_size, level, self._starts_at, rate_fps))
+        packets = self._take_packet is not None
+        job = pack_job(Job(settings, model_size, level, self._starts_at, rate_fps, packets))
         if len(job) > LONGEST_PACKET:
             raise ConfigError(
                 f"source.uri: {len(settings.uri)} characters are too long; shorten it"
@@ -120,6 +124,8 @@ class IsolatedSource:
         process = self._process = start_process(
             self.name, pixels, reads_stdin=settings.uri == STDIN
         )
+        if self._take_packet is not None:
+            process.receive_packets(self._take_packet)
         self._expected = 0
         if self._interrupted:  # while it started
             process.interrupt()
@@ -190,6 +196,11 @@ class IsolatedSource:
         process = self._process
         if self._rests and process is not None:
             process.notify(rest_request(still))
+
+    def send_packets(self, take: TakePacket) -> None:
+        """Give the packets away, see ``SendsPackets``: the process sends them before frames."""
+        if self._sends_packets:
+            self._take_packet = take
 
     def interrupt(self) -> None:
         """End ``open`` and ``read`` at once, now and in future. May be called from any thread.

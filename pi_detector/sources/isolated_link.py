@@ -102,7 +102,39 @@ class Logged(_Message, frozen=True):
     text: bytes
 
 
-Message = Started | Opened | Failed | Delivered | Ended | Logged
+class TrackBegins(_Message, frozen=True):
+    """Packets that follow belong to another track, see ``core.packets``."""
+
+    codec: str
+    headers: bytes
+    width: int
+    height: int
+
+
+class PacketBegins(_Message, frozen=True):
+    """A packet follows, in parts. See ``core.packets``.
+
+    Attributes:
+        size: of its data, in bytes.
+        keyframe: as of ``Packet``; so are the others.
+    """
+
+    size: int
+    keyframe: bool
+    captured_ns: int
+    shift_ns: int
+    captured_at: datetime
+
+
+class PacketPart(_Message, frozen=True):
+    """The next bytes of a packet."""
+
+    data: bytes
+
+
+Message = (
+    Started | Opened | Failed | Delivered | Ended | Logged | TrackBegins | PacketBegins | PacketPart
+)
 
 encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Message)
@@ -127,6 +159,7 @@ class Job(msgspec.Struct, frozen=True):
         log_level: lowest level of log messages, of ``logging``.
         starts_at: see ``VideoSource``.
         rate_fps: see ``Paced``; each request for a frame has it too.
+        packets: send the packets too, see ``SendsPackets``.
     """
 
     settings: SourceSettings | None
@@ -134,6 +167,7 @@ class Job(msgspec.Struct, frozen=True):
     log_level: int
     starts_at: datetime | None = None
     rate_fps: float | None = None
+    packets: bool = False
 
 
 def pack_job(job: Job) -> bytes:

@@ -17,9 +17,19 @@ import time
 import msgspec
 
 from pi_detector.core.frame import ImageArray
+from pi_detector.core.packets import TakePacket
 from pi_detector.errors import SourceLostError, SourceStalledError
 from pi_detector.sources import isolated_link
-from pi_detector.sources.isolated_link import Logged, Message, Shape, Started
+from pi_detector.sources.isolated_link import (
+    Logged,
+    Message,
+    PacketBegins,
+    PacketPart,
+    Shape,
+    Started,
+    TrackBegins,
+)
+from pi_detector.sources.isolated_packets import PacketReceiver
 from pi_detector.util.memory import largest_image
 from pi_detector.util.raw_lines import RawLines
 
@@ -70,6 +80,7 @@ class IsolatedProcess:
         self._reader = isolated_link.FrameReader(self._memory_fd, largest)
         self._lines = RawLines(log, name)
         self._interrupted = False
+        self._packets: PacketReceiver | None = None
         self._stderr, stderr = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
@@ -92,6 +103,10 @@ class IsolatedProcess:
     def is_running(self) -> bool:
         """Whether it has not died since it was last asked."""
         return self._process.poll() is None
+
+    def receive_packets(self, take: TakePacket) -> None:
+        """Give packets that it sends to ``take``, within ``receive``."""
+        self._packets = PacketReceiver(take)
 
     def send(self, packet: bytes) -> None:
         """Send a request.
@@ -127,7 +142,7 @@ class IsolatedProcess:
             self._link.shutdown(socket.SHUT_RDWR)
 
     def receive(self, timeout_s: float) -> Message:
-        """The next message; log messages are passed on on the way.
+        """The next message; log messages and packets are passed on on the way.
 
         Raises:
             ProcessDiedError: it is gone, or sends what is no message.
@@ -147,11 +162,23 @@ class IsolatedProcess:
             except msgspec.DecodeError as error:
                 self._process.kill()
                 raise ProcessDiedError("sent an invalid reply") from error
-            if not isinstance(message, Logged):
+            if isinstance(message, Logged):
+                _log(message)
+            elif isinstance(message, TrackBegins | PacketBegins | PacketPart):
+                self._pass_on(message)
+            else:
                 return message
-            _log(message)
         self._process.kill()
         raise ProcessSilentError
+
+    def _pass_on(self, message: TrackBegins | PacketBegins | PacketPart) -> None:
+        try:
+            if self._packets is None:
+                raise ValueError("nobody asked for packets")
+            self._packets.put(message)
+        except ValueError as error:
+            self._process.kill()
+            raise ProcessDiedError(f"sent an invalid reply ({error})") from error
 
     def _wait(self, deadline: float) -> bool:
         """Wait for a packet; what is written to stderr meanwhile is read."""

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pi_detector.config.settings import SourceSettings
+from pi_detector.core.packets import TakePacket
 from pi_detector.errors import (
     ConfigError,
     SourceLostError,
@@ -51,6 +52,7 @@ class StreamSource(CaptureSource):
         self._uri = uri
         self._settings = settings
         self._still = False
+        self._take_packet: TakePacket | None = None
         self._read_timeout_s = settings.read_timeout_s
         super().__init__(redact(uri))
         self._host, self._port = self._address()
@@ -84,6 +86,10 @@ class StreamSource(CaptureSource):
         capture = self._capture
         if self._settings.idle == "keyframes" and isinstance(capture, Resting):
             capture.rest(still)
+
+    def send_packets(self, take: TakePacket) -> None:
+        """Give the packets away, see ``SendsPackets``: those in H.264 and H.265, with PyAV."""
+        self._take_packet = take
 
     def close(self) -> None:
         """Disconnect."""
@@ -124,7 +130,7 @@ class StreamSource(CaptureSource):
     def _with_pyav(self, kind: type[AvStream], watch: Watch) -> Capture | None:
         options = stream_options(self._settings)
         try:
-            stream = kind(self._uri, self.name, self._read_timeout_s, options)
+            stream = kind(self._uri, self.name, self._read_timeout_s, options, self._take_packet)
         except UndecodableError as error:
             watch.reason = watch.reason or redact_text(str(error))
             return None

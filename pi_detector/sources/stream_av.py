@@ -10,12 +10,15 @@ from typing import Any
 
 import av
 
+from pi_detector.core.packets import TakePacket
 from pi_detector.errors import BadImageError, SourceLostError, SourceStalledError
 from pi_detector.sources.capture import Captured
 from pi_detector.sources.decoder import UndecodableError
 from pi_detector.sources.frames_av import AV_ERRORS, FrameImages
 from pi_detector.sources.framing import Moment
 from pi_detector.sources.packet_choice import StreamDecoder
+from pi_detector.sources.packets_av import PacketMaker
+from pi_detector.sources.whole_packets import WholePackets
 from pi_detector.util.memory import check_size
 from pi_detector.util.rate_limit import Pace
 
@@ -37,14 +40,23 @@ class AvStream:
         name: of the source, for messages.
         timeout_s: deadline of opening, and of a frame, in seconds.
         options: of FFmpeg's demuxer and protocols.
+        take_packet: receives each packet; None for nobody.
 
     Raises:
         UndecodableError: it cannot be opened, or has no video; the reason may have secrets in it.
         BadImageError: its frames are too large.
     """
 
-    def __init__(self, uri: str, name: str, timeout_s: float, options: dict[str, str]) -> None:
+    def __init__(
+        self,
+        uri: str,
+        name: str,
+        timeout_s: float,
+        options: dict[str, str],
+        take_packet: TakePacket | None = None,
+    ) -> None:
         self._name = name
+        self._take_packet = take_packet
         self._timeout_s = timeout_s
         try:
             self._container: Any = av.open(uri, options=options, timeout=(timeout_s, timeout_s))
@@ -69,6 +81,9 @@ class AvStream:
         self._check_size(*self.size)
         self._decoder = StreamDecoder(stream, self._timeout_s * _GAP_SHARE)
         self._images = FrameImages()
+        take = self._take_packet
+        self._packet_maker = None if take is None else PacketMaker(stream, take)
+        self._whole = WholePackets(intra_only=bool(stream.codec_context.codec.intra_only))
         self._packets: Iterator[Any] = self._container.demux(stream)
         self._ahead: Captured | None = None
 
@@ -107,9 +122,13 @@ class AvStream:
         started_s = time.monotonic()
         skipped = 0
         while True:
-            packet = self._receive(started_s)
+            received = self._receive(started_s)
             moment = Moment.now()
-            frame = self._decoder.decode(packet, moment.monotonic_ns, pace)
+            frame = None
+            for packet in self._whole.take(received):
+                if self._packet_maker is not None:
+                    self._packet_maker.put(packet, moment)
+                frame = self._decoder.decode(packet, moment.monotonic_ns, pace)
             if frame is not None or self._decoder.resting:
                 started_s = time.monotonic()
             elif time.monotonic() - started_s >= patience_s:

@@ -11,6 +11,7 @@ from typing import Literal
 from pi_detector.config.settings import RecoverySettings
 from pi_detector.core.frame import Frame
 from pi_detector.core.outage import words_of
+from pi_detector.core.packets import TakePacket
 from pi_detector.core.records import StatusRecord, status_record
 from pi_detector.errors import (
     ConfigError,
@@ -19,7 +20,15 @@ from pi_detector.errors import (
     SourceStalledError,
     SourceStuckError,
 )
-from pi_detector.sources.base import Adjustable, Controls, Source, interrupt, limit_rate, rest
+from pi_detector.sources.base import (
+    Adjustable,
+    Controls,
+    Source,
+    interrupt,
+    limit_rate,
+    rest,
+    send_packets,
+)
 from pi_detector.util.backoff import Backoff
 
 log = logging.getLogger(__name__)
@@ -128,6 +137,10 @@ class SupervisedSource:
     def rest(self, still: bool) -> None:
         """Say whether nothing moves, see ``Resting``. From any thread."""
         rest(self._source, still)
+
+    def send_packets(self, take: TakePacket) -> None:
+        """Give the packets away, see ``SendsPackets``."""
+        send_packets(self._source, take)
 
     def adjust(self, controls: Controls) -> bool:
         """Set controls of the camera, see ``Adjustable``. From any thread."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from pi_detector.config.settings import SourceSettings
 from pi_detector.core.frame import Frame, ImageArray
+from pi_detector.core.packets import TakePacket
 from pi_detector.sources.base import (
     Adjustable,
     Controls,
@@ -16,6 +17,7 @@ from pi_detector.sources.base import (
     interrupt,
     limit_rate,
     rest,
+    send_packets,
 )
 from pi_detector.sources.orientation import UNTURNED, Turn
 
@@ -73,6 +75,10 @@ class TurnedSource:
     def rest(self, still: bool) -> None:
         """Say whether nothing moves, see ``Resting``."""
         rest(self._source, still)
+
+    def send_packets(self, take: TakePacket) -> None:
+        """Give the packets away, which nothing turns; see ``SendsPackets``."""
+        send_packets(self._source, take)
 
     def adjust(self, controls: Controls) -> bool:
         """Set controls of the camera, see ``Adjustable``."""

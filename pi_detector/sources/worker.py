@@ -175,7 +175,8 @@ class _Server:
 
     def _open(self, todo: isolated_link.Job) -> Source | None:
         from pi_detector.sources import ffmpeg_watch
-        from pi_detector.sources.base import limit_rate
+        from pi_detector.sources.base import limit_rate, send_packets
+        from pi_detector.sources.isolated_packets import PacketSender
         from pi_detector.sources.media import needs_of
         from pi_detector.sources.registry import make_recording, make_source
 
@@ -189,6 +190,8 @@ class _Server:
             self._name = source.name
             log.debug("%s is read with: %s", self._name, confine(needs_of(todo.settings)))
             limit_rate(source, todo.rate_fps)
+            if todo.packets:
+                send_packets(source, PacketSender(self._send).put)
             source.open(todo.model_size)
         except Exception as error:  # noqa: BLE001 - raised again by the parent
             self._send(self._failed(error))

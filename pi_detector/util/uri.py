@@ -124,15 +124,19 @@ def parse_network_uri(uri: str) -> NetworkUri | None:
     return NetworkUri(scheme, userinfo, match[1].strip("[]"), port, path, query, fragment)
 
 
-def network_uri_problem(uri: str) -> str | None:
+def network_uri_problem(uri: str, setting: str = "source.uri") -> str | None:
     """What is wrong with the URI of a network camera, and the fix; None where nothing is.
 
     Of other kinds of URIs nothing is wrong here.
+
+    Args:
+        uri: of the setting.
+        setting: its name.
     """
     if split_uri(uri)[0] not in _NETWORK or parse_network_uri(uri) is not None:
         return None
     return (
-        f"source.uri: no host and port found in {redact(uri)}; write special characters of user, "
+        f"{setting}: no host and port found in {redact(uri)}; write special characters of user, "
         "password and path as %XX ('@' as %40, '/' as %2F, '#' as %23, '?' as %3F, ' ' as %20)"
     )
 

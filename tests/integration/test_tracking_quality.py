@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from where import CHECKOUT
 
-from pi_detector.config.settings import TrackingSettings
+from pi_detector.config.events import TrackingSettings
 
 sys.path.insert(0, str(CHECKOUT / "benchmarks"))
 from tracking import PlainMatcher, Product, accumulated, scene

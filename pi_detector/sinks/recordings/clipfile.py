@@ -16,7 +16,7 @@ from pi_detector.errors import SinkError
 from pi_detector.sinks.files import unwritable
 from pi_detector.util.whole_files import sync_folder, unfinished_path
 
-BATCH_BYTES = 512 * 1024
+BATCH_BYTES = 4 * 1024 * 1024
 BATCH_S = 5.0
 
 

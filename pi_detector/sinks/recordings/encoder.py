@@ -47,11 +47,13 @@ class Shot:
     """An encoded frame.
 
     Attributes:
-        packet: PyAV's packet, H.264 in the byte stream format (Annex B).
-        captured_ns: when it was captured, ``time.monotonic_ns()``.
+        packet: PyAV's packet, in the byte stream format (Annex B).
+        captured_ns: when it was captured, ``time.monotonic_ns()``; of a copied packet, when it is
+            decoded.
         captured_at: the same moment as UTC wall time.
         keyframe: it can be decoded without the shots before it.
         size: bytes.
+        shift_ns: by how much later it is shown than decoded.
     """
 
     packet: Any
@@ -59,6 +61,7 @@ class Shot:
     captured_at: datetime
     keyframe: bool
     size: int
+    shift_ns: int = 0
 
 
 def load_av() -> Any:

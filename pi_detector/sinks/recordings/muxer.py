@@ -39,16 +39,21 @@ class Muxer:
     rate frames came.
 
     Args:
-        headers: see ``Encoder``.
+        headers: see ``Encoder`` and ``Track``.
+        codec: ``h264`` or ``hevc``.
+        size: (width, height) in pixels, where the headers are parameter sets alone. Then no picture
+            is decoded here, which a stranger may have sent.
     """
 
-    def __init__(self, headers: bytes) -> None:
+    def __init__(
+        self, headers: bytes, codec: str = "h264", size: tuple[int, int] | None = None
+    ) -> None:
         self._av = load_av()
         self._written = _Written()
         self._first_ns: int | None = None
         with (
             av_errors(self._av, "writing MP4"),
-            self._av.open(io.BytesIO(headers), format="h264") as template,
+            self._av.open(io.BytesIO(headers), format=codec) as template,
         ):
             like = template.streams.video[0]
             self._output = self._av.open(self._written, "w", format="mp4", options=_OPTIONS)
@@ -57,6 +62,8 @@ class Muxer:
                 self._stream = self._output.add_stream_from_template(like)
             else:
                 self._stream = self._output.add_stream(template=like)
+            if size is not None:
+                self._stream.codec_context.width, self._stream.codec_context.height = size
 
     def add(self, shot: Shot) -> bytes:
         """Add a shot; the first must be a keyframe.
@@ -68,7 +75,8 @@ class Muxer:
             self._first_ns = shot.captured_ns
         packet = shot.packet
         packet.stream = self._stream
-        packet.pts = packet.dts = (shot.captured_ns - self._first_ns) * TICKS // 10**9
+        packet.dts = (shot.captured_ns - self._first_ns) * TICKS // 10**9
+        packet.pts = packet.dts + shot.shift_ns * TICKS // 10**9
         packet.time_base = Fraction(1, TICKS)
         with av_errors(self._av, "writing MP4"):
             self._output.mux(packet)

@@ -1,4 +1,4 @@
-"""Turns frames into clips: each frame is encoded once for all its events.
+"""Turns frames or packets into clips: each frame is encoded once for all its events, or copied.
 
 The packets of the last seconds wait in memory. A clip begins with those before its event, and
 continues while any event holds it; events that overlap share it. Soon after one of them ends, the
@@ -15,10 +15,17 @@ from pathlib import Path
 
 from pi_detector.config.outputs import RecordingSettings
 from pi_detector.core.frame import Frame
+from pi_detector.core.packets import Packet, Track
 from pi_detector.errors import SinkError
 from pi_detector.sinks.draw import preview
 from pi_detector.sinks.recordings.clipfile import ClipFile
-from pi_detector.sinks.recordings.encoder import KEYFRAME_INTERVAL_S, Encoder, Shot, make_encoder
+from pi_detector.sinks.recordings.encoder import (
+    KEYFRAME_INTERVAL_S,
+    Encoder,
+    Shot,
+    load_av,
+    make_encoder,
+)
 from pi_detector.sinks.recordings.muxer import Muxer
 from pi_detector.sinks.recordings.ring import Ring
 
@@ -26,6 +33,7 @@ CONFIRM_S = 3.0
 """An event is published some frames after it began; the ring reaches back this much further."""
 LONGEST_WAIT_S = 20.0
 """An event that is over waits so long for a clip that others hold; then that is cut."""
+_COPIED_BYTES = 48 * 1024 * 1024  # of a camera's video, whose rate nobody here limits
 LONGEST_STILL_S = 5.0
 """Where no frame came for longer, the clip ends: a cut rather than a still picture."""
 
@@ -94,9 +102,10 @@ class Recorder:
         self._interval_ns = round(1e9 / settings.fps)
         span_s = settings.pre_s + CONFIRM_S
         # Twice what the encoder's limit allows over the span and one group of pictures.
-        most_bytes = 2 * settings.max_kbps * 125 * (span_s + KEYFRAME_INTERVAL_S)
-        self._ring = Ring(span_s, round(most_bytes))
+        most_bytes = round(2 * settings.max_kbps * 125 * (span_s + KEYFRAME_INTERVAL_S))
+        self._ring = Ring(span_s, max(most_bytes, _COPIED_BYTES))
         self._encoder: Encoder | None = None
+        self._track: Track | None = None
         self._due_ns: int | None = None
         self._holds: dict[str, int] = {}
         self._clip: Clip | None = None
@@ -117,7 +126,7 @@ class Recorder:
         image = preview(frame.image, self._settings.width)
         size = (image.shape[1], image.shape[0])
         try:
-            if self._encoder is None or self._encoder.size != size:
+            if self._encoder is None or self._encoder.size != size or self._track:
                 self._renew(size)
             assert self._encoder is not None
             for shot in self._encoder.encode(frame, image):
@@ -126,6 +135,23 @@ class Recorder:
             self._encoder = None  # the next frame gets a new one
             self._ring.clear()
             with suppress(Exception):  # the error that led here is the one to tell
+                self.finish()
+            raise
+
+    def copy(self, packet: Packet) -> None:
+        """Take a packet as it is, instead of frames. Raises SinkError."""
+        try:
+            if packet.track != self._track:
+                self._change()
+                self._track = packet.track
+            copied = load_av().Packet(packet.data)
+            copied.is_keyframe = packet.keyframe
+            times = (packet.captured_ns, packet.captured_at)
+            self._take(Shot(copied, *times, packet.keyframe, len(packet.data), packet.shift_ns))
+        except Exception:
+            self._track = None
+            self._ring.clear()
+            with suppress(Exception):  # the error that led here is the one to report
                 self.finish()
             raise
 
@@ -186,12 +212,17 @@ class Recorder:
 
     def _renew(self, size: tuple[int, int]) -> None:
         """An encoder for frames of another size; a clip has frames of one size."""
+        self._change()
+        self._track = None
+        settings = self._settings
+        self._encoder = make_encoder(settings.encoder, size, settings.fps, settings.max_kbps)
+
+    def _change(self) -> None:
+        """Finish what cannot be in one clip with what follows."""
         self._flush()
         self.finish()
         self._ring.clear()
         self._previous = None
-        settings = self._settings
-        self._encoder = make_encoder(settings.encoder, size, settings.fps, settings.max_kbps)
 
     def _flush(self) -> None:
         if self._encoder is not None:
@@ -224,15 +255,20 @@ class Recorder:
 
     def _begin(self, shots: Sequence[Shot]) -> None:
         """Begin a clip, named after the event that has held on for longest."""
-        assert self._encoder is not None
         path = self._next_path(next(iter(self._holds)))
         first = shots[0]
-        muxer, file = Muxer(self._encoder.headers), ClipFile(self._root / path)
-        self._muxer, self._file = muxer, file
+        self._muxer, self._file = self._make_muxer(), ClipFile(self._root / path)
         self._clip = Clip(path, first.captured_ns, first.captured_at, first.captured_ns)
         for key in self._holds:
             self._show(self._clip, key)
         self._add(shots)
+
+    def _make_muxer(self) -> Muxer:
+        track = self._track
+        if track is not None:
+            return Muxer(track.headers, track.codec, (track.width, track.height))
+        assert self._encoder is not None
+        return Muxer(self._encoder.headers)
 
     def _detach(self) -> Clip | None:
         """Hand the end of the clip to the disk."""

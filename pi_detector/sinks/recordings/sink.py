@@ -10,8 +10,11 @@ from functools import partial
 from pathlib import Path
 
 from pi_detector.config.outputs import RecordingSettings
+from pi_detector.core.frame import Frame
+from pi_detector.core.packets import Packet
 from pi_detector.core.records import EventRecord, Publication, StatusRecord, status_record
 from pi_detector.core.result import Result
+from pi_detector.sinks.recordings.copying import Copying
 from pi_detector.sinks.recordings.disk import DiskThread
 from pi_detector.sinks.recordings.encoder import lacking
 from pi_detector.sinks.recordings.layout import (
@@ -54,6 +57,7 @@ class RecordingSink:
         settings: settings of the recordings.
         report: receives a status record if clips cannot be recorded.
         is_on: whether events that begin now are recorded.
+        copying: the packets of the source, where clips may be copied from them.
     """
 
     name = "recordings"
@@ -65,11 +69,13 @@ class RecordingSink:
         settings: RecordingSettings,
         report: Callable[[StatusRecord], None] | None = None,
         is_on: Callable[[], bool] = lambda: True,
+        copying: Copying | None = None,
     ) -> None:
         self._folder = folder
         self._settings = settings
         self._report = report
         self._is_on = is_on
+        self._copying = copying
         self._started = False
         self._disk: DiskThread  # since start()
 
@@ -182,10 +188,22 @@ class RecordingSink:
             if event is not None:
                 event.picture = picture_of(result, view.box_px, view.score)
         # Outside its hours not even the seconds before an event are kept.
-        if self._recorder is not None and (self._events or self._is_on()):
+        if self._recorder is None:
+            return
+        at_ns = result.frame.captured_ns
+        packets = self._copying.take(at_ns) if self._copying is not None else None
+        if self._events or self._is_on():
             self._filming = False
-            self._recorder.see(result.frame)
+            self._film(self._recorder, result.frame, packets)
             self._filming = True
+
+    @staticmethod
+    def _film(recorder: Recorder, frame: Frame, packets: list[Packet] | None) -> None:
+        if packets is None:
+            recorder.see(frame)
+            return
+        for packet in packets:
+            recorder.copy(packet)
 
     def _hear(self, record: EventRecord) -> None:
         event = self._open.get(record.id)

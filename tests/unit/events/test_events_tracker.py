@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from staged import LABELS, PERSON, TRUCK, Row, car, detections, person
 
-from pi_detector.config.settings import TrackingSettings
+from pi_detector.config.events import TrackingSettings
 from pi_detector.core.geometry import pairwise_iou
 from pi_detector.core.looks import Look
 from pi_detector.events.matching import assign, grown_iou
