@@ -127,6 +127,39 @@ def test_the_rate_falls_when_it_gets_hot_and_recovers_when_it_cools(machine: Mak
         validator.validate(record)
 
 
+def looks_of_a_frame(one: Machine) -> float:
+    """How many looks the frames of the latest performance records had, at most on average."""
+    rows = [r for r in one.records("performance")[-2:] if r["frames"]["inferred"]]
+    return max(sum(r["looks"].values()) / r["frames"]["inferred"] for r in rows)
+
+
+def test_looks_are_given_up_before_anything_else_and_come_back(machine: Make) -> None:
+    one = machine(
+        source={"uri": "demo:", "fps": 10, "width": 1280, "height": 720},
+        detection={"looks": 3},
+        governor={"enabled": True, "min_fps": 2},
+        telemetry={"interval_s": 1.0},
+    )
+    one.wait_for(lambda: len(one.records("performance")) > 2)
+    assert looks_of_a_frame(one) > 1
+    one.heat(90)
+    one.wait_for(lambda: one.records("status", part="governor", state="failed"))
+    reasons = [r["reason"] for r in one.records("status", part="governor")]
+    # How many rungs at once depends on how fast it gets hot.
+    assert all(", looks " in reason for reason in reasons)
+    assert "threads 2" in reasons[0]
+    assert "looks 1, threads 1" in reasons[-1]
+    seen = len(one.records("performance"))
+    one.wait_for(lambda: len(one.records("performance")) > seen + 3)
+    # Counts of a second may hold a frame more on one side.
+    assert looks_of_a_frame(one) < 1.6
+    assert one.records("performance")[-1]["governor"]["looks"] == 1
+    one.heat(50)
+    one.wait_for(lambda: one.records("status", part="governor", state="live"))
+    one.wait_for(lambda: looks_of_a_frame(one) > 1.6)
+    assert one.records("performance")[-1]["governor"]["looks"] is None
+
+
 def test_the_firmware_is_heard_and_a_missing_sensor_is_told_once(
     machine: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
