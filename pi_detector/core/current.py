@@ -30,7 +30,8 @@ class CurrentState:
                 self._note_event(item)
             case StatusRecord():
                 self.statuses.pop((item.part, item.name), None)
-                if (item.part, item.state) != ("sink", "stopped"):  # that sink is no more
+                # A sink or schedule that stopped is no more.
+                if item.part not in {"sink", "schedule"} or item.state != "stopped":
                     self.statuses[item.part, item.name] = item
             case PerformanceRecord():
                 self.performance = item

@@ -29,7 +29,10 @@ class Hours:
         self._schedules = Schedules(settings.schedule, settings.location)
 
     def apply(self, settings: Settings) -> None:
-        """Use other settings from now on; all schedules are reported again."""
+        """Use other settings from now on; all schedules are reported again, also those removed."""
+        for name in self._settings.schedule:
+            if name not in settings.schedule:
+                self._publish(status_record("schedule", name, "stopped"))
         self._settings = settings
         self._schedules = Schedules(settings.schedule, settings.location)
         self._states = {}

@@ -301,7 +301,7 @@ def make_web_sink(
 
 
 def subjects_of(settings: Settings, labels: Iterable[str]) -> Subjects:
-    """What is published about: the labels that are reported, zones and lines."""
+    """What is published about: the labels that are reported, zones, lines and schedules."""
     from pi_detector.sinks.mqtt.discovery import Subjects
 
     wanted = settings.detection.labels
@@ -309,4 +309,5 @@ def subjects_of(settings: Settings, labels: Iterable[str]) -> Subjects:
         labels=tuple(label for label in labels if not wanted or label in wanted),
         zones=tuple(settings.zones),
         lines=tuple(settings.lines),
+        schedules=tuple(settings.schedule),
     )

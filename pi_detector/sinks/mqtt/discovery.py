@@ -12,11 +12,12 @@ _PROJECT = "pi-detector"
 
 
 class Subjects(msgspec.Struct, frozen=True):
-    """Names of the labels, zones and lines to publish about."""
+    """Names of the labels, zones, lines and schedules to publish about."""
 
     labels: tuple[str, ...] = ()
     zones: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
+    schedules: tuple[str, ...] = ()
 
 
 def discovery_payload(
@@ -39,7 +40,7 @@ def discovery_payload(
     Args:
         topics: topic names.
         model: name of the model.
-        subjects: labels, zones and lines; each gets entities.
+        subjects: labels, zones, lines and schedules; each gets entities.
         qos: quality of service of Home Assistant's subscriptions.
         snapshots: best views are published.
         commands: commands are accepted.
@@ -55,6 +56,8 @@ def discovery_payload(
         components |= entities.about_zone(topics, zone, subjects.labels)
     for line in subjects.lines:
         components |= entities.about_line(topics, line)
+    for schedule in subjects.schedules:
+        components |= entities.about_schedule(topics, schedule)
     if camera:
         components |= entities.about_camera(topics)
     if performance:

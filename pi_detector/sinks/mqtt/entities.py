@@ -176,6 +176,21 @@ def about_line(topics: Topics, line: str) -> dict[str, Component]:
     }
 
 
+def about_schedule(topics: Topics, schedule: str) -> dict[str, Component]:
+    """Whether a schedule is on."""
+    return {
+        f"schedule_{identifier(schedule)}": {
+            "platform": "binary_sensor",
+            "name": f"Schedule {schedule}",
+            "icon": "mdi:calendar-clock",
+            "entity_category": "diagnostic",
+            "state_topic": topics.status("schedule", schedule),
+            "value_template": _LIVE,
+            **_available(topics),
+        }
+    }
+
+
 def about_camera(topics: Topics) -> dict[str, Component]:
     """What the camera sees, a frame now and then."""
     return {

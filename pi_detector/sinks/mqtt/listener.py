@@ -28,14 +28,15 @@ _ONLINE, _OFFLINE = b"online", b"offline"
 class Listener:
     """Handles what the broker sends, on the thread of the connection.
 
-    - Retained entities and states of labels, zones and lines from earlier settings are removed.
+    - Retained entities and states of labels, zones, lines and schedules from earlier settings are
+      removed.
     - When Home Assistant starts, everything is sent to it again.
     - Another detector that publishes to the same topics is reported.
 
     Args:
         topics: topic names.
         kept: messages that stay valid; messages to send are put there.
-        states: the topics of all states.
+        states: the topics of all states, those of schedules among them.
         discovery: discovery message for Home Assistant; None for none.
         obey: receives commands; None accepts no commands.
 
@@ -53,7 +54,12 @@ class Listener:
         discovery: bytes | None,
         obey: Callable[[str], None] | None,
     ) -> None:
-        self.filters = [topics.availability, topics.states, topics.discovery]
+        self.filters = [
+            topics.availability,
+            topics.states,
+            topics.schedules,
+            topics.discovery,
+        ]
         if discovery is not None:
             self.filters.append(topics.birth)
         if obey is not None:
@@ -62,6 +68,9 @@ class Listener:
         self._topics = topics
         self._kept = kept
         self._states = frozenset(states)
+        self._prefixes = tuple(
+            each.rstrip("+/") + "/" for each in (topics.states, topics.schedules)
+        )
         self._discovery = discovery
         self._obey = obey
         self._limit = CommandLimit(_COMMAND_INTERVAL_S)
@@ -110,7 +119,7 @@ class Listener:
                 log.info("mqtt: Home Assistant has started; sending everything to it again")
                 delay_s = random.uniform(0, _BIRTH_DELAY_S)
                 self._kept.repeat(self._topics.availability, delay_s)
-        elif topic.startswith(f"{self._topics.prefix}/state/"):
+        elif topic.startswith(self._prefixes):
             self._unheard.discard(self._topics.states)
             if retained and payload and topic not in self._states:
                 for each in self._topics.of_removed(topic):

@@ -61,6 +61,7 @@ def known_topics(topics: Topics, subjects: Subjects) -> list[str]:
         *(topics.snapshot(label) for label in subjects.labels),
         *(topics.status(part, "") for part in _STATUSES),
         *(topics.status("sink", name) for name in _SINKS),
+        *(topics.status("schedule", name) for name in subjects.schedules),
         *(topics.status("governor", name) for name in ("speed", "model")),
         topics.performance,
         topics.picture,

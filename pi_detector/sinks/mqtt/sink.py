@@ -60,7 +60,7 @@ class MqttSink:
         recovery: delays between retries.
         folder: folder of the queue.
         model: name of the model, for Home Assistant.
-        subjects: labels, zones and lines.
+        subjects: labels, zones, lines and schedules.
         report: receives status records about the connection; called from a thread of the sink.
         command: receives the commands that others execute: ``reload``, ``pause``, ``resume``.
         performance: records of type ``performance`` are published.
@@ -108,7 +108,10 @@ class MqttSink:
         self._listener = listener = Listener(
             topics,
             kept,
-            states=[topics.state(kind, name) for kind, name in self._occupancy.subjects],
+            states=[
+                *(topics.status("schedule", name) for name in subjects.schedules),
+                *(topics.state(kind, name) for kind, name in self._occupancy.subjects),
+            ],
             discovery=self._discovery,
             obey=self._obey if settings.commands else None,
         )
@@ -155,6 +158,8 @@ class MqttSink:
         match item:
             case EventRecord():
                 self._event(item)
+            case StatusRecord(part="schedule", name=name, state="stopped"):  # it is no more
+                self._publisher.keep(self._topics.status("schedule", name), b"")
             case StatusRecord():
                 self._publisher.keep(self._topics.status(item.part, item.name), encode(item))
             case PerformanceRecord():

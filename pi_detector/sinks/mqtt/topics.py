@@ -145,8 +145,13 @@ class Topics:
         """The filter of all states."""
         return f"{self.prefix}/state/+/+"
 
+    @property
+    def schedules(self) -> str:
+        """The filter of the status records of schedules."""
+        return f"{self.prefix}/status/schedule/+"
+
     def of_removed(self, topic: str) -> list[str]:
-        """What is retained about a label, zone or line, by its state's topic."""
+        """What is retained about a label, zone, line or schedule, by its state's topic."""
         kind, name = topic.split("/")[-2:]
         return [topic, *([f"{self.prefix}/snapshot/{name}"] if kind == "labels" else [])]
 

@@ -106,6 +106,8 @@ class Watch:
                     self._frames.append((now_s, item.timings.latency_ms))
                     if item.looks:
                         self._looks.append((now_s, item.looks))
+                case StatusRecord(part="schedule", state="stopped"):  # it is no more
+                    self._parts.pop((item.part, item.name), None)
                 case StatusRecord():
                     self._parts[item.part, item.name] = item
                 case PerformanceRecord():

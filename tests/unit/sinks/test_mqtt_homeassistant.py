@@ -17,12 +17,13 @@ from waiting import until
 
 from pi_detector.config.settings import RecoverySettings, Settings
 from pi_detector.core.current import CurrentState
+from pi_detector.core.records import encode, status_record
 from pi_detector.sinks.mqtt.discovery import Subjects
 from pi_detector.sinks.mqtt.sink import MqttSink
 
 PREFIX = "pi-detector/door"
 DISCOVERY = "homeassistant/device/pi-detector-door/config"
-SUBJECTS = Subjects(("person", "car", "bus"), ("garden",), ())
+SUBJECTS = Subjects(("person", "car", "bus"), ("garden",), (), ("night",))
 
 
 @pytest.fixture
@@ -115,4 +116,23 @@ def test_settings_that_commands_change_are_shown(broker: FakeBroker, tmp_path: P
         "notifications": False,
         "recording": False,
     }
+    sink.close()
+
+
+def test_schedules_are_binary_sensors_and_those_removed_are_deleted(
+    broker: FakeBroker, tmp_path: Path
+) -> None:
+    sink = a_sink(broker, tmp_path)
+    night, day = (f"{PREFIX}/status/schedule/{name}" for name in ("night", "day"))
+    component = json.loads(broker.last(DISCOVERY) or b"{}")["components"]["schedule_night"]
+    assert component["platform"] == "binary_sensor"
+    assert component["name"] == "Schedule night"
+    assert component["state_topic"] == night
+    for topic in (night, day):  # of an earlier run
+        broker.send(topic.encode(), encode(status_record("schedule", "x", "live")), retain=True)
+    sink.handle(status_record("schedule", "night", "paused"))
+    wait_for(lambda: (day, b"") in [(topic, payload) for topic, payload, _ in broker.published])
+    assert json.loads(broker.last(night) or b"{}")["state"] == "paused"
+    sink.handle(status_record("schedule", "night", "stopped"))
+    wait_for(lambda: broker.last(night) == b"")
     sink.close()
