@@ -183,7 +183,11 @@ def _mqtt_conflicts(mqtt: MqttSettings) -> Iterator[Problem]:
 def _notify_conflicts(settings: Settings) -> Iterator[Problem]:
     for name, rule in settings.notify.items():
         for key, fault in notify_conflicts(
-            rule, zones=settings.zones, lines=settings.lines, schedules=settings.schedule
+            rule,
+            zones=settings.zones,
+            lines=settings.lines,
+            schedules=settings.schedule,
+            clips=settings.recording.enabled and settings.recording.clips,
         ):
             path: Path = ("notify", name, *([key] if key else []))
             yield path, f"{dotted(path)}: {fault}"

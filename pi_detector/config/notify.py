@@ -62,6 +62,9 @@ class NotifySettings(Section, frozen=True):
             the object, `none` no picture.
         annotated: the object's box is drawn on the picture.
         image_width: pictures are scaled down to this width in pixels; 0 keeps their size.
+        clip: the message of kind `end` is sent when the clip of the event is finished, and has it
+            attached where the service takes it; needs `recording.enabled`.
+        clip_mb: largest clip that is attached, in MiB; of larger ones there is the link alone.
         link: address of the page, for `{link}`; empty takes that of the page (`web.enabled`).
         expire_s: a message that could not be sent for this long is dropped, and counted.
         timeout_s: a webhook or a command that takes longer has failed.
@@ -90,6 +93,8 @@ class NotifySettings(Section, frozen=True):
     image: Literal["frame", "crop", "none"] = "frame"
     annotated: bool = True
     image_width: Annotated[int, msgspec.Meta(ge=0, le=8192)] = 800
+    clip: bool = False
+    clip_mb: Annotated[int, msgspec.Meta(ge=1, le=100)] = 8
     link: str = ""
     expire_s: Annotated[float, msgspec.Meta(ge=1, le=LONGEST_EXPIRY_S)] = 3600.0
     timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=300)] = 10.0
@@ -140,6 +145,7 @@ def notify_conflicts(
     zones: Collection[str],
     lines: Collection[str],
     schedules: Collection[str],
+    clips: bool,
 ) -> Iterator[tuple[str, str]]:
     """What is wrong with a rule, each as the name of a setting and the words after its path.
 
@@ -148,6 +154,7 @@ def notify_conflicts(
         zones: names of the zones that there are.
         lines: names of the lines that there are.
         schedules: names of the schedules that there are.
+        clips: clips of events are recorded.
     """
     if rule.enabled and not (rule.urls or rule.command):
         yield "", "has neither urls nor a command; add one, or set enabled = false"
@@ -165,13 +172,21 @@ def notify_conflicts(
     for hours in rule.hours:
         if minutes_of(hours) is None:
             yield "hours", f"{json.dumps(hours)[:40]} is no time of the day; write 22:00-06:00"
+    yield from _not_together(rule, clips)
+    yield from _unknown(rule, {"zones": zones, "lines": lines, "schedules": schedules})
+
+
+def _not_together(rule: NotifySettings, clips: bool) -> Iterator[tuple[str, str]]:
     if rule.schedules and (rule.hours or rule.days):
         yield "schedules", "stands beside hours or days of its own; keep the one or the other"
     if rule.lines and "crossing" not in rule.when:
         yield "lines", 'only crossings have lines; add "crossing" to when'
+    if rule.enabled and rule.clip and "end" not in rule.when:
+        yield "clip", 'comes with the message of the end; add "end" to when'
+    if rule.enabled and rule.clip and not clips:
+        yield "clip", "no clips are recorded; set recording.enabled and recording.clips"
     if not rule.when:
         yield "when", 'is empty, so no message is ever sent; ["new"] is usual'
-    yield from _unknown(rule, {"zones": zones, "lines": lines, "schedules": schedules})
 
 
 def _unknown(

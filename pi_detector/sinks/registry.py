@@ -227,6 +227,7 @@ def make_notify_sink(
         return None
     from pi_detector.sinks.notify.sink import NotifySink
 
+    clips = settings.recording.enabled and any(rule.clip for rule in rules.values())
     named = {name for rule in rules.values() for name in rule.schedules}
     return NotifySink(
         rules,
@@ -236,6 +237,7 @@ def make_notify_sink(
         report=report,
         schedules={name: settings.schedule[name] for name in sorted(named)},
         location=settings.location if named else None,
+        recordings=recordings_folder(settings.recording.path, environ) if clips else None,
     )
 
 

@@ -10,6 +10,7 @@ import importlib.util
 import logging
 import tempfile
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from pi_detector.sinks.notify.services import NotSentError
 from pi_detector.util.installation import how_to_install
 from pi_detector.util.sandbox import how_to_allow, internet_forbidden
 from pi_detector.util.uri import split_uri
+
+log = logging.getLogger(__name__)
 
 
 class ByApprise:
@@ -42,6 +45,7 @@ class ByApprise:
         self._url = url
         self.name = split_uri(url)[0]
         self._service: Any = None
+        self._takes_clips = True
 
     def prepare(self) -> None:
         """Import Apprise and have it read the URL. Raises SinkError."""
@@ -67,30 +71,49 @@ class ByApprise:
         """Send a message. Raises NotSentError."""
         self.prepare()
         with _Complaints() as complaints, tempfile.TemporaryDirectory() as folder:
-            try:
-                taken = self._service.notify(
-                    body=message.body or message.title,
-                    title=message.title if message.body else "",
-                    attach=_attachment(message.image, Path(folder)),
-                )
-            except Exception as error:
-                raise NotSentError(masked(words_of(error), [self._url])) from error
+            taken = self._notify(message, Path(folder))
+            if not taken and message.clip is not None and self._takes_clips:
+                # Perhaps it takes no clips, or none of this size: that must not cost the message.
+                self._takes_clips = False
+                taken = self._notify(message, Path(folder))
+                self._takes_clips = not taken
+                if taken:
+                    log.warning("%s: takes no clips; messages have the link", self.name)
         if not taken:
             words = f"not taken{_tail(complaints, self._url)}"
             if internet_forbidden():
                 words += f"; the service may not reach the internet; {how_to_allow()}"
             raise NotSentError(words)
 
+    def _notify(self, message: Message, folder: Path) -> bool:
+        files = {"event.jpg": message.image}
+        if self._takes_clips and getattr(self._service, "attachment_support", False):
+            files["event.mp4"] = message.clip
+        try:
+            return bool(
+                self._service.notify(
+                    body=message.body or message.title,
+                    title=message.title if message.body else "",
+                    attach=_attachments(files, folder),
+                )
+            )
+        except Exception as error:
+            raise NotSentError(masked(words_of(error), [self._url])) from error
 
-def _attachment(image: bytes | None, folder: Path) -> Any:
-    """The picture as Apprise takes it; a file, as versions before 1.9.3 know no other."""
+
+def _attachments(files: Mapping[str, bytes | None], folder: Path) -> Any:
+    """Picture and clip as Apprise takes them; files, as versions before 1.9.3 know no others."""
     from apprise import AppriseAttachment
 
-    if image is None:
+    given = {name: data for name, data in files.items() if data is not None}
+    if not given:
         return None
-    file = folder / "event.jpg"
-    file.write_bytes(image)
-    return AppriseAttachment(str(file))
+    attachment = AppriseAttachment()
+    for name, data in given.items():
+        file = folder / name
+        file.write_bytes(data)
+        attachment.add(str(file))
+    return attachment
 
 
 class _Complaints(logging.Filter):

@@ -8,6 +8,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
 
 from pi_detector.config.settings import RecoverySettings
 from pi_detector.core.outage import words_of
@@ -29,8 +32,10 @@ _FAREWELL_S = 3.0
 _MINUTE_S = 60.0
 _MOST_TOGETHER = 100
 """Notes of one message; what is more becomes another message."""
-_MOST_AHEAD = 100
-"""Notes of other messages that are read while one is collected."""
+_MOST_AHEAD = 200
+"""Notes in memory, of messages that are not complete."""
+
+_Taken: TypeAlias = tuple[Entry, Note]
 
 
 class Delivery:
@@ -51,6 +56,8 @@ class Delivery:
         max_per_minute: messages.
         recovery: delays between tries.
         report: takes status records.
+        wait_s: in how long a note is to be looked at again, whose message is otherwise complete; 0
+            where it is.
 
     Attributes:
         path: of the queue.
@@ -71,19 +78,22 @@ class Delivery:
         max_per_minute: int,
         recovery: RecoverySettings,
         report: Callable[[StatusRecord], None],
+        wait_s: Callable[[Note], float] = lambda _: 0.0,
     ) -> None:
         self.name = f"notify.{rule}.{service.name}"
         self.sent = self.expired = self.refused = 0
         self._service = service
         self.path = path
         self._render = render
+        self._wait_s = wait_s
         self._expire_s = expire_s
         self._rate = _Rate(max_per_minute)
         self._backoff = Backoff(recovery.first_delay_s, recovery.longest_delay_s)
         self._report = report
         self._most_bytes = most_bytes
         self._queue = queue_at(path)
-        self._ahead: deque[tuple[Entry, Note]] = deque()
+        self._ahead: dict[str, list[_Taken]] = {}
+        self._drained = False
         self._failure = Failure(self.name, report)
         self._disk_failure: str | None = None
         self._told_expired = 0
@@ -166,9 +176,7 @@ class Delivery:
     @property
     def _over(self) -> bool:
         return self._closing.is_set() and (
-            self._failure.reason is not None
-            or time.monotonic() >= self._give_up_s
-            or not self._queue.waiting
+            self._failure.reason is not None or time.monotonic() >= self._give_up_s or self._drained
         )
 
     def _deliver_one(self) -> None:
@@ -192,39 +200,43 @@ class Delivery:
             self._worked()
         self._finish(entry for entry, _ in batch)
 
-    def _next_batch(self) -> list[tuple[Entry, Note]]:
-        """The notes of the next message that is complete; none where there is nothing to send."""
-        self._new.clear()
-        first = self._take()
-        if first is None:
-            if not self._closing.is_set():
-                self._new.wait()
-            return []
-        batch = [first]
-        while True:
-            self._new.clear()  # before looking: what is added meanwhile is not overlooked
-            self._collect(batch)
-            left_s = first[1].left_s()
-            if not left_s or len(batch) >= _MOST_TOGETHER or self._closing.is_set():
+    def _next_batch(self) -> list[_Taken]:
+        """The notes of the next message that is complete; none where none is yet."""
+        self._new.clear()  # before looking: what is added meanwhile is not overlooked
+        self._read()
+        soonest_s = None
+        for group, batch in self._ahead.items():
+            left_s = self._left_s(batch)
+            if not left_s:
+                del self._ahead[group]
                 return batch
-            self._new.wait(left_s)
+            soonest_s = left_s if soonest_s is None else min(soonest_s, left_s)
+        self._drained = self._closing.is_set()
+        if not self._drained:
+            self._new.wait(soonest_s)
+        return []
 
-    def _collect(self, batch: list[tuple[Entry, Note]]) -> None:
-        """Add what is part of the same message; what is not waits for its turn, in order."""
-        group = batch[0][1].group
-        others: deque[tuple[Entry, Note]] = deque()
-        while len(batch) < _MOST_TOGETHER and len(others) < _MOST_AHEAD:
-            taken = self._take()
-            if taken is None:
+    def _read(self) -> None:
+        """Take notes from the queue, each to those of its group."""
+        number = sum(len(batch) for batch in self._ahead.values())
+        while number < _MOST_AHEAD and (taken := self._take()) is not None:
+            batch = self._ahead.setdefault(taken[1].group, [])
+            batch.append(taken)
+            _leave_best_picture(batch)
+            number += 1
+            if len(batch) >= _MOST_TOGETHER:
                 break
-            (batch if taken[1].group == group else others).append(taken)
-        others.extend(self._ahead)
-        self._ahead = others
 
-    def _take(self) -> tuple[Entry, Note] | None:
+    def _left_s(self, batch: Sequence[_Taken]) -> float:
+        """In how long the message about these notes may be complete; 0 where it is."""
+        if len(batch) < _MOST_TOGETHER and not self._closing.is_set():
+            left_s = batch[0][1].left_s()  # of its group
+            if left_s:
+                return left_s
+        return max(self._wait_s(note) for _, note in batch)
+
+    def _take(self) -> _Taken | None:
         """The next note that is not too old."""
-        if self._ahead:
-            return self._ahead.popleft()
         while True:
             entry = self._queue.take()
             if entry is None:
@@ -287,6 +299,16 @@ class Delivery:
                 self._report(status_record("sink", self.name, "limited", reason=str(error)))
         else:
             self._disk_failure = None
+
+
+def _leave_best_picture(batch: list[_Taken]) -> None:
+    """Of the pictures of a message only one is sent: the others need not be in memory."""
+    pictured = [number for number, (_, note) in enumerate(batch) if note.image is not None]
+    best = max(pictured, key=lambda number: batch[number][1].event.best.score, default=None)
+    for number in pictured:
+        if number != best:
+            entry, note = batch[number]
+            batch[number] = entry, msgspec.structs.replace(note, image=None)
 
 
 class _Rate:

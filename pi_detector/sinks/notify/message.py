@@ -108,6 +108,7 @@ class Message:
         link: address of the first event on the page; empty for none.
         events: the records, the first to happen first.
         image: JPEG, or None.
+        clip: MP4, or None.
     """
 
     id: str
@@ -118,9 +119,10 @@ class Message:
     link: str
     events: tuple[EventRecord, ...]
     image: bytes | None = None
+    clip: bytes | None = None
 
 
-class _Image(msgspec.Struct, frozen=True):
+class _Media(msgspec.Struct, frozen=True):
     content_type: str
     base64: str
 
@@ -135,13 +137,13 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, tag="notification"
     body: str
     link: str
     events: tuple[EventRecord, ...]
-    image: _Image | None
+    image: _Media | None
+    clip: _Media | None
     version: int = 1
 
 
 def as_json(message: Message) -> bytes:
-    """The message as JSON, its picture in base64."""
-    image = message.image
+    """The message as JSON, its picture and clip in base64."""
     return msgspec.json.encode(
         Notification(
             id=message.id,
@@ -151,9 +153,14 @@ def as_json(message: Message) -> bytes:
             body=message.body,
             link=message.link,
             events=message.events,
-            image=None if image is None else _Image("image/jpeg", base64.b64encode(image).decode()),
+            image=_media("image/jpeg", message.image),
+            clip=_media("video/mp4", message.clip),
         )
     )
+
+
+def _media(content_type: str, data: bytes | None) -> _Media | None:
+    return None if data is None else _Media(content_type, base64.b64encode(data).decode())
 
 
 def message_of(notes: Sequence[Note], rule: str, settings: NotifySettings, page: str) -> Message:

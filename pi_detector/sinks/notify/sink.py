@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,10 +20,11 @@ from pi_detector.core.result import Result
 from pi_detector.core.schedule import Schedules
 from pi_detector.errors import SinkError
 from pi_detector.sinks.mqtt.topics import identifier
+from pi_detector.sinks.notify.clips import Clips
 from pi_detector.sinks.notify.command import Command
 from pi_detector.sinks.notify.delivery import Delivery
 from pi_detector.sinks.notify.leftover import remove_leftover
-from pi_detector.sinks.notify.message import Note, boot_id, message_of
+from pi_detector.sinks.notify.message import Message, Note, boot_id, message_of
 from pi_detector.sinks.notify.pictures import Pictures, message_jpeg
 from pi_detector.sinks.notify.rules import Occasion, Rule
 from pi_detector.sinks.notify.services import Service
@@ -60,6 +61,7 @@ class NotifySink:
         report: takes status records about the services; called from threads of the sink.
         schedules: those that the rules name.
         location: for sunrise and sunset.
+        recordings: folder of the recordings, with the clips.
 
     Attributes:
         setup: all that it was made from; a reload keeps the sink if it is equal.
@@ -82,37 +84,42 @@ class NotifySink:
         report: Callable[[StatusRecord], None],
         schedules: Mapping[str, ScheduleSettings] | None = None,
         location: LocationSettings | None = None,
+        recordings: Path | None = None,
     ) -> None:
-        self.setup = (dict(rules), recovery, folder, page, schedules or {}, location)
+        self.setup = (dict(rules), recovery, folder, page, schedules or {}, location, recordings)
         known = Schedules(schedules or {}, location or LocationSettings())
         self._folder = folder
         self._expire_s = {name: settings.expire_s for name, settings in rules.items()}
         self._tidied_s = float("-inf")
         self._pictures = Pictures()
         self._with_images = any(rule.image != "none" for rule in rules.values())
-        self._ways = [
-            _Way(
-                Rule(name, settings, schedules=known),
-                settings,
-                tuple(
-                    Delivery(
-                        name,
-                        service,
-                        folder / queue_name(name, number, settings),
-                        most_bytes=settings.queue_mb * _MEBIBYTE,
-                        render=partial(
-                            message_of, rule=name, settings=settings, page=settings.link or page
-                        ),
-                        expire_s=settings.expire_s,
-                        max_per_minute=settings.max_per_minute,
-                        recovery=recovery,
-                        report=report,
-                    )
-                    for number, service in enumerate(services_of(settings))
-                ),
+        self._ways: list[_Way] = []
+        for name, settings in rules.items():
+            clips = None
+            if settings.clip and recordings is not None:
+                clips = Clips(recordings, settings.clip_mb * _MEBIBYTE)
+            deliveries = tuple(
+                Delivery(
+                    name,
+                    service,
+                    folder / queue_name(name, number, settings),
+                    most_bytes=settings.queue_mb * _MEBIBYTE,
+                    render=partial(
+                        _message,
+                        rule=name,
+                        settings=settings,
+                        page=settings.link or page,
+                        clips=clips,
+                    ),
+                    expire_s=settings.expire_s,
+                    max_per_minute=settings.max_per_minute,
+                    recovery=recovery,
+                    report=report,
+                    wait_s=clips.left_s if clips else lambda _: 0.0,
+                )
+                for number, service in enumerate(services_of(settings))
             )
-            for name, settings in rules.items()
-        ]
+            self._ways.append(_Way(Rule(name, settings, schedules=known), settings, deliveries))
 
     def start(self) -> None:
         """Begin to send, also what an earlier run left."""
@@ -206,6 +213,17 @@ class NotifySink:
             self._pictures.follow(event.id)
         else:
             self._pictures.forget(event.id)
+
+
+def _message(
+    notes: Sequence[Note], *, rule: str, settings: NotifySettings, page: str, clips: Clips | None
+) -> Message:
+    """The message about a group of notes, with the clip of its end where there is one."""
+    message = message_of(notes, rule, settings, page)
+    if clips is None or message.when != "end":
+        return message
+    best = max(message.events, key=lambda event: event.best.score)
+    return replace(message, clip=clips.of(best))
 
 
 def services_of(settings: NotifySettings) -> list[Service]:

@@ -52,6 +52,8 @@ def loaded(folder: Path, rule: dict[str, Any], **more: Any) -> Settings:
         ({"urls": [URL], "schedules": ["nigth"]}, 'no schedule "nigth"; did you mean "night"?'),
         ({"urls": [URL], "schedules": ["x"]}, 'there is no schedule "x"; add [schedule.x]'),
         ({"urls": [URL], "schedules": ["night"], "days": ["sat"]}, "stands beside hours or days"),
+        ({"urls": [URL], "clip": True}, 'clip: comes with the message of the end; add "end"'),
+        ({"urls": [URL], "clip": True, "when": ["end"]}, "clip: no clips are recorded"),
         ({"urls": [URL], "lines": ["x"]}, 'only crossings have lines; add "crossing" to when'),
         ({"urls": ["my-topic"]}, "urls: an URL has no scheme"),
         (

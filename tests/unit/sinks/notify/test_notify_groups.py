@@ -75,7 +75,7 @@ def test_a_note_that_comes_while_the_queue_is_read_is_not_overlooked(tmp_path: P
 
         def taking() -> Any:
             entry = take()
-            if entry is None and notifier.sink._ways[0].rule._groups and not added.is_set():
+            if entry is None and notifier.delivery._ahead and not added.is_set():
                 added.set()
                 notifier.send(2)
             return entry
@@ -92,7 +92,7 @@ def test_a_crowd_is_several_messages_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delivery_module, "_MOST_TOGETHER", 4)
-    monkeypatch.setattr(delivery_module, "_MOST_AHEAD", 2)
+    monkeypatch.setattr(delivery_module, "_MOST_AHEAD", 6)
     with a_hook() as hook:
         notifier = Notifier(tmp_path, urls=[hook.url], group_s=0.5, when=["new", "end"])
         notifier.send(*range(1, 11))
@@ -109,12 +109,12 @@ def test_notes_that_wait_for_their_group_are_bounded_in_memory(tmp_path: Path) -
     with a_hook() as hook:
         notifier = Notifier(tmp_path, urls=[hook.url], group_s=600)
         notifier.send(*range(1, 301))
-        delivery, queue = notifier.delivery, notifier.delivery._queue
-        until(lambda: len(queue._outbox._in_flight) == delivery_module._MOST_TOGETHER or hook.taken)
-        held = list(queue._outbox._in_flight.values())
-        assert sum(len(entry.payload) for entry in held if entry.stored) == 0
-        assert len(delivery._ahead) <= delivery_module._MOST_AHEAD
-        until(lambda: len(numbers(hook)) == 300)
+        until(lambda: len(numbers(hook)) == 300)  # each time a hundred
+        notifier.send(*range(301, 351))
+        (batch,) = until(lambda: list(notifier.delivery._ahead.values()))
+        until(lambda: len(batch) == 50)
+        assert sum(len(entry.payload) for entry, _ in batch) == 0
+        assert sum(note.image is not None for _, note in batch) == 1
         notifier.sink.close()
 
 
