@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from machine import Machine, drop_in
+from machine import Machine
+from probing import PROBE, probed
 
 UNIT = "pi-detector.service"
-PROBE = "pi-detector@probe.service"
 HIGHEST_EXPOSURE = 1.5
 
 
 @pytest.fixture(scope="module")
 def seen(machine: Machine) -> Iterator[dict[str, Any]]:
     """What probe.py could do in the place of the daemon."""
-    machine.write("/etc/pi-detector/probe.py", Path(__file__).with_name("probe.py").read_text())
     machine.write("/etc/pi-detector/credentials/probe", "known")
     machine.write("/home/somebody/diary", "private", mode=0o666)
     # As a camera is, and as a device that is none: both are open to the service's user.
     machine.run("mknod -m 666 /dev/probe-kmsg c 1 11")
     machine.run("mknod -m 660 /dev/probe-null c 1 3; chown root:video /dev/probe-null")
-    program = "ExecStart=\nExecStart=/opt/pi-detector/bin/python /etc/pi-detector/probe.py"
-    once = "Type=oneshot\nRestart=no\nRestartForceExitStatus=\nWatchdogSec=0\n"
-    with drop_in(machine, PROBE, once + program):
-        machine.run(f"systemctl start {PROBE}")
-    yield json.loads(machine.read("/var/lib/pi-detector/probe/seen.json"))
+    yield probed(machine)
     machine.run("rm -r /home/somebody /dev/probe-*")
 
 
