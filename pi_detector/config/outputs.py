@@ -190,6 +190,7 @@ class WebSettings(Section, frozen=True):
 
     Attributes:
         enabled: Serve the web page.
+        name: Name of this camera on the page, such as `Front door`; empty = the source.
         host: Address to listen on: `127.0.0.1` = this device only; `0.0.0.0` = also the network,
             which requires `token`.
         port: TCP port to listen on.
@@ -205,6 +206,7 @@ class WebSettings(Section, frozen=True):
     RELOAD: ClassVar[Reload] = "sinks"
 
     enabled: bool = False
+    name: Annotated[str, msgspec.Meta(max_length=60)] = ""
     host: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8080
     token: str = ""

@@ -9,7 +9,7 @@ def events_link(page: str) -> str:
     Args:
         page: address of the page; empty for none.
     """
-    return f"{page.rstrip('/')}/#event=" if page else ""
+    return f"{page.rstrip('/')}/events/" if page else ""
 
 
 def event_link(page: str, event_id: str) -> str:

@@ -15,9 +15,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from pi_detector.core.records import EventRecord, Seconds, UtcTime
+from pi_detector.core.records import EventRecord, Seconds, Transition, UtcTime
 from pi_detector.sinks.files import write_whole
 from pi_detector.sinks.recordings import confined
+from pi_detector.sinks.recordings.track import TrackPoint
 from pi_detector.util.whole_files import sync_folder
 
 INDEX_NAME = "index.sqlite"
@@ -56,7 +57,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     ``number`` counts the events in the order of their recording, whatever the wall clock did.
     ``complete`` is false while the event or one of its clips is ongoing. ``interrupted`` means that
-    the recording ended without the end of the event, as in a power cut.
+    the recording ended without the end of the event, as in a power cut. ``track`` is where the
+    object went; ``transitions`` is what it did at zones and lines. Older versions wrote neither.
     """
 
     event: EventRecord
@@ -65,6 +67,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[Media, ...] = ()
     complete: bool = False
     interrupted: bool = False
+    track: tuple[TrackPoint, ...] = ()
+    transitions: tuple[Transition, ...] = ()
     version: Literal[1] = 1
 
 
@@ -133,7 +137,11 @@ def trusted_entry(encoded: object, path: object) -> Entry | None:
     except (msgspec.MsgspecError, ValueError):  # the latter of bytes that are no UTF-8
         return None
     event = entry.event
-    times = (event.started, event.last_seen, event.time, *(media.started for media in entry.files))
+    times = (
+        *(event.started, event.last_seen, event.time),
+        *(media.started for media in entry.files),
+        *(transition.time for transition in entry.transitions),
+    )
     trusted = (
         entry.path == path
         and all(is_media_path(media.path) for media in entry.files)

@@ -187,6 +187,7 @@ class RecordingSink:
             event = self._open.get(view.event_id)
             if event is not None:
                 event.picture = picture_of(result, view.box_px, view.score)
+        self._follow(result)
         # Outside its hours not even the seconds before an event are kept.
         if self._recorder is None:
             return
@@ -205,13 +206,28 @@ class RecordingSink:
         for packet in packets:
             recorder.copy(packet)
 
+    def _follow(self, result: Result) -> None:
+        """Note where the objects of the open events stand."""
+        numbers = result.detections.track_id
+        if numbers is None or not self._open:
+            return
+        events = {event.record.track_id: event for event in self._open.values()}
+        frame = result.frame
+        for number, (x1, _, x2, y2) in zip(
+            numbers.tolist(), result.detections.xyxy.tolist(), strict=True
+        ):
+            event = events.get(number)
+            if event is not None:
+                at_s = (frame.captured_ns - event.started_ns) / 1e9
+                event.track.add(at_s, (x1 + x2) / 2 / frame.width, y2 / frame.height)
+
     def _hear(self, record: EventRecord) -> None:
         event = self._open.get(record.id)
         if event is None:
             if not self._is_on():
                 return
             event = self._begin(record)
-        event.record = record
+        event.hear(record)
         if record.phase == "end":
             self._let_go(event)
             self._end(event)

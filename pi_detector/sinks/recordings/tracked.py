@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pi_detector.core.records import EventRecord
+from pi_detector.core.records import EventRecord, Transition
 from pi_detector.sinks.recordings.layout import Entry, Media
 from pi_detector.sinks.recordings.recorder import Clip
+from pi_detector.sinks.recordings.track import Track
 from pi_detector.sinks.recordings.views import Picture
+
+MOST_TRANSITIONS = 100
 
 
 @dataclass(eq=False)
@@ -25,6 +28,8 @@ class TrackedEvent:
         ended: no further record will follow.
         interrupted: the recording ended without the end of the event.
         pictures: files of its best view, once it ended.
+        track: where the object went.
+        transitions: what it did at zones and lines, the earliest first.
     """
 
     record: EventRecord
@@ -37,6 +42,14 @@ class TrackedEvent:
     ended: bool = False
     interrupted: bool = False
     pictures: tuple[Media, ...] = ()
+    track: Track = field(default_factory=Track)
+    transitions: list[Transition] = field(default_factory=list)
+
+    def hear(self, record: EventRecord) -> None:
+        """Take its latest record."""
+        self.record = record
+        left = MOST_TRANSITIONS - len(self.transitions)
+        self.transitions += record.transitions[:left]
 
     def entry(self) -> Entry:
         """What is to be written of it now."""
@@ -57,6 +70,8 @@ class TrackedEvent:
             files=clips + self.pictures,
             complete=self.complete,
             interrupted=self.interrupted,
+            track=self.track.points(),
+            transitions=tuple(self.transitions),
         )
 
     @property

@@ -11,10 +11,9 @@ from pi_detector.core.frame import ImageArray
 from pi_detector.core.geometry import Detections
 from pi_detector.core.records import EventRecord
 from pi_detector.core.result import Result
-from pi_detector.sinks.draw import annotate, preview
+from pi_detector.sinks.crop import crop_around
+from pi_detector.sinks.draw import annotate
 from pi_detector.sinks.files import jpeg_of
-
-_THUMBNAIL_PX = 320
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +38,20 @@ def picture_of(result: Result, box_px: BoxPx, score: float) -> Picture:
 
 
 def drawn(picture: Picture, event: EventRecord) -> tuple[bytes, bytes]:
-    """The annotated picture of an event, and its thumbnail, as JPEG."""
+    """The annotated picture of an event, and a crop around its object, as JPEG."""
     import cv2
 
     encoded = np.frombuffer(picture.jpeg, np.uint8)
     decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
     assert decoded is not None, "it was encoded here"
     image: ImageArray = np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
-    small = preview(image, _THUMBNAIL_PX)
-    scale = np.float32(small.shape[1] / image.shape[1])
     box = Detections(
         np.array([picture.box_px], np.float32),
         np.array([picture.score], np.float32),
         np.array([event.class_id]),
     )
-    small_box = Detections(box.xyxy * scale, box.score, box.class_id)
     labels = {event.class_id: event.label}
     return (
         jpeg_of(annotate(image, box, labels), "a best view"),
-        jpeg_of(annotate(small, small_box, labels), "a thumbnail"),
+        jpeg_of(crop_around(image, picture.box_px), "a thumbnail"),
     )

@@ -8,30 +8,34 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, get_args
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from pi_detector.errors import PiDetectorError
 from pi_detector.sinks.recordings.layout import is_media_path
+from pi_detector.sinks.web import assets
 from pi_detector.sinks.web.access import SESSION_S, Access, TooManyTriesError
+from pi_detector.sinks.web.answers import body_of, json_answer
+from pi_detector.sinks.web.archive import Archive
 from pi_detector.sinks.web.bell import Bell
+from pi_detector.sinks.web.crops import Crops
 from pi_detector.sinks.web.editor import Editor, RefusedError
+from pi_detector.sinks.web.event_routes import EventRoutes
 from pi_detector.sinks.web.events import Query, RunEvents, live, recorded_page, with_unfinished
 from pi_detector.sinks.web.guard import (
-    MOST_BODY_BYTES,
     Guard,
     address_of,
     admits,
     error,
+    page_after_login,
     too_many,
 )
 from pi_detector.sinks.web.media import MediaResponse
@@ -44,9 +48,10 @@ from pi_detector.sinks.web.view import BOUNDARY, LiveView
 
 log = logging.getLogger(__name__)
 
-STATIC = Path(__file__).with_name("static")
 # All that is answered without a token: no pictures, no events, no state.
-_OPEN_PATHS = ("/healthz", "/login", "/logout")
+_OPEN_PATHS = ("/healthz", "/login", "/logout", "/sw.js", "/manifest.webmanifest", "/offline")
+# Addresses of the views, which scripts of the page put together.
+_VIEWS = ("/", "/review", "/events/{id}", "/zones")
 _OVERVIEW_AGE_S = 0.5
 
 _NAMES = ("id", "label", "zone")
@@ -62,6 +67,7 @@ class Site:
         view: the live view.
         watch: the state of the detector.
         run: the events of this run.
+        crops: pictures of these events.
         editor: zones, lines and masks.
         bell: rung when an event changes.
         recordings: folder of the recordings; None if nothing is recorded.
@@ -77,6 +83,7 @@ class Site:
         view: LiveView,
         watch: Watch,
         run: RunEvents,
+        crops: Crops,
         editor: Editor,
         bell: Bell,
         recordings: Path | None,
@@ -95,6 +102,7 @@ class Site:
         self._healthy = healthy
         self._metrics = metrics
         self._overview = (0.0, b"")
+        self._event_routes = EventRoutes(Archive(recordings, run), crops).routes()
 
     def app(self) -> ASGIApp:
         """The ASGI application, guarded."""
@@ -108,15 +116,19 @@ class Site:
         )
         # A redirection to the path with or without "/" at its end would repeat the Host header.
         app.router.redirect_slashes = False
-        static = [f"/static/{file.name}" for file in STATIC.iterdir()]
+        static = [f"/static/{name}" for name in assets.names()]
         return Guard(app, self._access, [*_OPEN_PATHS, *static])
 
     def routes(self) -> list[BaseRoute]:
         """The addresses, and what answers them; those of the API with their version too."""
         return versioned(
             [
-                Route("/", _page("index.html")),
-                Route("/login", _page("login.html")),
+                *(Route(path, assets.asset("index.html")) for path in _VIEWS),
+                Route("/login", assets.asset("login.html")),
+                Route("/offline", assets.asset("offline.html")),
+                Route("/sw.js", assets.asset("sw.js")),
+                Route("/manifest.webmanifest", assets.asset("manifest.webmanifest")),
+                *(Route(f"/static/{name}", assets.asset(name)) for name in assets.names()),
                 Route("/login", self._log_in, methods=["POST"]),
                 Route("/logout", self._log_out, methods=["POST"]),
                 Route("/healthz", self._health),
@@ -127,27 +139,30 @@ class Site:
                 Route("/api/overview", self._state),
                 Route("/api/live", self._live),
                 Route("/api/events", self._events),
+                *self._event_routes,
                 Route("/api/places", self._places),
                 Route("/api/places", self._save, methods=["PUT"]),
                 Route("/api/command", self._obey, methods=["POST"]),
                 Route("/media/{path:path}", self._media),
-                Mount("/static", StaticFiles(directory=STATIC)),
             ]
         )
 
     async def _log_in(self, request: Request) -> Response:
-        token = parse_qs((await _body(request)).decode("utf-8", "replace")).get("token", [""])[0]
+        form = parse_qs((await body_of(request)).decode("utf-8", "replace"))
+        token = form.get("token", [""])[0]
+        wanted = page_after_login(form.get("next", [""])[0])
         try:
             if not self._access.accepts(token, address_of(request)):
-                return RedirectResponse("/login?wrong", 303)
+                again = "" if wanted == "/" else f"&{urlencode({'next': wanted})}"
+                return RedirectResponse(f"/login?wrong{again}", 303)
         except TooManyTriesError as many:
             response = too_many(many)
             if "text/html" not in request.headers.get("accept", ""):
                 return response
-            page = FileResponse(STATIC / "wait.html", 429)
+            page = assets.answer(request, "wait.html", 429)
             page.headers["Retry-After"] = response.headers["Retry-After"]
             return page
-        answer = RedirectResponse("/", 303)
+        answer = RedirectResponse(wanted, 303)
         answer.set_cookie(
             self._access.cookie_name,
             self._access.begin_session(),
@@ -181,28 +196,30 @@ class Site:
         return Response(body, headers={"Content-Type": media_type})
 
     async def _stream(self, request: Request) -> Response:
-        if not self._view.join():
+        boxes = _with_boxes(request)
+        if not self._view.join(boxes=boxes):
             most = self._view.web.max_viewers
             raise HTTPException(503, f"the live view already has {most} viewers (web.max_viewers)")
         return EndlessResponse(
-            self._view.stream(),
+            self._view.stream(boxes=boxes),
             f"multipart/x-mixed-replace; boundary={BOUNDARY}",
-            self._view.leave,
+            lambda: self._view.leave(boxes=boxes),
             lambda: admits(self._access, request),
             first=f"--{BOUNDARY}\r\n".encode(),
         )
 
-    async def _picture(self, _: Request) -> Response:
-        picture = await run_in_threadpool(self._view.picture)
+    async def _picture(self, request: Request) -> Response:
+        boxes = _with_boxes(request)
+        picture = await run_in_threadpool(lambda: self._view.picture(boxes=boxes))
         if picture is None:
             raise HTTPException(503, "no image yet")
         return Response(picture.jpeg, media_type="image/jpeg")
 
-    async def _document(self, _: Request) -> Response:
-        return _json(as_json(await run_in_threadpool(openapi)))
+    async def _document(self, request: Request) -> Response:
+        return json_answer(request, as_json(await run_in_threadpool(openapi)))
 
-    async def _state(self, _: Request) -> Response:
-        return _json(self._state_json())
+    async def _state(self, request: Request) -> Response:
+        return json_answer(request, self._state_json())
 
     async def _live(self, request: Request) -> Response:
         last = request.headers.get("last-event-id", "")
@@ -215,28 +232,29 @@ class Site:
     async def _events(self, request: Request) -> Response:
         query = _query(request)
         if self._recordings is None:
-            return _json(as_json(self._run.page(query)))
+            return json_answer(request, as_json(self._run.page(query)))
         page = await run_in_threadpool(recorded_page, self._recordings, query)
-        return _json(as_json(with_unfinished(page, self._run.page(query), query)))
+        page = with_unfinished(page, self._run.page(query), query)
+        return json_answer(request, as_json(page))
 
-    async def _places(self, _: Request) -> Response:
-        return _json(as_json(self._editor.shown()))
+    async def _places(self, request: Request) -> Response:
+        return json_answer(request, as_json(self._editor.shown()))
 
     async def _save(self, request: Request) -> Response:
-        body = await _body(request)
+        body = await body_of(request)
         try:
             version = await run_in_threadpool(self._editor.save, body)
         except RefusedError as refused:
             raise HTTPException(refused.status, str(refused)) from refused
-        return _json(as_json({"version": version}))
+        return json_answer(request, as_json({"version": version}))
 
     async def _obey(self, request: Request) -> Response:
-        command = _command(request, await _body(request))
+        command = _command(request, await body_of(request))
         if command != "reload" and not self._watch.pausable():
             raise HTTPException(409, "detection cannot be paused in this run")
         log.info("web: command: %s", command, extra={"DETECTOR_EVENT": "command"})
         self._command(command)
-        return _json(b'{"done": true}')
+        return json_answer(request, b'{"done": true}')
 
     async def _media(self, request: Request) -> Response:
         path: str = request.path_params["path"]
@@ -254,6 +272,7 @@ class Site:
         if not encoded or now_s - at_s > _OVERVIEW_AGE_S:
             encoded = as_json(
                 self._watch.overview(
+                    name=self._access.web.name,
                     viewers=self._view.viewers,
                     max_viewers=self._view.web.max_viewers,
                     places=self._editor.version,
@@ -264,26 +283,14 @@ class Site:
         return encoded
 
 
-def _page(name: str) -> Callable[[Request], FileResponse]:
-    return lambda _: FileResponse(STATIC / name, headers={"Cache-Control": "no-cache"})
+def _with_boxes(request: Request) -> bool:
+    """Whether the live picture is wanted with boxes: all that is not the page cannot draw them."""
+    return request.query_params.get("boxes") != "off"
 
 
 def _is_encrypted(request: Request) -> bool:
     """Whether the browser speaks TLS, as a proxy of ``web.trusted_proxies`` says."""
     return bool(request.scope["scheme"] == "https")
-
-
-async def _body(request: Request) -> bytes:
-    """The body of a request, which may be shorter than announced, never longer."""
-    body = b""
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MOST_BODY_BYTES:
-                raise HTTPException(413, "too large")
-    except ClientDisconnect as left:
-        raise HTTPException(400, "the body is incomplete") from left
-    return body
 
 
 def _command(request: Request, body: bytes) -> CommandName:
@@ -328,10 +335,6 @@ def _moment(text: str) -> datetime:
     if at.tzinfo is None:
         raise ValueError(f"{text}: has no time zone")
     return at
-
-
-def _json(encoded: bytes) -> Response:
-    return Response(encoded, media_type="application/json")
 
 
 async def _refused(request: Request, refused: Exception) -> Response:

@@ -105,10 +105,19 @@ class RunEvents:
             new = min(self._count - number, len(self._changes))
             return self._count, list(self._changes)[len(self._changes) - new :] if new else []
 
+    def forget(self, event_id: str) -> None:
+        """An event was deleted."""
+        with self._lock:
+            self._events.pop(event_id, None)
+
+    def latest(self) -> list[EventRecord]:
+        """The events, the one that began last first."""
+        with self._lock:
+            return list(reversed(self._events.values()))
+
     def page(self, query: Query) -> Page:
         """The events that a query wants, all on one page."""
-        with self._lock:
-            events = list(reversed(self._events.values()))
+        events = self.latest()
         cards = [card_of_run(event) for event in events if _wanted(event, query)]
         return Page(recorded=False, events=cards, labels=sorted({e.label for e in events}))
 
@@ -167,7 +176,7 @@ def recorded_page(root: Path, query: Query) -> Page:
         last = rows[PAGE - 1].entry
         further = f"{last.event.started.isoformat()},{last.number}"
     return Page(
-        recorded=True, events=[_card(row) for row in rows[:PAGE]], labels=labels, next=further
+        recorded=True, events=[card_of_row(row) for row in rows[:PAGE]], labels=labels, next=further
     )
 
 
@@ -185,7 +194,8 @@ def with_unfinished(page: Page, run: Page, query: Query) -> Page:
     return msgspec.structs.replace(page, events=[*open_, *page.events], labels=labels)
 
 
-def _card(row: Row) -> Card:
+def card_of_row(row: Row) -> Card:
+    """The card of a recorded event."""
     entry = row.entry
     urls = {media.kind: f"/media/{media.path}" for media in entry.files}
     clips = [

@@ -12,6 +12,7 @@ import ipaddress
 import math
 import re
 from collections.abc import Collection
+from urllib.parse import urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -26,7 +27,8 @@ MOST_BODY_BYTES = 64 * 1024
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        "media-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+        "media-src 'self'; connect-src 'self'; manifest-src 'self'; worker-src 'self'; "
+        "form-action 'self'; base-uri 'none'; "
         "frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
@@ -41,6 +43,9 @@ _AUTHORITY = re.compile(
     r"(?P<host>[A-Za-z0-9][A-Za-z0-9._-]{0,252}|\[(?P<ipv6>[0-9A-Fa-f:.]{2,45})\])"
     r"(?::(?P<port>[0-9]{1,5}))?"
 )
+# Of a view, which a browser opens: without a session it is led to the login, and then back. Nothing
+# that could lead to another site.
+_PAGE = re.compile(r"/|/(?:review|zones|settings|cameras)|/events/[A-Za-z0-9_.~:-]{1,200}")
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}://(?P<authority>.+)")
 
 
@@ -104,8 +109,10 @@ class Guard:
                     return None
             except TooManyTriesError as many:
                 return too_many(many)
-        elif request.scope["path"] == "/":
-            return RedirectResponse("/login", 303)
+        elif _PAGE.fullmatch(request.scope["path"]):
+            wanted = request.scope["path"]
+            query = "" if wanted == "/" else f"?{urlencode({'next': wanted})}"
+            return RedirectResponse(f"/login{query}", 303)
         refusal = error(401, "the token is missing or wrong")
         refusal.headers["WWW-Authenticate"] = _challenge(request)
         return refusal
@@ -165,6 +172,11 @@ def too_many(error_: TooManyTriesError) -> JSONResponse:
     response = error(429, f"too many wrong tokens; {error_}")
     response.headers["Retry-After"] = str(int(error_.retry_s) + 1)
     return response
+
+
+def page_after_login(text: str) -> str:
+    """Where a browser goes after the login: a view of the page, never another site."""
+    return text if _PAGE.fullmatch(text) else "/"
 
 
 def address_of(request: Request) -> str:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from pi_detector.config.drawn import Places
+from pi_detector.sinks.web.archive import Detail, EventList
 from pi_detector.sinks.web.editor import Shown
 from pi_detector.sinks.web.events import Page
 from pi_detector.sinks.web.overview import Overview
@@ -20,6 +21,8 @@ from pi_detector.sinks.web.overview import Overview
 PREFIX = "/api/v1"
 """All addresses of version 1. Within it fields and operations are added; none change or go."""
 CommandName = Literal["reload", "pause", "resume"]
+MOST_MARKED = 2000
+"""Number of events that one request may mark."""
 _Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 _CURSOR = r"^[0-9TZ:.+-]{1,40},[0-9]{1,18}$"
 
@@ -99,6 +102,40 @@ class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     before: Annotated[str, msgspec.Meta(pattern=_CURSOR)] | None = None
 
 
+class ListQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which part of the list of events is wanted.
+
+    Attributes:
+        before: events before those of another answer, which gives this as `earlier`.
+    """
+
+    before: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
+
+
+class EventChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a viewer says of an event; what is absent or null stays as it is.
+
+    Attributes:
+        kept: protects it from being deleted by itself.
+        reviewed: it was reviewed.
+    """
+
+    kept: bool | None = None
+    reviewed: bool | None = None
+
+
+class ReviewMarks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Events to mark; ids that are unknown are ignored.
+
+    Attributes:
+        ids: of the events.
+        reviewed: whether they are reviewed now.
+    """
+
+    ids: Annotated[list[str], msgspec.Meta(max_length=MOST_MARKED)]
+    reviewed: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One method of one address.
@@ -142,6 +179,49 @@ OPERATIONS: tuple[Operation, ...] = (
         "A page of events: the recorded ones, or those of this run where nothing is recorded.",
         Page,
         query=EventsQuery,
+    ),
+    Operation(
+        "get",
+        f"{PREFIX}/review",
+        "All events in columns, short; `earlier` asks for those before them.",
+        EventList,
+        query=ListQuery,
+    ),
+    Operation(
+        "post",
+        f"{PREFIX}/review",
+        "Mark events as reviewed, or no longer.",
+        Done,
+        body=ReviewMarks,
+    ),
+    Operation(
+        "get",
+        f"{PREFIX}/events/{{id}}",
+        "An event with its clips, its track and what it did at zones and lines.",
+        Detail,
+        refusals={404: "It is unknown, or was deleted."},
+    ),
+    Operation(
+        "patch",
+        f"{PREFIX}/events/{{id}}",
+        "Keep an event, or mark it as reviewed.",
+        Done,
+        body=EventChange,
+        refusals={404: "It is not recorded, or not yet."},
+    ),
+    Operation(
+        "delete",
+        f"{PREFIX}/events/{{id}}",
+        "Delete an event and its files.",
+        Done,
+        refusals={404: "It is not recorded, or was deleted already."},
+    ),
+    Operation(
+        "get",
+        f"{PREFIX}/events/{{id}}/thumbnail.jpg",
+        "The best view of an event, cropped around its object; also while it is ongoing.",
+        _JPEG,
+        refusals={404: "It has no image, or was deleted."},
     ),
     Operation("get", f"{PREFIX}/places", "Zones, lines, motion masks and privacy masks.", Shown),
     Operation(

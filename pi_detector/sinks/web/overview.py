@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -55,16 +56,21 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """What the page shows of the machine.
 
     ``fps`` and ``latency_ms`` are those of the last ten seconds, ``host`` and ``process`` of the
-    latest performance record, ``measured_ago_s`` old. ``dropped`` counts the frames that a newer
+    latest performance record, ``measured_ago_s`` old. ``name`` is the camera's, empty for none.
+    ``source_since`` is when its state became what it is, ``source_retry_s`` the seconds to the next
+    try. ``dropped`` counts the frames that a newer
     one replaced. ``schedules`` says which schedules are on; ``off`` why detection is off by them.
     ``detection`` is null where nothing can pause it. ``login`` means that there is a
     token.
     """
 
     version: str
+    name: str
     source: str | None
     source_state: str | None
     source_reason: str | None
+    source_since: datetime | None
+    source_retry_s: float | None
     model: str | None
     detection: str | None
     off: str | None
@@ -92,6 +98,7 @@ class Watch:
         self._frames: deque[tuple[float, float]] = deque(maxlen=_MOST_FRAMES)
         self._looks: deque[tuple[float, tuple[Look, ...]]] = deque(maxlen=_MOST_FRAMES)
         self._parts: dict[tuple[str, str], StatusRecord] = {}
+        self._since: dict[str, datetime] = {}  # of sources, by name: up or down since when
         self._performance: PerformanceRecord | None = None
         self._result: Result | None = None
         self._lock = threading.Lock()
@@ -109,14 +116,20 @@ class Watch:
                 case StatusRecord(part="schedule", state="stopped"):  # it is no more
                     self._parts.pop((item.part, item.name), None)
                 case StatusRecord():
+                    before = self._parts.get((item.part, item.name))
                     self._parts[item.part, item.name] = item
+                    if before is None or (before.state in _WELL) != (item.state in _WELL):
+                        self._since[item.name] = item.time
                 case PerformanceRecord():
                     self._performance = item
 
-    def overview(self, *, viewers: int, max_viewers: int, places: str, login: bool) -> Overview:
+    def overview(
+        self, *, name: str, viewers: int, max_viewers: int, places: str, login: bool
+    ) -> Overview:
         """The state now.
 
         Args:
+            name: of the camera; empty for none.
             viewers: number of viewers of the live view.
             max_viewers: how many may.
             places: version of zones, lines and masks.
@@ -134,9 +147,12 @@ class Watch:
         age_s = None if performance is None else time.monotonic_ns() - performance.monotonic_ns
         return Overview(
             version=__version__,
+            name=name,
             source=result.frame.source if result else source.name if source else None,
             source_state=source.state if source else "live" if flowing else None,
             source_reason=source.reason if source else None,
+            source_since=self._since.get(source.name) if source else None,
+            source_retry_s=_retry_s(source, now_s),
             model=model.name if model else None,
             detection=detection.state if detection else None,
             off=detection.reason if detection else None,
@@ -172,6 +188,13 @@ class Watch:
 def _latest(parts: list[StatusRecord], part: str) -> StatusRecord | None:
     found = [status for status in parts if status.part == part]
     return max(found, key=lambda status: status.monotonic_ns, default=None)
+
+
+def _retry_s(status: StatusRecord | None, now_s: float) -> float | None:
+    """Seconds until the next try; None where none is due."""
+    if status is None or status.retry_s is None:
+        return None
+    return round(max(0.0, status.monotonic_ns / 1e9 + status.retry_s - now_s), 1)
 
 
 def _rate(frames: list[tuple[float, float]], now_s: float, last_s: float | None) -> float | None:

@@ -16,6 +16,7 @@ from pi_detector.errors import SinkError
 from pi_detector.sinks.web.access import Access
 from pi_detector.sinks.web.app import Metrics, Site
 from pi_detector.sinks.web.bell import Bell
+from pi_detector.sinks.web.crops import Crops
 from pi_detector.sinks.web.editor import Editor
 from pi_detector.sinks.web.events import RunEvents
 from pi_detector.sinks.web.overview import Watch
@@ -67,12 +68,14 @@ class WebSink:
         self._view = LiveView(settings.web, self._bell)
         self._watch = Watch()
         self._run = RunEvents()
+        self._crops = Crops()
         self._editor = Editor(settings, labels, drawn, check, lambda: command("reload"))
         site = Site(
             access=self._access,
             view=self._view,
             watch=self._watch,
             run=self._run,
+            crops=self._crops,
             editor=self._editor,
             bell=self._bell,
             recordings=recordings,
@@ -132,11 +135,13 @@ class WebSink:
         with self._moving:
             self._see_running()
         if isinstance(item, EventRecord):
+            self._crops.note(item)
             self._run.note(item)
             self._bell.ring()
             return True
         self._watch.note(item)
         if isinstance(item, Result):
+            self._crops.see(item)
             self._view.offer(item)
         return True
 

@@ -1,15 +1,20 @@
-"""The live picture: one encoder for all who look, and none while nobody does."""
+"""The live picture: encoded once for all viewers of a kind, and not at all without viewers.
+
+Programs get it with boxes drawn into it; the page gets it clean, and draws the boxes itself.
+"""
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pi_detector.config.outputs import WebSettings
+from pi_detector.core.records import detections_record
 from pi_detector.core.result import Result
-from pi_detector.sinks.draw import annotated
+from pi_detector.sinks.draw import annotated, preview
 from pi_detector.sinks.files import jpeg_of
 from pi_detector.sinks.web.bell import Bell
 from pi_detector.util.worker import Worker
@@ -23,14 +28,26 @@ class Picture:
     """An encoded picture.
 
     Attributes:
-        jpeg: annotated.
+        jpeg: the picture.
         number: of the picture, from 1.
         at_s: monotonic time of its encoding.
+        found: what was detected in it, as JSON in ASCII.
     """
 
     jpeg: bytes
     number: int
     at_s: float
+    found: bytes = b""
+
+
+@dataclass(slots=True)
+class _Kind:
+    """One kind of picture, and who looks at it."""
+
+    viewers: int = 0
+    encoded: Result | None = None
+    picture: Picture | None = None
+    encoding: threading.Lock = field(default_factory=threading.Lock)
 
 
 class LiveView:
@@ -42,18 +59,14 @@ class LiveView:
 
     Attributes:
         web: may be replaced.
-        viewers: number of current viewers.
     """
 
     def __init__(self, web: WebSettings, bell: Bell) -> None:
         self.web = web
-        self.viewers = 0
         self._bell = bell
         self._newest: Result | None = None
-        self._encoded: Result | None = None
-        self._picture: Picture | None = None
+        self._kinds = {True: _Kind(), False: _Kind()}
         self._changed = threading.Condition()
-        self._encoding = threading.Lock()
         self._stopping = False
         self._worker: Worker | None = None
 
@@ -71,6 +84,11 @@ class LiveView:
         return self._worker is None or self._worker.join(deadline)
 
     @property
+    def viewers(self) -> int:
+        """Number of current viewers."""
+        return sum(kind.viewers for kind in self._kinds.values())
+
+    @property
     def error(self) -> BaseException | None:
         """What ended the encoder, or None."""
         return None if self._worker is None else self._worker.error
@@ -82,54 +100,61 @@ class LiveView:
             if self.viewers:
                 self._changed.notify_all()
 
-    def join(self) -> bool:
-        """Begin to look. Returns False where too many do already."""
+    def join(self, *, boxes: bool) -> bool:
+        """Begin to look, at pictures with or without boxes. Returns False with too many viewers."""
         with self._changed:
             if self.viewers >= self.web.max_viewers:
                 return False
-            self.viewers += 1
+            self._kinds[boxes].viewers += 1
             self._changed.notify_all()
             return True
 
-    def leave(self) -> None:
+    def leave(self, *, boxes: bool) -> None:
         """Look no longer."""
         with self._changed:
-            self.viewers -= 1
+            self._kinds[boxes].viewers -= 1
 
-    def picture(self, *, at_once: bool = False) -> Picture | None:
+    def picture(self, *, boxes: bool, at_once: bool = False) -> Picture | None:
         """The newest frame, encoded; None before the first. From any thread.
 
         Args:
+            boxes: draw what was detected into it.
             at_once: else a picture that was encoded a moment ago will do.
         """
-        with self._encoding:
-            newest, recent = self._newest, self._picture
+        kind = self._kinds[boxes]
+        with kind.encoding:
+            newest, recent = self._newest, kind.picture
             age_s = None if recent is None else time.monotonic() - recent.at_s
             is_recent = age_s is not None and age_s < 1 / self.web.view_fps
-            if newest is None or newest is self._encoded or (is_recent and not at_once):
+            if newest is None or newest is kind.encoded or (is_recent and not at_once):
                 return recent
-            jpeg = jpeg_of(annotated(newest, self.web.view_width), "web")
+            width = self.web.view_width
+            image = annotated(newest, width) if boxes else preview(newest.frame.image, width)
             number = 1 if recent is None else recent.number + 1
-            self._picture, self._encoded = Picture(jpeg, number, time.monotonic()), newest
-            return self._picture
+            found = b"" if boxes else _found(newest)
+            kind.picture = Picture(jpeg_of(image, "web"), number, time.monotonic(), found)
+            kind.encoded = newest
+            return kind.picture
 
-    async def stream(self) -> AsyncIterator[bytes]:
+    async def stream(self, *, boxes: bool) -> AsyncIterator[bytes]:
         """The parts of a ``multipart/x-mixed-replace`` answer: JPEG after JPEG.
 
-        A slow reader gets fewer of them.
+        A slow reader gets fewer of them. Without boxes each has a header ``X-Detections``.
         """
-        seen = 0
+        seen, kind = 0, self._kinds[boxes]
         while not self._bell.closing:
-            picture = self._picture
+            picture = kind.picture
             if picture is None or picture.number == seen:
                 await self._bell.wait(_IDLE_S)
-                if picture is self._picture:
+                if picture is kind.picture:
                     yield b""  # so that a reader who left is noticed
                 continue
             seen = picture.number
-            head = f"Content-Type: image/jpeg\r\nContent-Length: {len(picture.jpeg)}\r\n\r\n"
+            head = f"Content-Type: image/jpeg\r\nContent-Length: {len(picture.jpeg)}\r\n".encode()
+            if picture.found:
+                head += b"X-Detections: " + picture.found + b"\r\n"
             # The boundary ends a part; sent at once, it lets a browser show the picture now.
-            yield head.encode() + picture.jpeg + f"\r\n--{BOUNDARY}\r\n".encode()
+            yield head + b"\r\n" + picture.jpeg + f"\r\n--{BOUNDARY}\r\n".encode()
 
     def _run(self) -> None:
         while True:
@@ -138,12 +163,29 @@ class LiveView:
                 if self._stopping:
                     return
             begun_s = time.monotonic()
-            self.picture(at_once=True)
+            for boxes, kind in self._kinds.items():
+                if kind.viewers:
+                    self.picture(boxes=boxes, at_once=True)
             self._bell.ring()
             left_s = 1 / self.web.view_fps - (time.monotonic() - begun_s)
             with self._changed:
                 self._changed.wait_for(lambda: self._stopping, max(0.0, left_s))
 
     def _wanted(self) -> bool:
-        fresh = self._newest is not None and self._newest is not self._encoded
-        return self._stopping or (self.viewers > 0 and fresh)
+        return self._stopping or any(
+            kind.viewers > 0 and self._newest is not None and self._newest is not kind.encoded
+            for kind in self._kinds.values()
+        )
+
+
+def _found(result: Result) -> bytes:
+    """What was detected in a frame: time, size, and of each object label, score, number, box."""
+    record = detections_record(result)
+    found = [[d.label, d.score, d.track_id, *d.box] for d in record.detections]
+    shown = {
+        "time": record.time.isoformat(),
+        "frame": [record.frame.width, record.frame.height],
+        "inferred": result.inferred,
+        "found": found,
+    }
+    return json.dumps(shown, separators=(",", ":")).encode("ascii")

@@ -45,9 +45,9 @@ def test_nothing_is_encoded_while_nobody_looks(web: Web) -> None:
     for _ in range(20):
         web.camera.frame()
 
-    assert web.sink._view._picture is None
+    assert web.sink._view._kinds[True].picture is None
     assert web.ask("/view.jpg").body.startswith(b"\xff\xd8")
-    assert web.sink._view._picture.number == 1
+    assert web.sink._view._kinds[True].picture.number == 1
 
 
 def test_one_encoding_serves_all_who_look(web: Web) -> None:
@@ -55,7 +55,7 @@ def test_one_encoding_serves_all_who_look(web: Web) -> None:
         wait_for(lambda: web.sink._view.viewers == 2)
         web.camera.frame()
         assert next(parts(one)) == next(parts(other))
-    assert web.sink._view._picture.number == 1
+    assert web.sink._view._kinds[True].picture.number == 1
 
 
 def test_viewers_are_bounded_and_leave_their_place(make: Callable[..., Web]) -> None:

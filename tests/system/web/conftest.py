@@ -111,11 +111,18 @@ def look(browser: Browser) -> Iterator[Look]:
 def _contexts(browser: Browser, wrong: list[str]) -> Iterator[Look]:
     contexts = []
 
-    def open_page(url: str, width: int = 1280, height: int = 900, scheme: str = "light") -> Page:
+    def open_page(
+        url: str,
+        width: int = 1280,
+        height: int = 900,
+        scheme: str = "light",
+        locale: str = "en-GB",
+    ) -> Page:
         context = browser.new_context(
             viewport={"width": width, "height": height},
             color_scheme=scheme,  # type: ignore[arg-type]
             timezone_id="UTC",
+            locale=locale,
         )
         contexts.append(context)
         page = context.new_page()

@@ -283,7 +283,7 @@ def test_home_assistant_sees_events(page: str) -> None:
     facts = json.loads(seen(event, record))
     assert facts.pop("event_type") == record.pop("phase")
     assert event["event_types"] == ["new", "update", "end"]
-    assert facts.pop("link") == (f"{page}#event={record['id']}" if page else "")
+    assert facts.pop("link") == (f"{page}events/{record['id']}" if page else "")
     assert facts == record
 
 

@@ -1,174 +1,282 @@
-// The live picture and the state of the machine.
+// The live view: the frame, what is in it, and one line about it.
 
-import { about, ask, colourOf, dot, find, make, timeOf } from "./dom.js";
+import * as device from "./device.js";
+import { ask, clock, dayName, dot, colourOf, duration, find, icon, make, startOfDay, timeOf } from "./dom.js";
+import { drawBoxes } from "./overlay.js";
+import * as store from "./store.js";
+import { watch } from "./stream.js";
+import { say } from "./toast.js";
+import { capital, count, phrase, t } from "./words.js";
 
 const MOST_LATEST = 8;
-const RETRY_MS = 3000;
-const FLAGS = {
-	under_voltage: "under-voltage",
-	frequency_capped: "frequency capped",
-	throttled: "throttled",
-	soft_temperature_limit: "temperature limit",
-};
+const RETRY_MS = 2000;
+const MODES = ["names", "scores", "off"];
+const MODE_NAMES = { names: "Boxes", scores: "Boxes with scores", off: "No boxes" };
+const ACCESSIBLE_EVERY_MS = 3000;
+
+const picture = find("picture");
+const narrow = matchMedia("(max-width: 44rem)");
 let overview = null;
-let looking = false;
-const latest = new Map();
+let shown = false; // the stage is on the screen
+let watching = null;
+let found = [];
+let mode = "names";
+let connected = true;
+let described_ms = 0;
+
+export function begin() {
+	mode = MODES.includes(localStorage.getItem("boxes")) ? localStorage.getItem("boxes") : "names";
+	for (const [id, drawing] of [["snapshot", "camera"], ["boxes", "boxes"], ["full", "full"], ["pause", "pause"]]) {
+		find(id).prepend(icon(drawing));
+	}
+	find("boxes").addEventListener("click", cycle);
+	find("snapshot").addEventListener("click", snapshot);
+	find("full").addEventListener("click", fullScreen);
+	find("full").hidden = !document.fullscreenEnabled;
+	find("pause").addEventListener("click", () => command("pause"));
+	find("resume").addEventListener("click", () => command("resume"));
+	new ResizeObserver(() => drawBoxes(find("found"), found, mode)).observe(find("found"));
+	setInterval(state, 1000);
+	store.subscribe(summary);
+	showMode();
+	device.begin(command);
+}
 
 /** Show the live picture, or end it. */
 export function look(wanted) {
-	looking = wanted && !document.hidden;
-	const picture = find("picture");
-	if (!looking) picture.removeAttribute("src");
-	else if (!picture.hasAttribute("src")) picture.src = `/view.mjpeg?${Date.now()}`;
+	shown = wanted && !document.hidden;
+	if (!shown) {
+		watching?.abort();
+		watching = null;
+	} else if (!watching) follow();
 }
 
-find("picture").addEventListener("error", () => {
-	if (!looking) return;
-	const full = overview && overview.viewers >= overview.max_viewers;
-	say(full ? `the live view already has ${overview.max_viewers} viewers; waiting` : "no image");
-	find("picture").removeAttribute("src");
-	setTimeout(() => look(looking), RETRY_MS);
-});
-find("picture").addEventListener("load", () => stale());
-
-function say(text) {
-	find("no-picture").textContent = text;
-	find("no-picture").hidden = !text;
-	find("stage").classList.toggle("stale", Boolean(text));
-}
-
-function stale() {
-	const state = overview?.source_state;
-	say(!state || state === "live" ? "" : `camera: ${state}`);
-}
-
-export function offline() {
-	pill("no connection", "bad");
-	overview = null;
-	say("pi-detector does not respond; retrying");
-}
-
-/** The state, every second. */
-export function tell(now) {
-	overview = now;
-	const paused = now.detection === "paused";
-	if (paused) pill(now.off ? "off: outside its hours" : "paused", "");
-	else pill(now.source_state ? `${now.source}: ${now.source_state}` : "camera state unknown",
-		now.source_state === "live" ? "good" : now.source_state ? "bad" : "");
-	if (now.source_state && now.source_state !== "live") stale();
-	else if (find("picture").hasAttribute("src")) say("");
-	const found = Object.entries(now.found).map(([label, count]) => `${count} ${label}`);
-	find("picture").alt = `Live view of ${now.source ?? "the camera"}; detected: ${found.join(", ") || "nothing"}`;
-	if (now.frame) find("stage").style.aspectRatio = `${now.frame[0]} / ${now.frame[1]}`;
-	showTroubles(now.troubles);
-	showFigures(now);
-	showMachine(now);
-	const pause = find("pause");
-	pause.hidden = now.detection === null || now.off !== null;
-	pause.textContent = paused ? "Resume detection" : "Pause detection";
-	find("logout").hidden = !now.login;
-}
-
-function pill(text, kind) {
-	const state = find("state");
-	if (state.textContent !== text) state.textContent = text;
-	state.className = `pill ${kind}`;
-}
-
-function showTroubles(troubles) {
-	const texts = troubles.map(({ part, name, state, reason }) =>
-		`${part} ${name}: ${state}${reason ? ` – ${reason}` : ""}`);
-	const place = find("troubles");
-	if (texts.join("\n") === [...place.children].map((child) => child.textContent).join("\n")) return;
-	place.replaceChildren(...texts.map((text) => make("p", { class: "alert" }, text)));
-}
-
-function figure(name, value, unit, beside = null, warn = false) {
-	const text = value === null
-		? [make("span", { "aria-hidden": "true" }, "–"), make("span", { class: "unseen" }, "unknown")]
-		: [String(value), " ", make("small", {}, unit)];
-	const more = beside === null ? null : make("small", { class: "beside" }, beside);
-	return make("div", {}, make("dt", {}, name), make("dd", { class: warn ? "warn" : null }, ...text, more));
-}
-
-function showFigures(now) {
-	const latency = now.latency_ms;
-	const hot = now.host?.temperature_celsius ?? null;
-	find("figures").replaceChildren(
-		figure("Speed", now.fps, "frames/s"),
-		figure("Latency, median", latency && latency.p50, "ms",
-			latency && `90 %: ${latency.p90} · 99 %: ${latency.p99}`),
-		figure("Dropped frames", now.dropped, ""),
-		figure("Temperature", hot, "°C", null, hot !== null && hot >= 80),
-	);
-}
-
-function showMachine(now) {
-	const { host, process } = now;
-	const size = (mb) => mb === null ? null : mb >= 1000 ? `${(mb / 1000).toFixed(1)} GB` : `${Math.round(mb)} MB`;
-	const unknown = (value) => value ?? "unknown";
-	const [slowed, warn] = throttling(host);
-	const cpu = process?.cpu_percent ?? null;
-	const rows = [
-		["Model", unknown(now.model)],
-		...(now.looks ? [["Looks", `${now.looks.per_frame} per frame: ${shares(now.looks.reasons)}`]] : []),
-		["Throttling", slowed, warn],
-		["Processor", cpu === null ? "unknown" : `${Math.round(cpu)} % of one core`],
-		["Memory", unknown(size(process?.rss_mb ?? null))],
-		["Memory free", unknown(size(host?.memory_available_mb ?? null))],
-		["Disk free", unknown(size(host?.disk_free_mb ?? null))],
-		["Watching", `${now.viewers} of ${now.max_viewers}`],
-		["Version", now.version],
-	];
-	find("machine").replaceChildren(...rows.flatMap(([name, value, bad]) =>
-		[make("dt", {}, name), make("dd", { class: bad ? "warn" : null }, value)]));
-	const ago = now.measured_ago_s;
-	find("measured").textContent = ago === null
-		? "No measurements yet (telemetry.interval_s)." : `Measured ${Math.round(ago)} s ago.`;
-}
-
-/** How often each reason asked for a look, in percent. */
-function shares(reasons) {
-	const total = Object.values(reasons).reduce((sum, count) => sum + count, 0);
-	return Object.entries(reasons).sort(([, one], [, other]) => other - one)
-		.map(([reason, count]) => `${reason} ${Math.round(100 * count / total)} %`).join(", ");
-}
-
-function throttling(host) {
-	const told = Object.entries(host?.throttling ?? {}).filter(([, flag]) => flag !== null);
-	if (!told.length) return ["unknown", false];
-	const on = told.filter(([, flag]) => flag).map(([name]) => FLAGS[name]);
-	if (on.length) return [on.join(", "), true];
-	const ever = Object.entries(host.throttling_ever).filter(([, flag]) => flag);
-	return [ever.length ? `not now; earlier: ${ever.map(([name]) => FLAGS[name]).join(", ")}` : "none", false];
-}
-
-/** An event began, changed or ended. */
-export function add(event, fresh) {
-	const isNew = fresh && !latest.has(event.id);
-	latest.set(event.id, event);
-	while (latest.size > MOST_LATEST) latest.delete(latest.keys().next().value);
-	showLatest(isNew ? event.id : null);
-}
-
-function showLatest(newId = null) {
-	find("no-latest").hidden = latest.size > 0;
-	find("latest").replaceChildren(...[...latest.values()].reverse().map((event) =>
-		make("li", { class: event.id === newId ? "new" : null, "data-id": event.id },
-			dot(colourOf(event.label), event.going_on), make("strong", {}, event.label), timeOf(event.started),
-			make("span", { class: "about" }, about(event)))));
-}
-
-async function command(name, done) {
-	find("done").textContent = "";
-	try {
-		await ask("/api/command", { method: "POST", body: name });
-		find("done").textContent = done;
-	} catch (error) {
-		find("done").textContent = error.message;
+async function follow() {
+	const mine = watching = new AbortController();
+	while (watching === mine) {
+		try {
+			await watch(mine.signal, paint);
+		} catch (error) {
+			if (watching !== mine) return;
+			if (error.status === 503) notice(error.message);
+		}
+		if (watching !== mine) return;
+		await new Promise((done) => { setTimeout(done, RETRY_MS); });
 	}
 }
 
-find("reload").addEventListener("click", () => command("reload", "Reloading the settings."));
-find("pause").addEventListener("click", () =>
-	overview?.detection === "paused" ? command("resume", "Detection resumed.") : command("pause", "Detection paused."));
+async function paint(jpeg, now) {
+	const image = await createImageBitmap(new Blob([jpeg], { type: "image/jpeg" }));
+	if (picture.width !== image.width) picture.width = image.width;
+	if (picture.height !== image.height) picture.height = image.height;
+	picture.getContext("2d").drawImage(image, 0, 0);
+	image.close();
+	if (now) {
+		if (now.frame) find("stage").style.setProperty("--aspect", now.frame[0] / now.frame[1]);
+		found = now.found;
+		drawBoxes(find("found"), found, mode);
+	}
+	find("stage").classList.add("painted");
+	notice("");
+	performance.mark("first-frame");
+}
+
+function notice(text) {
+	if (find("no-picture").textContent !== text) find("no-picture").textContent = text;
+	find("no-picture").hidden = !text;
+}
+
+// --- the controls of the frame
+
+function cycle() {
+	mode = MODES[(MODES.indexOf(mode) + 1) % MODES.length];
+	localStorage.setItem("boxes", mode);
+	showMode();
+	say(t(MODE_NAMES[mode]));
+}
+
+function showMode() {
+	find("boxes").title = t(MODE_NAMES[mode]);
+	find("boxes").setAttribute("aria-label", `${t("Boxes over the frame")}: ${t(MODE_NAMES[mode])}`);
+	find("stage").classList.toggle("bare", mode === "off");
+	drawBoxes(find("found"), found, mode);
+}
+
+function snapshot() {
+	picture.toBlob((blob) => {
+		if (!blob) return;
+		const link = make("a", {
+			href: URL.createObjectURL(blob),
+			download: `${(overview?.name || "snapshot").replace(/[^\p{L}\p{N}]+/gu, "-")}-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}.jpg`,
+		});
+		link.click();
+		setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+		say(t("Snapshot saved"));
+	}, "image/jpeg", 0.92);
+}
+
+function fullScreen() {
+	if (document.fullscreenElement) document.exitFullscreen();
+	else find("stage").requestFullscreen();
+}
+
+async function command(name) {
+	try {
+		await ask("/api/v1/command", { method: "POST", body: name });
+		if (name === "reload") say(t("Reloading the settings."));
+	} catch (error) {
+		say(error.message);
+	}
+}
+
+// --- the state
+
+export function offline() {
+	connected = false;
+	state();
+}
+
+/** The state of the detector, every second. */
+export function take(now) {
+	connected = true;
+	overview = { ...now, received_ms: Date.now() };
+	state();
+	device.show(now);
+}
+
+function state() {
+	if (!overview && connected) return;
+	const now = overview ?? {};
+	const name = now.name || sourceName(now.source);
+	if (find("camera-name").textContent !== name) find("camera-name").textContent = name;
+	const paused = now.detection === "paused";
+	const down = connected && now.source_state !== null && now.source_state !== "live";
+	const [text, kind] = !connected ? [t("No connection"), "bad"]
+		: down ? [t(now.source_state === "starting" ? "Starting" : "Camera offline"), "bad"]
+			: paused ? [t(now.off ? "Off" : "Paused"), "idle"] : [t("Live"), "good"];
+	const pill = find("state");
+	if (pill.textContent !== text) pill.textContent = text;
+	pill.className = `state ${kind}`;
+	find("stage").classList.toggle("stale", down || !connected);
+	find("paused").hidden = !paused || down || !connected;
+	find("paused-text").textContent = t(now.off ? "Detection is off: outside its hours" : "Detection is paused");
+	find("resume").hidden = Boolean(now.off);
+	find("pause").hidden = now.detection === null || now.detection === undefined || paused;
+	showDown(down, now);
+	find("logout").hidden = !now.login;
+	troubles(now.troubles ?? []);
+	summary();
+	describe(name);
+}
+
+/** The name of a source without what only a machine reads. */
+function sourceName(source) {
+	if (!source) return t("Camera");
+	if (source.startsWith("demo")) return t("Demonstration");
+	const numbered = /^(?:picamera:|v4l2:\/dev\/video)(\d+)$/.exec(source);
+	if (numbered) return t("Camera {n}", { n: numbered[1] });
+	try {
+		return new URL(source).host || source;
+	} catch {
+		return source;
+	}
+}
+
+function showDown(down, now) {
+	find("down").hidden = connected && !down;
+	if (find("down").hidden) return;
+	const lines = [];
+	if (!connected) lines.push(t("The page has lost its connection; it retries by itself."));
+	else {
+		if (now.source_since) {
+			const since = Date.parse(now.source_since);
+			const day = startOfDay(since) < startOfDay(Date.now()) ? `${dayName(since)}, ` : "";
+			lines.push(t("Since {time}", { time: day + clock(since) }));
+		}
+		if (now.source_retry_s !== null) {
+			const left = Math.max(0, now.source_retry_s - (Date.now() - now.received_ms) / 1000);
+			lines.push(left >= 1 ? t("next try in {time}", { time: duration(left) }) : t("trying now"));
+		}
+	}
+	const text = lines.join(" · ");
+	if (find("down-when").textContent !== text) find("down-when").textContent = text;
+	find("down-title").textContent = connected ? t("Camera offline") : t("No connection");
+	find("down-why").textContent = connected ? now.source_reason ?? "" : "";
+}
+
+function troubles(all) {
+	const texts = all.filter(({ part }) => part !== "source").map(({ part, name, state: how, reason }) =>
+		`${part} ${name}: ${how}${reason ? ` – ${reason}` : ""}`);
+	const area = find("troubles");
+	if (texts.join("\n") === [...area.children].map((child) => child.textContent).join("\n")) return;
+	area.replaceChildren(...texts.map((text) => make("p", { class: "alert" }, text)));
+}
+
+function describe(name) {
+	if (Date.now() - described_ms < ACCESSIBLE_EVERY_MS) return;
+	described_ms = Date.now();
+	const counts = Object.entries(overview?.found ?? {}).map(([label, n]) => `${n} ${t(label)}`);
+	picture.setAttribute("aria-label", `${t("Live view of {name}", { name })}: ${counts.length ? phrase(counts) : t("nothing detected")}`);
+}
+
+// --- what happened
+
+function summary() {
+	const events = store.all();
+	const parts = [];
+	const now = Object.keys(overview?.found ?? {}).sort((a, b) => (b === "person") - (a === "person")).map((label) => t(label));
+	if (connected && now.length && overview?.source_state === "live") {
+		const what = now.length > (narrow.matches ? 1 : 3) ? `${now[0]} +${now.length - 1}` : phrase(now);
+		parts.push(make("span", { class: "now" }, t("{what} now", { what })));
+	}
+	const visitor = events.find((event) => event.label === "person" && !event.ongoing);
+	if (visitor) parts.push(make("a", { href: `/events/${encodeURIComponent(visitor.id)}` }, t("last visitor {time}", { time: when(visitor.end) })));
+	if (store.isLoaded()) {
+		const today = startOfDay(Date.now()).getTime();
+		parts.push(make("a", { href: "/review" }, count(events.filter((event) => event.start >= today).length, "1 today", "{n} today")));
+	}
+	const line = find("summary");
+	const text = parts.map((part) => part.outerHTML).join("");
+	if (line.dataset.shown !== text) {
+		line.dataset.shown = text;
+		line.replaceChildren(...parts);
+	}
+	latest(events);
+}
+
+function when(at) {
+	return startOfDay(at) < startOfDay(Date.now()) ? `${dayName(at)}, ${clock(at)}` : clock(at);
+}
+
+function latest(events) {
+	const wanted = events.slice(0, MOST_LATEST);
+	find("no-latest").hidden = wanted.length > 0 || !store.isLoaded();
+	const list = find("latest");
+	const old = new Map([...list.children].map((item) => [item.dataset.id, item]));
+	const items = wanted.map((event) => {
+		const key = `${event.ongoing}${event.flags}${event.zones}${Math.round(event.end / 5000)}`;
+		const item = old.get(event.id);
+		if (item?.dataset.key === key) return item;
+		const made = itemOf(event, key);
+		if (item) keepImage(item.querySelector("img"), made.querySelector("img"));
+		return made;
+	});
+	if (items.some((item, at) => list.children[at] !== item)) list.replaceChildren(...items);
+}
+
+/** Have a new entry show the image of the old one until its own is there. */
+function keepImage(old, fresh) {
+	if (old.getAttribute("src") !== fresh.getAttribute("src")) old.src = fresh.getAttribute("src");
+	fresh.replaceWith(old);
+}
+
+function itemOf(event, key) {
+	const image = make("img", { src: store.thumbnailOf(event), alt: "", loading: "lazy", width: 76, height: 57 });
+	image.addEventListener("error", () => image.classList.add("missing"));
+	const zones = event.zones.length ? ` · ${event.zones.join(", ")}` : "";
+	const how = event.ongoing ? t(event.stationary ? "here, standing" : "here now") : duration((event.end - event.start) / 1000);
+	return make("li", { "data-id": event.id, "data-key": key },
+		make("a", { href: `/events/${encodeURIComponent(event.id)}` }, image,
+			make("span", { class: "what" }, dot(colourOf(event.label), event.ongoing), make("strong", {}, capital(t(event.label)))),
+			timeOf(event.start), make("span", { class: "about" }, how + zones)));
+}

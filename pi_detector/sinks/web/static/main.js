@@ -1,56 +1,89 @@
-// The frame of the page: which part is shown, and the connection that keeps all of them up to date.
+// The frame of the page: which view an address shows, and the connection that keeps all up to date.
 
-import { ask, find } from "./dom.js";
-import * as events from "./events.js";
+import { ask, find, icon } from "./dom.js";
+import * as event from "./event.js";
 import * as live from "./live.js";
+import * as review from "./review.js";
+import * as store from "./store.js";
+import { t, translate } from "./words.js";
 import * as zones from "./zones.js";
 
-const PAGES = ["live", "events", "zones"];
+const TITLES = { live: "Live", review: "Review", event: "Event", zones: "Zones" };
+const RECONNECT_MS = 3000;
 let source = null;
+let current = null;
 
-function show() {
-	const [wanted, id] = location.hash.slice(1).split("=", 2);
-	if (wanted === "main") return;
-	if (wanted === "event" && id) {
-		history.replaceState(null, "", "#events"); // the address of the list, for a way back
-		show();
-		events.open(decodeURIComponent(id));
-		return;
+/** The view of a path, and the id of an event in it. */
+function viewOf(path) {
+	const found = /^\/events\/([^/]+)$/.exec(path);
+	if (found) return ["event", decodeURIComponent(found[1])];
+	return [{ "/": "live", "/review": "review", "/zones": "zones" }[path] ?? "live", null];
+}
+
+/** Go to an address of the page. */
+function navigate(address, { replace = false } = {}) {
+	if (address !== location.pathname + location.search) {
+		history[replace ? "replaceState" : "pushState"]({ inside: true }, "", address);
 	}
-	const page = PAGES.includes(wanted) ? wanted : "live";
-	for (const name of PAGES) find(`page-${name}`).hidden = name !== page;
+	show(false);
+}
+
+function show(returning) {
+	const [name, id] = viewOf(location.pathname);
+	if (current !== name) {
+		if (current === "review") review.hide();
+		if (current === "event") event.hide();
+		zones.show(name === "zones");
+	}
+	for (const page of Object.keys(TITLES)) find(`page-${page}`).hidden = page !== name;
+	document.body.dataset.view = name;
 	for (const link of document.querySelectorAll("nav a")) {
-		if (link.hash === `#${page}`) link.setAttribute("aria-current", "page");
+		if (link.pathname === (name === "event" ? "/review" : location.pathname)) link.setAttribute("aria-current", "page");
 		else link.removeAttribute("aria-current");
 	}
-	document.title = `${page[0].toUpperCase()}${page.slice(1)} – pi-detector`;
-	const place = find(`page-${page}`).querySelector(".stage-place");
-	if (place && find("stage").parentElement !== place) place.append(find("stage"));
-	live.look(place !== null);
-	zones.show(page === "zones");
-	if (page === "events") events.load();
+	document.title = `${t(TITLES[name])} – pi-detector`;
+	const room = find(`page-${name}`).querySelector(".stage-room");
+	if (room && find("stage").parentElement !== room) room.append(find("stage"));
+	live.look(room !== null);
+	if (name === "review") review.show(new URLSearchParams(location.search), returning || current === "event");
+	else if (name === "event") event.show(id);
+	else if (current !== name) scrollTo({ top: 0 });
+	current = name;
+}
+
+function follow(click) {
+	const link = click.target.closest("a[href]");
+	if (!link || click.defaultPrevented || click.button !== 0 || click.ctrlKey || click.metaKey || click.shiftKey || click.altKey) return;
+	if (link.origin !== location.origin || link.target || link.hasAttribute("download") || link.hash) return;
+	if (!/^\/(?:$|review$|zones$|events\/)/.test(link.pathname)) return;
+	click.preventDefault();
+	// From event to event the address is replaced: Back leads to the list that they were opened from.
+	navigate(link.pathname + link.search, { replace: link.closest("#page-event") !== null && link.pathname.startsWith("/events/") });
 }
 
 function connect() {
-	source = new EventSource("/api/live");
-	let fresh = false; // what comes before the first overview happened before
+	source?.close();
+	source = new EventSource("/api/v1/live");
 	source.addEventListener("overview", (message) => {
 		const overview = JSON.parse(message.data);
-		fresh = true;
-		live.tell(overview);
-		zones.tell(overview);
+		live.take(overview);
+		zones.take(overview);
 	});
-	source.addEventListener("event", (message) => {
-		const event = JSON.parse(message.data);
-		live.add(event, fresh);
-		if (fresh) events.hear(event);
-	});
+	source.addEventListener("event", (message) => store.hear(JSON.parse(message.data)));
 	source.addEventListener("error", () => {
 		live.offline();
-		// A browser tries again by itself unless it was refused.
+		// A browser retries by itself unless it was refused.
 		if (source.readyState !== EventSource.CLOSED) return;
-		setTimeout(() => ask("/api/overview").then(connect, connect), 3000);
+		setTimeout(() => ask("/api/v1/overview").then(connect, connect), RECONNECT_MS);
 	});
+}
+
+/** Addresses of older versions, in messages that were sent: `#event=ID`, `#events`, `#zones`. */
+function takeOldAddress() {
+	const [name, id] = location.hash.slice(1).split("=", 2);
+	const address = name === "event" && id ? `/events/${id}` : { events: "/review", zones: "/zones", live: "/" }[name];
+	if (address) history.replaceState(null, "", address);
+	return Boolean(address);
 }
 
 document.addEventListener("visibilitychange", () => {
@@ -59,11 +92,22 @@ document.addEventListener("visibilitychange", () => {
 		live.look(false);
 	} else {
 		connect();
-		show();
+		store.load();
+		live.look(find("stage").offsetParent !== null);
 	}
 });
-addEventListener("hashchange", show);
+addEventListener("popstate", () => show(true));
+addEventListener("hashchange", () => { if (takeOldAddress()) show(false); });
+document.addEventListener("click", follow);
+history.scrollRestoration = "manual";
+translate(document);
+for (const link of document.querySelectorAll("nav a")) link.prepend(icon(link.dataset.icon));
+takeOldAddress();
 zones.begin();
-events.begin();
+live.begin();
+review.begin(navigate);
+event.begin(navigate);
 connect();
-show();
+store.load();
+show(false);
+navigator.serviceWorker?.register("/sw.js").catch(() => null);

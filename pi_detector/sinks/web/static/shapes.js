@@ -26,7 +26,7 @@ export function drawn(svg, shape, attributes = {}) {
 		makeSvg(tag, { points: text, class: closed ? "outline" : "outline open" }));
 	const colour = shapeColour(shape);
 	group.style.setProperty("--shape", colour);
-	group.style.setProperty("--shape-fill", shape.kind === "privacy" ? "rgb(0 0 0 / 65%)" : colour.replace(")", " / 22%)"));
+	group.style.setProperty("--shape-fill", shape.kind === "privacy" ? "rgb(0 0 0 / 65%)" : `color-mix(in srgb, ${colour} 22%, transparent)`);
 	if (!points.length) return group;
 	const unit = unitOf(svg);
 	if (shape.kind === "lines" && points.length > 1) group.append(arrow(points, unit));

@@ -1,7 +1,9 @@
 // The editor of zones, lines and masks: with a pointer, and with the keyboard alone.
 
-import { ask, dot, find, make, makeSvg } from "./dom.js";
+import { ask, dot, find, icon, make, makeSvg, send } from "./dom.js";
 import { drawn, heightOf, shapeColour, unitOf, WIDTH } from "./shapes.js";
+import { say } from "./toast.js";
+import { count, t } from "./words.js";
 
 const KINDS = {
 	zones: { word: "zone", stem: "zone", points: "polygon", fewest: 3 },
@@ -13,7 +15,9 @@ const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowD
 const STEP = 0.01;
 const LARGE_STEP = 0.05;
 const NEAR_PX = 14;
-const IN_FORCE_MS = 8000;
+const APPLIED_MS = 8000;
+const MOST_STEPS = 100; // that can be undone
+const SAME_STEP_MS = 700; // changes of one kind this close are one step
 const HELP = {
 	still: "Add a shape, or select one. Move corners with the pointer or the arrow keys (Shift: larger steps); Delete removes a corner; + adds one between two.",
 	drawing: "Click the corners in order, and the first one again to finish. Or use the keyboard: arrow keys move the cross (Shift: larger steps), Enter sets a corner, Backspace removes it, F finishes, Escape cancels.",
@@ -32,16 +36,22 @@ let motion = false;
 let locked = null;
 let dirty = false;
 let saving = false;
+let saved = "[]"; // the shapes as the detector has them
+let held = "[]"; // the shapes before the next change
+let steps = []; // earlier shapes, the latest last
+let step = { what: "", at_ms: 0 };
 
 export function begin() {
 	for (const button of document.querySelectorAll("[data-add]")) {
 		button.addEventListener("click", () => start(button.dataset.add));
 	}
 	find("finish").addEventListener("click", finish);
-	find("undo").addEventListener("click", undo);
+	find("undo").addEventListener("click", undoPoint);
+	find("undo-change").addEventListener("click", undoChange);
+	find("undo-change").prepend(icon("back"));
 	find("cancel").addEventListener("click", cancel);
 	find("save").addEventListener("click", save);
-	find("discard").addEventListener("click", load);
+	find("discard").addEventListener("click", discard);
 	find("delete").addEventListener("click", remove);
 	find("turn").addEventListener("click", turn);
 	find("shape").addEventListener("input", change);
@@ -51,6 +61,12 @@ export function begin() {
 	svg.addEventListener("pointerup", release);
 	svg.addEventListener("pointercancel", release);
 	svg.addEventListener("keydown", key);
+	addEventListener("keydown", (event) => {
+		if (!editing || unfinished || !(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z") return;
+		if (event.target.closest("input[type=text], input:not([type])")) return;
+		event.preventDefault();
+		undoChange();
+	});
 	svg.addEventListener("focusin", () => { if (unfinished) draw(); });
 	new ResizeObserver(draw).observe(svg);
 	addEventListener("beforeunload", (event) => { if (dirty) event.preventDefault(); });
@@ -65,20 +81,20 @@ export function show(wanted) {
 }
 
 /** The state of the machine: the places may have been changed elsewhere. */
-export function tell(overview) {
+export function take(overview) {
 	if (version !== null && overview.places !== version && !dirty && !saving) load();
 }
 
 async function load() {
 	try {
-		take(await ask("/api/places"));
+		hold(await ask("/api/v1/places"));
 		warn("");
 	} catch (error) {
 		warn(error.message);
 	}
 }
 
-function take(places) {
+function hold(places) {
 	({ version, labels, motion, locked } = places);
 	const name = selected?.name;
 	shapes = [];
@@ -88,16 +104,55 @@ function take(places) {
 			shapes.push({ kind, name: shapeName, settings, points: (points ? value[points] : value).map((p) => [...p]) });
 		}
 	}
+	saved = held = JSON.stringify(shapes);
+	steps = [];
 	dirty = false;
 	find("saved").textContent = locked ?? "";
 	select(shapes.find((shape) => shape.name === name) ?? null);
 }
 
-function touch() {
-	dirty = true;
-	find("saved").textContent = "Not saved yet.";
+/** The shapes changed. `what` names the kind of change: several of one kind in a row are one step. */
+function touch(what = "") {
+	const now_ms = Date.now();
+	if (!what || what !== step.what || now_ms - step.at_ms > SAME_STEP_MS) {
+		steps.push(held);
+		if (steps.length > MOST_STEPS) steps.shift();
+	}
+	step = { what, at_ms: now_ms };
+	held = JSON.stringify(shapes);
+	dirty = held !== saved;
+	find("saved").textContent = "";
 	warn("");
 	render();
+}
+
+function undoChange() {
+	if (!steps.length || saving) return;
+	const at = shapes.indexOf(selected);
+	held = steps.pop();
+	step = { what: "", at_ms: 0 };
+	shapes = JSON.parse(held);
+	dirty = held !== saved;
+	warn("");
+	select(shapes[at] ?? null);
+	speak(t("Undone"));
+}
+
+function discard() {
+	const before = held;
+	const earlier = [...steps];
+	shapes = JSON.parse(saved);
+	steps = [...earlier, before];
+	held = saved;
+	dirty = false;
+	warn("");
+	select(null);
+	speak(t("Changes discarded"));
+}
+
+/** Whether a shape is not as the detector has it. */
+function isChanged(shape) {
+	return !JSON.parse(saved).some((old) => JSON.stringify(old) === JSON.stringify(shape));
 }
 
 function warn(text) {
@@ -121,7 +176,7 @@ function draw() {
 	if (editing) {
 		svg.removeAttribute("aria-hidden");
 		svg.setAttribute("role", unfinished ? "application" : "group");
-		svg.setAttribute("aria-label", unfinished ? `Draw a ${KINDS[unfinished.kind].word} on the frame` : "Zones, lines and masks on the frame");
+		svg.setAttribute("aria-label", unfinished ? t("Draw on the frame") : t("Zones, lines and masks on the frame"));
 	} else {
 		svg.setAttribute("aria-hidden", "true");
 		svg.removeAttribute("role");
@@ -149,12 +204,12 @@ function handles(shape, height) {
 	};
 	const middles = sides(shape).map(([a, b], index) => {
 		const element = handle(`middle-${index}`, [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2], 5,
-			`Add a corner after corner ${index + 1}`);
+			t("Add a corner after corner {n}", { n: index + 1 }));
 		element.classList.add("middle");
 		return element;
 	});
 	return [...middles, ...shape.points.map((point, index) =>
-		handle(`point-${index}`, point, 7, `Corner ${index + 1} of ${shape.name}, ${words(point)}`))];
+		handle(`point-${index}`, point, 7, `${t("Corner {n} of {name}", { n: index + 1, name: shape.name })}, ${words(point)}`))];
 }
 
 function sides({ kind, points }) {
@@ -175,7 +230,7 @@ function drawUnfinished(height) {
 }
 
 function words([x, y]) {
-	return `${Math.round(x * 100)} % from the left, ${Math.round(y * 100)} % from the top`;
+	return t("{x} % from the left, {y} % from the top", { x: Math.round(x * 100), y: Math.round(y * 100) });
 }
 
 // --- the list and the form
@@ -189,8 +244,8 @@ function select(shape) {
 		find("labels").hidden = shape.kind === "masks" || shape.kind === "privacy";
 		const wanted = shape.settings.labels ?? [];
 		const choices = [...new Set([...labels, ...wanted])];
-		find("labels").replaceChildren(make("legend", {}, "Labels that count (none selected = all)"), ...choices.map((label) =>
-			make("label", {}, make("input", { type: "checkbox", name: "labels", value: label, checked: wanted.includes(label) }), label)));
+		find("labels").replaceChildren(make("legend", {}, t("Labels that count (none selected = all)")), ...choices.map((label) =>
+			make("label", {}, make("input", { type: "checkbox", name: "labels", value: label, checked: wanted.includes(label) }), t(label))));
 		find("loiter").hidden = shape.kind !== "zones";
 		form.elements.loiter_s.value = shape.settings.loiter_s ?? 0;
 		find("mask-hint").hidden = shape.kind !== "masks" || motion;
@@ -205,33 +260,47 @@ function render() {
 	const focused = find("shapes").contains(document.activeElement);
 	find("shapes").replaceChildren(...shapes.map((shape) => make("li", {},
 		make("button", { type: "button", "aria-pressed": String(shape === selected), onclick: () => select(shape) },
-			dot(shapeColour(shape)), make("span", {}, shape.name || "(no name)"),
-			make("span", { class: "kind" }, KINDS[shape.kind].word)))));
+			dot(shapeColour(shape)), make("span", {}, shape.name || t("(no name)")),
+			isChanged(shape) ? make("span", { class: "changed" }, t("not saved")) : null,
+			make("span", { class: "kind" }, t(KINDS[shape.kind].word))))));
 	if (focused) find("shapes").querySelector('[aria-pressed="true"]')?.focus();
 	find("drawing-bar").hidden = unfinished === null;
 	find("finish").disabled = !unfinished || unfinished.points.length < KINDS[unfinished.kind].fewest;
-	find("help").textContent = unfinished ? HELP.drawing : HELP.still;
+	find("help").textContent = t(unfinished ? HELP.drawing : HELP.still);
+	find("save-bar").hidden = !(editing && (dirty || saving || steps.length > 0)) || unfinished !== null;
+	const changes = changedNumber();
+	find("changes").textContent = dirty ? count(changes, "1 unsaved change", "{n} unsaved changes") : t("No unsaved changes");
+	find("undo-change").disabled = steps.length === 0 || saving;
+	document.querySelector('nav a[href="/zones"]').classList.toggle("unsaved", dirty);
 	find("save").disabled = !dirty || saving || unfinished !== null || locked !== null;
 	find("discard").disabled = !dirty || saving;
 	draw();
+}
+
+/** The number of shapes that differ from the saved ones, those deleted included. */
+function changedNumber() {
+	const now = shapes.map((shape) => JSON.stringify(shape));
+	const before = JSON.parse(saved).map((shape) => JSON.stringify(shape));
+	const [added, gone] = [now.filter((each) => !before.includes(each)), before.filter((each) => !now.includes(each))];
+	return Math.max(added.length, gone.length);
 }
 
 function change(event) {
 	const form = find("shape").elements;
 	if (event.target.name === "name") {
 		const taken = shapes.some((other) => other !== selected && other.kind === selected.kind && other.name === form.name.value.trim());
-		form.name.setCustomValidity(taken ? `Another ${KINDS[selected.kind].word} has this name.` : "");
+		form.name.setCustomValidity(taken ? t("Another one has this name.") : "");
 		selected.name = form.name.value.trim();
 	} else if (event.target.name === "loiter_s") {
 		selected.settings.loiter_s = Number(form.loiter_s.value);
 	} else {
 		selected.settings.labels = [...find("labels").querySelectorAll(":checked")].map((box) => box.value);
 	}
-	touch();
+	touch(event.target.name === "labels" ? "" : event.target.name);
 }
 
 function remove() {
-	speak(`${selected.name} deleted`);
+	speak(t("{name} deleted", { name: selected.name }));
 	shapes.splice(shapes.indexOf(selected), 1);
 	select(null);
 	touch();
@@ -256,7 +325,7 @@ function start(kind) {
 	svg.focus({ preventScroll: true });
 	svg.scrollIntoView({ block: "nearest" });
 	draw();
-	speak(HELP.drawing);
+	speak(t(HELP.drawing));
 }
 
 function place(point) {
@@ -264,18 +333,18 @@ function place(point) {
 	if (points.length >= KINDS[kind].fewest && kind !== "lines" && near(point, points[0])) return finish();
 	if (points.length && near(point, points.at(-1), 2)) return undefined;
 	points.push(point);
-	speak(`Corner ${points.length}: ${words(point)}`);
+	speak(`${t("Corner {n}", { n: points.length })}: ${words(point)}`);
 	return render();
 }
 
-function undo() {
-	if (unfinished.points.pop()) speak(`${unfinished.points.length} corners left`);
+function undoPoint() {
+	if (unfinished.points.pop()) speak(t("{n} corners left", { n: unfinished.points.length }));
 	render();
 }
 
 function finish() {
 	if (unfinished.points.length < KINDS[unfinished.kind].fewest) {
-		speak(`A ${KINDS[unfinished.kind].word} needs ${KINDS[unfinished.kind].fewest} corners.`);
+		speak(t("It needs {n} corners.", { n: KINDS[unfinished.kind].fewest }));
 		return;
 	}
 	const shape = unfinished;
@@ -283,7 +352,7 @@ function finish() {
 	shapes.push(shape);
 	select(shape);
 	touch();
-	speak(`${shape.name} finished`);
+	speak(t("{name} finished", { name: shape.name }));
 	find("shape").elements.name.focus();
 	find("shape").elements.name.select();
 }
@@ -342,7 +411,7 @@ function grasp(key) {
 function move(event) {
 	if (dragged === null) return;
 	selected.points[dragged] = pointOf(event);
-	touch();
+	touch(`drag ${dragged}`);
 }
 
 function release() {
@@ -363,7 +432,7 @@ function keyWhileDrawing(name, dx, dy) {
 		speak(words(cross));
 		draw();
 	} else if (name === "Enter" || name === " ") place([...cross]);
-	else if (name === "Backspace" || name === "Delete") undo();
+	else if (name === "Backspace" || name === "Delete") undoPoint();
 	else if (name.toLowerCase() === "f") finish();
 	else if (name === "Escape") cancel();
 	else return false;
@@ -381,11 +450,11 @@ function keyAtHandle(name, handle, dx, dy) {
 	} else if (dx || dy) {
 		const [x, y] = selected.points[index];
 		selected.points[index] = [clamp(x + dx), clamp(y + dy)];
-		touch();
+		touch(`move ${index}`);
 		speak(words(selected.points[index]));
 	} else if (name === "Delete" || name === "Backspace") {
 		if (selected.points.length <= KINDS[selected.kind].fewest) {
-			speak(`A ${KINDS[selected.kind].word} needs ${KINDS[selected.kind].fewest} corners.`);
+			speak(t("It needs {n} corners.", { n: KINDS[selected.kind].fewest }));
 			return true;
 		}
 		selected.points.splice(index, 1);
@@ -400,8 +469,8 @@ function keyAtHandle(name, handle, dx, dy) {
 function written() {
 	const places = { version, zones: {}, lines: {}, masks: {}, privacy: {} };
 	for (const { kind, name, settings, points } of shapes) {
-		if (!name) throw new Error("A shape has no name; enter one.");
-		if (name in places[kind]) throw new Error(`Two shapes are named ${name}; rename one.`);
+		if (!name) throw new Error(t("A shape has no name; enter one."));
+		if (name in places[kind]) throw new Error(t("Two shapes are named {name}; rename one.", { name }));
 		const key_ = KINDS[kind].points;
 		places[kind][name] = key_ ? { ...settings, [key_]: points } : points;
 	}
@@ -411,14 +480,14 @@ function written() {
 async function save() {
 	saving = true;
 	render();
-	find("saved").textContent = "Saving …";
+	find("saved").textContent = t("Saving …");
 	warn("");
 	try {
-		const saved = await ask("/api/places", {
-			method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify(written()),
-		});
+		const answer = await send("/api/v1/places", "PUT", written());
 		dirty = false;
-		find("saved").textContent = (await inForce(saved.version)) ? "Saved and applied." : "Saved, but not applied yet; see the log.";
+		const applied = await isApplied(answer.version);
+		find("saved").textContent = t(applied ? "Saved and applied." : "Saved, but not applied yet; see the log.");
+		say(find("saved").textContent);
 	} catch (error) {
 		find("saved").textContent = "";
 		warn(error.message);
@@ -427,13 +496,13 @@ async function save() {
 	render();
 }
 
-/** Wait until the saved places are those in force. */
-async function inForce(wanted) {
-	const end = Date.now() + IN_FORCE_MS;
+/** Wait until the saved shapes are the current ones. */
+async function isApplied(wanted) {
+	const end = Date.now() + APPLIED_MS;
 	while (Date.now() < end) {
-		const places = await ask("/api/places");
+		const places = await ask("/api/v1/places");
 		if (places.version === wanted) {
-			take(places);
+			hold(places);
 			return true;
 		}
 		await new Promise((done) => { setTimeout(done, 200); });

@@ -34,7 +34,7 @@ def test_a_message_says_what_where_and_shows_it(hook: Hook, tmp_path: Path) -> N
     message = until(lambda: hook.taken)[0]
     notifier.sink.close()
     assert message["title"] == "Person appeared in door"
-    assert message["link"] == "http://pi:8080/#event=20261124T120000Z-abcd-7"
+    assert message["link"] == "http://pi:8080/events/20261124T120000Z-abcd-7"
     assert message["link"] in message["body"]
     assert (message["type"], message["version"], message["rule"], message["when"]) == (
         "notification",

@@ -114,7 +114,7 @@ def test_json_by_apprise_has_the_picture(hook: Hook, message: Message) -> None:
     service.send(message)
     body = json.loads(hook.asked[0][1])
     assert body["title"] == "Person appeared"
-    assert "http://pi:8080/#event=" in body["message"]
+    assert "http://pi:8080/events/" in body["message"]
     assert len(body["attachments"]) == 1
 
 
@@ -147,7 +147,7 @@ def test_an_e_mail_by_apprise(message: Message) -> None:
     assert mail["To"].endswith("me@home.lan")
     pictures = [part for part in mail.walk() if part.get_content_type() == "image/jpeg"]
     assert [part.get_payload(decode=True) for part in pictures] == [message.image]
-    assert "http://pi:8080/#event=" in mail.get_body(("plain",)).get_content()
+    assert "http://pi:8080/events/" in mail.get_body(("plain",)).get_content()
 
 
 @pytest.mark.parametrize(

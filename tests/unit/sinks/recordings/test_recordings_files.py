@@ -62,7 +62,7 @@ def test_the_pictures_are_of_the_best_view(tmp_path: Path) -> None:
     assert red - blue > 90, "the frame in which the object is at 50, 40"
     assert abs(int(clean[39, 60, 1]) - 90) < 25
     assert np.abs(boxed.astype(int) - clean.astype(int)).max() > 100, "with its box"
-    assert shapes(tmp_path)["best.thumb.jpg"] == (120, 160), "never scaled up"
+    assert shapes(tmp_path)["best.thumb.jpg"] == (112, 149), "a crop, never scaled up"
 
 
 def test_an_event_without_a_best_view_has_the_picture_of_its_begin(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_thumbnail_is_small(tmp_path: Path) -> None:
     camera = Camera(sink, size=(1280, 960))
     short_event(camera, "a")
     sink.close()
-    assert shapes(tmp_path) == {"a.thumb.jpg": (240, 320)}
+    assert shapes(tmp_path) == {"a.thumb.jpg": (192, 256)}
 
 
 def test_events_that_never_end_do_not_pile_up(tmp_path: Path) -> None:
