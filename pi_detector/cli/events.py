@@ -1,4 +1,4 @@
-"""``pi-detector events``: list, show, export, delete and keep recorded events."""
+"""``pi-detector events``: list, show, export, delete, keep and mark recorded events."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = add_command(
         subparsers,
         "events",
-        "list, show, export, delete or keep recorded events",
+        "list, show, export, delete, keep or mark recorded events",
         "Manage the events that 'pi-detector run' records with recording.enabled = true.",
         """
         pi-detector events list --since today --label person
@@ -51,6 +51,7 @@ def add_parser(subparsers: Subparsers) -> None:
         pi-detector events export --since yesterday --to yesterday.zip
         pi-detector events delete --until 30d --label car --yes
         pi-detector events keep 20261124T020304
+        pi-detector events mark 20261124T020304 wrong --label cat
         """,
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
@@ -77,6 +78,14 @@ def add_parser(subparsers: Subparsers) -> None:
     keep.add_argument("--off", action="store_true", help="end the protection")
     _add_folder(keep)
     keep.set_defaults(command=keep_events)
+    mark = add_command(actions, "mark", "note whether an event is right, and protect it")
+    mark.add_argument("ids", metavar="ID", nargs=1, help=_ID_HELP)
+    mark.add_argument("verdict", choices=("right", "wrong", "none"), help="none: remove the mark")
+    mark.add_argument(
+        "--label", metavar="LABEL", dest="truth", help="what a wrong event really was"
+    )
+    _add_folder(mark)
+    mark.set_defaults(command=mark_events)
 
 
 _ID_HELP = "event ID, or the beginning of one"
@@ -247,6 +256,33 @@ def keep_events(args: argparse.Namespace) -> int:
         for row in found:
             keep_event(folder, index, row.entry.path, not args.off)
     print(f"{len(found)} events {'no longer kept' if args.off else 'kept'}")
+    return os.EX_OK
+
+
+def mark_events(args: argparse.Namespace) -> int:
+    """Note what the owner says of an event, or remove that.
+
+    Raises:
+        UsageError: the label is none, or does not fit.
+        PiDetectorError: the event does not exist or cannot be changed.
+    """
+    from pi_detector.sinks.recordings.catalogue import mark_event
+    from pi_detector.sinks.recordings.marks import LONGEST_LABEL, Mark, valid_label
+
+    if args.truth is not None and args.verdict != "wrong":
+        raise UsageError("events mark: --label says what a wrong event was; leave it out")
+    if args.truth is not None and not valid_label(args.truth):
+        raise UsageError(
+            f"events mark: --label {one_line(args.truth)!r} is not a label; use 1 to "
+            f"{LONGEST_LABEL} printable characters"
+        )
+    mark = None if args.verdict == "none" else Mark(args.verdict, utc_now(), args.truth)
+    folder = recordings_of(args)
+    with _index(folder, write=True) as index:
+        for row in _selected(index, args):
+            mark_event(folder, index, row.entry.path, mark)
+            done = "no longer marked" if mark is None else f"marked {args.verdict}, and kept"
+            print(f"{one_line(row.entry.event.id)}: {done}")
     return os.EX_OK
 
 

@@ -40,6 +40,7 @@ def facts(folder: Path, row: Row) -> Iterator[str]:
         "zones": ", ".join(event.entered),
         "ended": event.reason or "",
         "state": state(row),
+        "marked": said(row),
         "clock": "synchronized" if event.clock_synchronized else "not synchronized",
         "size": f"{row.size / 1e6:.1f} MB",
     }
@@ -67,20 +68,30 @@ def plain(row: Row, folder: Path) -> dict[str, Any]:
         "event": msgspec.to_builtins(row.entry.event),
         "state": state(row),
         "keep": row.keep,
+        "mark": None if row.mark is None else msgspec.to_builtins(row.mark),
         "size_bytes": row.size,
         "files": files,
     }
 
 
 def state(row: Row) -> str:
-    """Return the recording state of an event, and whether it is protected."""
+    """Return the recording state of an event, whether it is protected, and its mark."""
     if not row.entry.complete:
         word = "recording"
     elif row.entry.interrupted:
         word = "interrupted"
     else:
         word = "complete"
-    return f"{word}, kept" if row.keep else word
+    words = [word, "kept"] if row.keep else [word]
+    return ", ".join([*words, *([said(row)] if row.mark else [])])
+
+
+def said(row: Row) -> str:
+    """Return what the owner said of an event; empty where that is nothing."""
+    if row.mark is None:
+        return ""
+    what = f" ({row.mark.label})" if row.mark.label else ""
+    return f"{row.mark.verdict}{what}"
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -14,12 +14,14 @@ from pi_detector.sinks.recordings.index import Index, IndexDamagedError, IndexFu
 from pi_detector.sinks.recordings.layout import (
     INDEX_NAME,
     KEEP,
+    MARK,
     SIDECAR,
     Entry,
     is_event_path,
     is_media_path,
     parent,
 )
+from pi_detector.sinks.recordings.marks import Mark, remove_mark, write_mark
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +137,11 @@ def delete_event(root: Path, index: Index, path: str) -> None:
         orphans = index.delete(path)
     paths = [name for name in orphans if is_media_path(name)]
     if is_event_path(path):
-        paths += [f"{path}{KEEP}", f"{path}{SIDECAR}"]  # the sidecar last: it knows the others
+        paths += [
+            f"{path}{KEEP}",
+            f"{path}{MARK}",
+            f"{path}{SIDECAR}",
+        ]  # the sidecar last: it knows the others
     _unlink(root, paths)
     for folder in {parent(name) for name in paths}:
         confined.remove_empty(root, folder)
@@ -152,6 +158,19 @@ def keep_event(root: Path, index: Index, path: str, keep: bool) -> None:
     except OSError as error:
         raise unwritable((root / marker).parent, error) from error
     index.keep(path, keep)
+
+
+def mark_event(root: Path, index: Index, path: str, mark: Mark | None) -> None:
+    """Say of an event whether it is right, and protect it; None takes back what was said.
+
+    What an owner took the time to judge is worth more than what nobody looked at: it is not
+    deleted by itself. Raises SinkError.
+    """
+    if mark is None:
+        remove_mark(root, path)
+    else:
+        write_mark(root, path, mark)
+    keep_event(root, index, path, mark is not None)
 
 
 def _place_of(root: Path) -> tuple[int, int]:

@@ -23,6 +23,7 @@ import msgspec
 from pi_detector.errors import RecordingNotFoundError, SinkError
 from pi_detector.sinks.recordings.filters import Filter, conditions, milliseconds
 from pi_detector.sinks.recordings.layout import INDEX_NAME, Entry, parent, trusted_entry
+from pi_detector.sinks.recordings.marks import Mark, read_mark
 from pi_detector.sinks.recordings.schema import (
     ENTRY,
     SCHEMA,
@@ -58,11 +59,13 @@ class Row:
         entry: what its sidecar said, with those of its files that exist.
         keep: it is protected from being deleted by itself.
         size: bytes of its files, those that it shares included.
+        mark: what its owner said of it.
     """
 
     entry: Entry
     keep: bool
     size: int
+    mark: Mark | None = None
 
 
 class Index:
@@ -325,7 +328,8 @@ class Index:
                 continue
             there = set(json.loads(paths))
             files = tuple(media for media in entry.files if media.path in there)
-            yield Row(msgspec.structs.replace(entry, files=files), bool(keep), int(size))
+            found = msgspec.structs.replace(entry, files=files)
+            yield Row(found, bool(keep), int(size), read_mark(self.path.parent, path))
 
     def labels(self) -> list[str]:
         """The labels that occur, in order."""

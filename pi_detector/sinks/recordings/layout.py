@@ -3,7 +3,7 @@
 The ``.json`` file of an event, its sidecar, contains all its data: the index can be rebuilt from
 the sidecars alone. It is written when the event begins, before any other file of the event, and
 names the files to come; so each file of a recording has a sidecar that names it, whenever the power
-fails. A file ``.keep`` beside it protects the event.
+fails. A file ``.keep`` beside it protects the event, ``.mark`` has what its owner says of it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pi_detector.util.whole_files import sync_folder
 
 INDEX_NAME = "index.sqlite"
 CLIP, SNAPSHOT, CLEAN, THUMBNAIL = ".mp4", ".jpg", ".clean.jpg", ".thumb.jpg"
-SIDECAR, KEEP = ".json", ".keep"
+SIDECAR, KEEP, MARK = ".json", ".keep", ".mark"
 
 MOST_ENTRY_BYTES = 256 * 1024
 """Of a sidecar, or of what the index holds of it."""

@@ -16,6 +16,7 @@ from pi_detector.errors import RecordingNotFoundError
 from pi_detector.sinks.recordings.filters import Filter
 from pi_detector.sinks.recordings.index import Index, Row
 from pi_detector.sinks.recordings.layout import Entry, Media
+from pi_detector.sinks.recordings.marks import Mark
 from pi_detector.sinks.web.bell import Bell
 
 MOST_EVENTS = 200
@@ -38,7 +39,10 @@ class Clip(msgspec.Struct, frozen=True):
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as the page shows it; while ``recording``, a clip of it is still to come."""
+    """An event as the page shows it; while ``recording``, a clip of it is still to come.
+
+    ``mark`` is what its owner said of it.
+    """
 
     id: str
     label: str
@@ -51,6 +55,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     stationary: bool
     interrupted: bool = False
     kept: bool = False
+    mark: Mark | None = None
     thumbnail: str | None = None
     picture: str | None = None
     clips: tuple[Clip, ...] = ()
@@ -209,6 +214,7 @@ def card_of_row(row: Row) -> Card:
         recording=not entry.complete,
         interrupted=entry.interrupted,
         kept=row.keep,
+        mark=row.mark,
         thumbnail=urls.get("thumbnail"),
         picture=urls.get("snapshot"),
         clips=tuple(clips),
