@@ -13,6 +13,7 @@ from pi_detector import __version__
 from pi_detector.cli import (
     bench,
     cameras,
+    collect,
     completion,
     config,
     detect,
@@ -49,6 +50,7 @@ _COMMANDS = (
     events,
     doctor,
     cameras,
+    collect,
     models,
     mqtt,
     notify,

@@ -19,6 +19,7 @@ from pi_detector.util.plugins import Plugin, find_plugin
 Path = tuple[str, ...]
 RESERVED = frozenset(
     {
+        "collect",
         "events",
         "images",
         "log",

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
+from pi_detector.config.collect import CollectSettings
 from pi_detector.config.events import EventSettings, FilterSettings, TrackingSettings
 from pi_detector.config.governor import GovernorSettings
 from pi_detector.config.notify import NotifySettings
@@ -296,6 +297,7 @@ class Settings(Section, frozen=True):
     recovery: RecoverySettings = RecoverySettings()
     governor: GovernorSettings = GovernorSettings()
     recording: RecordingSettings = RecordingSettings()
+    collect: CollectSettings = CollectSettings()
     web: WebSettings = WebSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     metrics: MetricsSettings = MetricsSettings()

@@ -15,6 +15,7 @@ from pi_detector.detector.bundle import Bundle
 from pi_detector.sinks.base import ShowsSettings, Sink
 from pi_detector.sinks.plugin import make_plugin_sinks
 from pi_detector.sinks.registry import (
+    make_collect_sinks,
     make_copying,
     make_mqtt_sink,
     make_notify_sink,
@@ -121,6 +122,7 @@ class SinkSet:
         wanted: list[Sink | None] = [
             *make_sinks(settings.output, page_address(settings.web)),
             *self._recordings,
+            *make_collect_sinks(settings.collect, self._environ),
             self._metrics,
             *self._textfiles,
             mqtt,

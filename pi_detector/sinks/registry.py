@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from pi_detector.config.check import is_loopback
+from pi_detector.config.collect import CollectSettings
 from pi_detector.config.copying import is_network, is_turned
 from pi_detector.config.drawn import drawn_file
 from pi_detector.config.outputs import (
@@ -31,7 +32,7 @@ from pi_detector.sinks.terminal import TerminalSink, is_terminal
 from pi_detector.sinks.textfile import TextfileSink
 from pi_detector.sinks.video import VideoSink
 from pi_detector.util.installation import how_to_install
-from pi_detector.util.paths import output_path, recordings_folder, state_folder
+from pi_detector.util.paths import collected_folder, output_path, recordings_folder, state_folder
 
 if TYPE_CHECKING:
     from pi_detector.sinks.mqtt.discovery import Subjects
@@ -150,6 +151,23 @@ def make_copying(settings: Settings, packets: PacketHub, may: Callable[[], bool]
     copying = Copying(recording.copy, may)
     packets.add(copying.queue.put)
     return copying
+
+
+def make_collect_sinks(settings: CollectSettings, environ: Mapping[str, str]) -> list[Sink]:
+    """The sink that collects frames, not started; none where the settings ask for none.
+
+    Args:
+        settings: which frames, and how many.
+        environ: environment variables, which name the folder where the settings don't.
+
+    Raises:
+        SinkError: a path that makes no sense.
+    """
+    if not settings.enabled:
+        return []
+    from pi_detector.sinks.collect.sink import CollectSink
+
+    return [CollectSink(collected_folder(settings.path, environ), settings)]
 
 
 def make_textfile_sinks(settings: MetricsSettings, text: Callable[[], bytes]) -> list[Sink]:

@@ -71,6 +71,19 @@ def recordings_folder(path: str, environ: Mapping[str, str]) -> Path:
     return (folder or output_path("~/.local/share") / _NAME) / "recordings"
 
 
+def collected_folder(path: str, environ: Mapping[str, str]) -> Path:
+    """The folder of collected frames, beside that of the recordings.
+
+    Args:
+        path: the setting ``collect.path``; empty for none.
+        environ: environment variables.
+
+    Raises:
+        SinkError: the setting names a home folder that does not exist, or there is none.
+    """
+    return output_path(path) if path else recordings_folder("", environ).with_name("collected")
+
+
 def service_state(environ: Mapping[str, str]) -> Path | None:
     """The state folder that systemd gave this process; None outside of a service."""
     # A service with several state folders has them separated by colons.

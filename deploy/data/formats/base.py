@@ -48,12 +48,14 @@ class Box:
         xyxy: left, top, right, bottom in pixels from the photo's upper left corner.
         difficult: hard to recognize (Pascal VOC): trained on, but not evaluated.
         crowd: a region of many objects (COCO): neither trained on nor evaluated.
+        ignore: may be an object or not, such as a model's proposal: neither learnt nor evaluated.
     """
 
     label: str
     xyxy: tuple[float, float, float, float]
     difficult: bool = False
     crowd: bool = False
+    ignore: bool = False
 
 
 @dataclass(frozen=True)

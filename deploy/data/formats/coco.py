@@ -229,4 +229,5 @@ def _finder(file: Path, photos: Path | None) -> PhotoFinder:
 def _box(box: CocoBox, names: dict[int, str]) -> Box:
     x, y, width, height = box.bbox
     corners = (x, y, x + width, y + height)
-    return Box(names[box.category_id], corners, bool(box.difficult), box.is_region)
+    label = names[box.category_id]
+    return Box(label, corners, bool(box.difficult), box.is_region, bool(box.ignore))

@@ -188,7 +188,7 @@ def _usable(item: Item, plan: ImportPlan, report: ImportReport) -> list[Box]:
         if max(abs(a - b) for a, b in zip(inside, box.xyxy, strict=True)) > SLIGHT_PX:
             report.clipped.append(where)
         usable.append(Box(label, (inside[0], inside[1], inside[2], inside[3]),
-                          box.difficult, box.crowd))  # fmt: skip
+                          box.difficult, box.crowd, box.ignore))  # fmt: skip
     return usable
 
 
@@ -204,6 +204,7 @@ def _annotation(number: int, image: int, box: Box, ids: Mapping[str, int]) -> Co
         # COCO's evaluation leaves these out, which is what Pascal VOC asks for difficult ones.
         iscrowd=int(box.crowd or box.difficult),
         difficult=int(box.difficult),
+        ignore=int(box.ignore),
     )
 
 

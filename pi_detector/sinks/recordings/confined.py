@@ -74,7 +74,7 @@ def touch(root: Path, path: str) -> None:
 def write_file(root: Path, path: str, data: bytes) -> None:
     """Write a small file whole, in place of the one that was there. Raises OSError.
 
-    It belongs to the owner of its folder: who writes may be root, who reads the service.
+    It belongs to the owner of its folder: root may write it, and the service must read it.
     """
     with _parent(root, path) as (folder, name):
         part = f".{name}.part"

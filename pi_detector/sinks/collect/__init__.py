@@ -1,0 +1,1 @@
+"""Frames worth labelling: which ones, where they lie, and their export."""
