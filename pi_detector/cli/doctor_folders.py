@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pi_detector.cli.findings import Finding, Level, fail, ok, warn
 from pi_detector.errors import PiDetectorError, SinkError
 from pi_detector.telemetry.sensors import free_mb
-from pi_detector.util.paths import output_path, state_folder
+from pi_detector.util.paths import collected_folder, output_path, state_folder
 
 if TYPE_CHECKING:
     from pi_detector.config.settings import Settings
@@ -41,6 +41,11 @@ def output_findings(settings: Settings, environ: Mapping[str, str]) -> Iterator[
             yield writable("mqtt.queue", state_folder(settings.mqtt.queue, environ))
         except SinkError as error:
             yield unnamed("mqtt.queue", settings.mqtt.queue, error)
+    if settings.collect.enabled:
+        try:
+            yield writable("collect.path", collected_folder(settings.collect.path, environ))
+        except SinkError as error:
+            yield unnamed("collect.path", settings.collect.path, error)
 
 
 def unnamed(name: str, text: str, error: PiDetectorError) -> Finding:

@@ -244,6 +244,8 @@ def test_folders_that_cannot_be_written(doctor: Doctor, home: Path, read_only: P
         named = "recordings" if text.startswith("/") else "recording.path"
         must_have(checks, level, named, words)
         must_have(checks, level, "mqtt.queue", words)
+        collect = doctor("collect.enabled=true", f"collect.path={text}")
+        must_have(collect, level, "collect.path", words)
         assert of(checks, "mqtt"), "the checks that follow are made all the same"
     recordings = ("recording.enabled=true", f"recording.path={read_only}/recordings")
     metrics = f"metrics.textfile={read_only}/x.prom"

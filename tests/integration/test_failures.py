@@ -25,6 +25,7 @@ from pi_detector.events.stage import EventStage
 from pi_detector.governor import control
 from pi_detector.governor.control import ControlLoop
 from pi_detector.pipeline.counters import Counters
+from pi_detector.sinks.collect.sink import CollectSink
 from pi_detector.sinks.log import RecordLogSink
 from pi_detector.sinks.mqtt.link import Link
 from pi_detector.sinks.mqtt.publisher import Publisher
@@ -97,6 +98,7 @@ SINKS: dict[str, type] = {
     "video": VideoSink,
     "socket": SocketSink,
     "recordings": RecordingSink,
+    "collect": CollectSink,
     "metrics": Metrics,
     "meter": Meter,
     "textfile": TextfileSink,

@@ -94,6 +94,12 @@ def settings_in(folder: Path, broker: Broker, mode: str = "after-start") -> Sett
             "queue": str(folder),
         },
         "notify": {"phone": {"urls": [webhook()]}},
+        "collect": {
+            "enabled": True,
+            "path": str(folder / "collected"),
+            "per_hour": 3600,
+            "below_score": 1.0,
+        },
         "recording": {"enabled": True, "path": str(folder / "recordings"), "min_free_mb": 0},
         "web": {"enabled": True, "port": free_port()},
         "telemetry": {"interval_s": 0.1},
