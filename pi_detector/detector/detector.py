@@ -144,6 +144,7 @@ class Detector:
             DecoderSpec(str(bundle.path), self._outputs, min_scores, bundle.manifest)
         )
         self._ids = np.asarray([label.id for label in bundle.labels], np.int64)
+        self._averages = bundle.manifest is None or bundle.manifest.suppression.average
         self.iou_threshold = detection.iou_threshold
         self._max_detections = detection.max_detections
 
@@ -254,8 +255,10 @@ class Detector:
         found = self._decoder.read(outputs)
         keep = suppress(found.xyxy, found.score, found.class_index, self.iou_threshold)
         keep = keep[: self._max_detections]
-        voted = vote(found.xyxy, found.score, found.class_index, keep)
-        xyxy = self.resize.to_frame(voted, (height, width))
+        boxes = found.xyxy[keep]
+        if self._averages:
+            boxes = vote(found.xyxy, found.score, found.class_index, keep)
+        xyxy = self.resize.to_frame(boxes, (height, width))
         return Candidates(xyxy, found.score[keep], found.class_index[keep])
 
     def detections_of(self, found: Candidates, width: int, height: int) -> Detections:

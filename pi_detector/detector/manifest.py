@@ -162,6 +162,17 @@ class ScoresTable(_Table, frozen=True):
     by_label: dict[str, Share] = {}
 
 
+class SuppressionTable(_Table, frozen=True):
+    """What becomes of overlapping boxes of a class.
+
+    Attributes:
+        average: the box that stays is averaged with those that it suppresses; else it stays as the
+            network gave it, as YOLO's own prediction has it.
+    """
+
+    average: bool = True
+
+
 class Label(_Table, frozen=True):
     """A class: its id (COCO's, with gaps) and its name."""
 
@@ -179,6 +190,7 @@ class Manifest(_Table, frozen=True):
         anchors: of a raw SSD network; unset for a model that decodes its boxes itself.
         decoder: what the decoder of another architecture needs, free form.
         scores: how scores are made, and the lowest ones that count.
+        suppression: what becomes of overlapping boxes.
         labels: in the order of the network's classes.
         training: provenance, free form.
         figures: what was measured, free form.
@@ -191,6 +203,7 @@ class Manifest(_Table, frozen=True):
     outputs: OutputsTable = OutputsTable()
     anchors: AnchorsTable | UnsetType = UNSET
     decoder: dict[str, Any] = {}
+    suppression: SuppressionTable = SuppressionTable()
     training: dict[str, Any] = {}
     figures: dict[str, Any] = {}
 

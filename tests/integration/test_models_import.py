@@ -318,3 +318,18 @@ def test_a_bare_yolo_names_the_way(tmp_path: Path) -> None:
         assert done.returncode == 65
         assert "pi-detector models import" in done.stderr
         (tmp_path / "labels.txt").write_text("person\ndog\ngate\n")
+
+
+def test_a_box_of_yolo_stays_as_the_network_gave_it(tmp_path: Path) -> None:
+    beside = ([24.0, 34.0, 64.0, 104.0], 1, 0.8)
+    head = yolov8_head(SIZE, 3, [*SHOWN, beside])
+    model = with_files(constant_model(NHWC, {"out": head}), metadata_json=said())
+    labels, boxes = found_in(imported(tmp_path, model))
+    assert labels == ["dog", "person"]
+    np.testing.assert_allclose(boxes, IN_FRAME, atol=0.1)
+    manifest = tmp_path / "yard" / "manifest.toml"
+    text = manifest.read_text()
+    assert "average = false" in text
+    manifest.write_text(text.replace("average = false", "average = true"))
+    _, averaged = found_in(Detector(tmp_path / "yard", threads=1))
+    assert (averaged[0] - boxes[0] > 3).all()

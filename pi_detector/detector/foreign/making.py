@@ -23,6 +23,7 @@ from pi_detector.detector.manifest import (
     ModelTable,
     OutputsTable,
     ScoresTable,
+    SuppressionTable,
 )
 from pi_detector.detector.preprocess import size_of
 from pi_detector.detector.refusal import missing_operators
@@ -126,6 +127,7 @@ def import_model(path: Path, out: Path, wishes: Wishes = Wishes()) -> Imported:
         outputs=msgspec.convert(network.outputs, OutputsTable),
         decoder=decoder,
         scores=ScoresTable(default=wishes.min_score),
+        suppression=SuppressionTable(average=not network.output),
         labels=labels,
     )
     _write(out, model, labels, manifest)
