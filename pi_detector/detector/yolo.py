@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 
 from pi_detector.core.geometry import FloatArray, IntArray
 from pi_detector.detector.candidates import Candidates, Decoder, DecoderSpec
-from pi_detector.detector.ssd import MAX_CANDIDATES
 from pi_detector.detector.tensors import TensorInfo, Tensors
 from pi_detector.errors import BadLabelsError, BadModelError
 
 BOX_COLUMNS = 4
 END2END_COLUMNS = 6
+MAX_CANDIDATES = 1000
+"""Most candidates passed to suppression: a dozen cells give one object."""
 
 
 class YoloTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -113,3 +113,11 @@ def test_suppressed_by_the_network_itself():
 def test_an_output_that_does_not_fit_the_manifest(architecture, shape, table, error, message):
     with pytest.raises(error, match=message):
         decoder(architecture, shape, **table)
+
+
+def test_the_best_of_too_many_are_kept():
+    random = np.random.default_rng(5)
+    head = random.uniform(0.5, 1, (1, 6, 2000)).astype(np.float32)
+    found = decoder("yolov8", head.shape).read(Tensors(_7=head))
+    best = np.sort(head[0, 4:].max(axis=0))[::-1]
+    np.testing.assert_allclose(found.score, best[:1000])
