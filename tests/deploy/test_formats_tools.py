@@ -223,3 +223,26 @@ def test_a_broken_file_of_labelimg_is_skipped(tmp_path, capsys):
     (tmp_path / "v" / "five.xml").write_text("<annotation>")
     assert imported(tmp_path / "v", tmp_path)[1] == EXPECTED
     assert "skipped, as they cannot be used: 2" in capsys.readouterr().out
+
+
+def test_proposals_of_a_device_are_neither_learnt_nor_evaluated_until_they_are_corrected(
+    coco, tmp_path
+):
+    """What `pi-detector collect export` writes: boxes to ignore, classes that nobody checked."""
+
+    def edit(content):
+        for image in content["images"]:
+            image["labelled"] = []
+        content["images"][0]["labelled"] = ["car"]
+        for category in content["categories"]:
+            category["id"] = category["name"]
+        for box in content["annotations"]:
+            box.update(category_id={0: "person", 7: "car"}[box["category_id"]], score=0.5)
+            box["ignore"] = int(box["category_id"] == "person")
+
+    imported(coco[1](edit), tmp_path)
+    dataset = load_coco(tmp_path / "o" / "train.json", tmp_path / "o" / "train")
+    photos = {photo.path.name: photo for photo in dataset.photos}
+    assert photos["one.png"].ignored.tolist() == [True, False]
+    assert photos["one.png"].known.tolist() == [False, True]
+    assert photos["two.png"].known.tolist() == [False, False]

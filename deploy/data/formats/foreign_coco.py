@@ -39,7 +39,7 @@ def read_foreign_coco(path: Path) -> tuple[CocoFile, list[Skipped]]:
         )
     skipped: list[Skipped] = []
     categories, category_ids = _categories(content, path)
-    images, image_ids, by_name = _images(content["images"], path, skipped)
+    images, image_ids, by_name = _images(content["images"], path, category_ids, skipped)
     boxes = []
     for number, entry in enumerate(content["annotations"], 1):
         where = f"{path}: annotation {number}"
@@ -103,7 +103,7 @@ def _name(category: dict) -> str:
 
 
 def _images(
-    entries: list, path: Path, skipped: list[Skipped]
+    entries: list, path: Path, category_ids: dict[Hashable, int], skipped: list[Skipped]
 ) -> tuple[list[CocoImage], dict[Hashable, int], dict[str, int]]:
     images: list[CocoImage] = []
     ids: dict[Hashable, int] = {}
@@ -129,15 +129,18 @@ def _images(
                 name,
                 _side(entry.get("width")),
                 _side(entry.get("height")),
-                labelled if _whole_numbers(labelled) else None,
+                _listed(labelled, category_ids),
                 source if isinstance(source, str) else "",
             )
         )
     return images, ids, names
 
 
-def _whole_numbers(value: object) -> bool:
-    return isinstance(value, list) and all(type(each) is int for each in value)
+def _listed(value: object, category_ids: dict[Hashable, int]) -> list[int] | None:
+    """The new ids of the categories that ``labelled`` lists; None where it is missing."""
+    if not isinstance(value, list):
+        return None
+    return [category_ids[_key(each)] for each in value if _key(each) in category_ids]
 
 
 def _side(value: object) -> int:
