@@ -130,7 +130,7 @@ def settings_of(args: argparse.Namespace, options: Mapping[str, object] | None =
     Raises:
         ConfigError: an unknown setting, or a bad value.
     """
-    from pi_detector.config.drawn import drawn_in_force
+    from pi_detector.config.owned import notices
 
     settings = read_settings(args, options)
     set_up_logging(settings.log.level)
@@ -139,8 +139,8 @@ def settings_of(args: argparse.Namespace, options: Mapping[str, object] | None =
             "source.uri: all users of this device can see the password on the command line; move "
             "the URI to a settings file and its password to ${secret:NAME}"
         )
-    if drawn := drawn_in_force(os.environ):
-        logger.info("%s", drawn)
+    for notice in notices(os.environ):
+        logger.info("%s", notice)
     return settings
 
 
@@ -158,11 +158,12 @@ def read_settings(
     options: Mapping[str, object] | None = None,
     drawn: str | None = None,
     beneath: Mapping[str, Mapping[str, object]] | None = None,
+    page: str | None = None,
 ) -> Settings:
-    """Return the settings of a command line: file, drawn outlines, environment, ``--set``, options.
+    """Return the settings of a command line: files, environment, ``--set``, options.
 
     Args and errors are those of ``settings_of``; ``drawn`` replaces the file of drawn outlines,
-    ``beneath`` replaces defaults.
+    ``page`` that of settings changed on the page, ``beneath`` replaces defaults.
     """
     from pi_detector.config.load import load_settings
 
@@ -172,7 +173,7 @@ def read_settings(
             overrides.append(f"{key}={value}")
     if args.verbose:
         overrides.append("log.level=debug")
-    return load_settings(args.config, os.environ, overrides, drawn, beneath=beneath)
+    return load_settings(args.config, os.environ, overrides, drawn, page=page, beneath=beneath)
 
 
 def model_overrides(args: argparse.Namespace) -> dict[str, object]:

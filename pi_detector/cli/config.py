@@ -1,4 +1,4 @@
-"""``pi-detector config``: write, check and show settings."""
+"""``pi-detector config``: write, check, show, back up and restore settings."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import stat
 from pathlib import Path
 
 from pi_detector.cli.common import PROGRAM, Subparsers, add_command, settings_of
+from pi_detector.cli.config_backup import add_actions
 from pi_detector.errors import PluginError, SinkError, UsageError
 
 log = logging.getLogger(__name__)
@@ -24,13 +25,14 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = add_command(
         subparsers,
         "config",
-        "write, check or show settings",
-        "Settings come from a TOML file, outlines drawn on the page, environment variables and the "
-        "command line; later ones override earlier ones.",
+        "write, check, show or back up settings",
+        "Settings come from a TOML file, outlines drawn and settings changed on the page, "
+        "environment variables and the command line; later ones override earlier ones.",
         """
         pi-detector config init
         pi-detector config check /etc/pi-detector/config.toml
         pi-detector config show --set source.uri=demo:
+        pi-detector config backup porch.toml
         """,
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
@@ -54,6 +56,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
     show = add_command(actions, "show", "print the current settings, as TOML")
     show.set_defaults(command=show_settings)
+    add_actions(actions)
 
 
 def write_example(args: argparse.Namespace) -> int:
@@ -103,8 +106,8 @@ def check_settings(args: argparse.Namespace) -> int:
         ConfigError, UnknownSchemeError: they are invalid.
         PluginError: a plugin that they ask for cannot be used.
     """
-    from pi_detector.config.drawn import drawn_in_force
     from pi_detector.config.load import find_config
+    from pi_detector.config.owned import notices
     from pi_detector.config.plugin_tables import unusable
     from pi_detector.sinks.recordings.encoder import lacking
 
@@ -118,8 +121,8 @@ def check_settings(args: argparse.Namespace) -> int:
     for warning in check_source(settings.source):
         log.warning("%s", warning)
     print(f"{args.config}: valid" if args.config else "no settings file: the defaults apply")
-    if drawn := drawn_in_force(os.environ):
-        print(drawn)
+    for notice in notices(os.environ):
+        print(notice)
     if lack := lacking(settings.recording):
         log.warning("recording.clips: %s", lack)
     return os.EX_OK
@@ -131,10 +134,10 @@ def show_settings(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: they are invalid.
     """
-    from pi_detector.config.drawn import drawn_in_force
+    from pi_detector.config.owned import notices
     from pi_detector.config.text import settings_toml
 
-    if drawn := drawn_in_force(os.environ):
-        print(f"# {drawn}")
+    for notice in notices(os.environ):
+        print(f"# {notice}")
     print(settings_toml(settings_of(args)), end="")
     return os.EX_OK

@@ -70,6 +70,11 @@ def held_secrets(settings: Settings) -> list[str]:
         if without_references(rule.secret):
             found.append(f"notify.{name}.secret")
     found += [
+        f"web.cameras.{name}.token"
+        for name, camera in settings.web.cameras.items()
+        if without_references(camera.token)
+    ]
+    found += [
         f"source.{name}"
         for name in ("uri", "record_uri")
         if holds_secret(without_references(getattr(settings.source, name)))

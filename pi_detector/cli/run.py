@@ -23,6 +23,7 @@ from pi_detector.cli.stopping import Signals
 from pi_detector.errors import SourceStuckError
 
 if TYPE_CHECKING:
+    from pi_detector.config.settings import Settings
     from pi_detector.pipeline.counters import Counters
 
 logger = logging.getLogger(__name__)
@@ -102,11 +103,11 @@ def run(args: argparse.Namespace) -> int:
             "standard output shows a status line instead of records; --format jsonl shows them"
         )
     beneath = first_page(settings)
-    service = Service(
-        lambda: with_secrets(read_settings(args, options, beneath=beneath), os.environ),
-        os.environ,
-        check_drawn=lambda text: read_settings(args, options, text, beneath),
-    )
+
+    def read(drawn: str | None = None, page: str | None = None) -> Settings:
+        return read_settings(args, options, drawn, beneath, page)
+
+    service = Service(lambda: with_secrets(read(), os.environ), os.environ, check=read)
     signals.on_hangup(service.reload)
     try:
         counters = service.run(signals.stop, max_frames=args.frames)

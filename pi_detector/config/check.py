@@ -14,6 +14,7 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 from msgspec import inspect
 
+from pi_detector.config.cameras import camera_problems
 from pi_detector.config.copying import copy_problems
 from pi_detector.config.notify import notify_conflicts
 from pi_detector.config.outputs import MqttSettings, RecordingSettings, WebSettings
@@ -21,6 +22,7 @@ from pi_detector.config.plugin_tables import RESERVED, is_confidential, section_
 from pi_detector.config.schedule import schedule_problems
 from pi_detector.config.settings import Point, Settings, SourceSettings, is_hidden
 from pi_detector.errors import PluginError
+from pi_detector.util.addresses import is_network
 from pi_detector.util.plugins import installed
 from pi_detector.util.suggest import did_you_mean, nearest
 from pi_detector.util.text import has_controls, one_line
@@ -202,6 +204,9 @@ def _web_conflicts(web: WebSettings) -> Iterator[Problem]:
             f"web.host: {_quote(web.host)} is reachable from the network; set web.token, "
             'preferably to ${secret:NAME}, or web.host = "127.0.0.1"',
         )
+    for name, fault in camera_problems(web.cameras):
+        path: Path = ("web", "cameras", name)
+        yield path, f"{dotted(path)}: {fault}"
     if 0 < len(web.token) < _SHORTEST_TOKEN:
         yield (
             ("web", "token"),
@@ -209,20 +214,12 @@ def _web_conflicts(web: WebSettings) -> Iterator[Problem]:
             "'openssl rand -hex 16'",
         )
     for proxy in web.trusted_proxies:
-        if not _is_proxy(proxy):
+        if not is_network(proxy):
             yield (
                 ("web", "trusted_proxies"),
                 f"web.trusted_proxies: {_quote(proxy)} is not an address such as 127.0.0.1 or a "
                 "network such as 10.0.0.0/24; name the proxy's own address",
             )
-
-
-def _is_proxy(text: str) -> bool:
-    """Whether a text is an address or a network, other than the network of all addresses."""
-    try:
-        return ipaddress.ip_network(text).prefixlen > 0
-    except ValueError:
-        return False
 
 
 def is_loopback(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""Load the settings: defaults, file, drawn outlines, environment, command line.
+"""Load the settings: defaults, file, drawn outlines, page, environment, command line.
 
 An environment variable ``PI_DETECTOR__SECTION__NAME`` sets ``section.name``: two underscores
 replace the dot, and case is ignored. Its value, like that of ``--set section.name=value``, is read
@@ -22,6 +22,7 @@ from pi_detector.config import check
 from pi_detector.config.drawn import clear_places, drawn_file, foreign
 from pi_detector.config.lines import line_index, line_of
 from pi_detector.config.notify import shown_url
+from pi_detector.config.owned import not_owned, page_file
 from pi_detector.config.plugin_tables import typed
 from pi_detector.config.secrets import IS_REFERENCE
 from pi_detector.config.settings import SIZE_FOR_LOOKS, Settings
@@ -59,6 +60,7 @@ def load_settings(
     overrides: Sequence[str],
     drawn: str | None = None,
     *,
+    page: str | None = None,
     beneath: Mapping[str, Mapping[str, object]] | None = None,
 ) -> Settings:
     """Load and check the settings.
@@ -68,6 +70,7 @@ def load_settings(
         environ: environment variables.
         overrides: ``section.name=value``, from the command line; the last one wins.
         drawn: text to use instead of the file of drawn outlines; None reads that file.
+        page: text to use instead of the file of settings changed on the page; None reads that file.
         beneath: valid values by section and name that replace the defaults.
 
     Raises:
@@ -78,6 +81,7 @@ def load_settings(
     file = Path(path) if path is not None else find_config(environ)
     layers = [_file_layer(file, _read(file))] if file is not None else []
     layers += _drawn_layers(drawn_file(environ), drawn)
+    layers += _page_layers(page_file(environ), page)
     layers += [
         _environment_layer(name, environ[name])
         for name in sorted(environ)
@@ -153,12 +157,15 @@ def find_config(environ: Mapping[str, str]) -> Path | None:
                 "exist; write one with 'pi-detector config init', or unset the variable"
             )
         return Path(named)
-    candidates = [SYSTEM_CONFIG]
+    candidates = (SYSTEM_CONFIG, user_config(environ))
+    return next((file for file in candidates if file is not None and _present(file)), None)
+
+
+def user_config(environ: Mapping[str, str]) -> Path | None:
+    """The user's own settings file, whether it exists or not; None without a home folder."""
     home = environ.get("HOME")
     base = environ.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else None)
-    if base:
-        candidates.append(Path(base, "pi-detector", "config.toml"))
-    return next((file for file in candidates if _present(file)), None)
+    return Path(base, "pi-detector", "config.toml") if base else None
 
 
 def _present(file: Path) -> bool:
@@ -181,6 +188,21 @@ def _drawn_layers(file: Path | None, text: str | None) -> list[_Layer]:
         ]
     )
     return [replace(layer, drawn=True)]
+
+
+def _page_layers(file: Path | None, text: str | None) -> list[_Layer]:
+    """The layer of the settings changed on the page; empty if there are none."""
+    if file is None or (text is None and not _present(file)):
+        return []
+    layer = _file_layer(file, _read(file) if text is None else text)
+    _complain(
+        [
+            f"{layer.place(where)}: {check.dotted(where)}: cannot be changed on the page; move it "
+            "to the settings file"
+            for where in not_owned(layer.tree)
+        ]
+    )
+    return [layer]
 
 
 def _file_layer(file: Path, text: str) -> _Layer:

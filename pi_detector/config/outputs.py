@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
+from pi_detector.config.cameras import CameraSettings
 from pi_detector.config.section import Part, Reload, Section
 
 _BYTES_OF_KILOBIT = 125
@@ -201,6 +202,8 @@ class WebSettings(Section, frozen=True):
         max_viewers: Most simultaneous viewers of the live view.
         view_fps: Highest frame rate of the live view, in frames per second.
         view_width: Largest width of the live view, in pixels; 0 = the frame's width.
+        cameras: Other detectors whose pictures and events the page shows too, by name, each a
+            table `[web.cameras.NAME]` with `url` and `token`.
     """
 
     RELOAD: ClassVar[Reload] = "sinks"
@@ -214,6 +217,7 @@ class WebSettings(Section, frozen=True):
     max_viewers: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 8
     view_fps: Annotated[float, msgspec.Meta(ge=0.1, le=60)] = 5.0
     view_width: Annotated[int, msgspec.Meta(ge=0, le=8192)] = 800
+    cameras: dict[str, CameraSettings] = {}
 
 
 class TelemetrySettings(Section, frozen=True):

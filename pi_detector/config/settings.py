@@ -313,4 +313,6 @@ CONFIDENTIAL_OF_NAMED = frozenset({("notify", "urls"), ("notify", "secret")})
 
 def is_hidden(path: tuple[str, ...]) -> bool:
     """Whether the value of a setting is never shown."""
+    if path[:2] == ("web", "cameras"):
+        return path[-1] in {"url", "token"}  # a wrong address may hold a password
     return path in CONFIDENTIAL or (path[:1] + path[2:]) in CONFIDENTIAL_OF_NAMED

@@ -63,6 +63,8 @@ def settings_toml(settings: Settings) -> str:
     for name, rule in settings.notify.items():
         shown["notify"][name]["urls"] = [shown_url(url) for url in rule.urls]
         shown["notify"][name]["secret"] = _hidden(rule.secret)
+    for name, camera in settings.web.cameras.items():
+        shown["web"]["cameras"][name]["token"] = _hidden(camera.token)
     return tomli_w.dumps(shown)
 
 

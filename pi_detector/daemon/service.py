@@ -13,7 +13,7 @@ import msgspec
 from pi_detector.config import changes
 from pi_detector.config.changes import Masks, at_reload, at_restart, parts_changed
 from pi_detector.config.copying import may_copy
-from pi_detector.config.drawn import drawn_in_force
+from pi_detector.config.owned import Check, notices
 from pi_detector.config.settings import Settings
 from pi_detector.core.outage import Outage, words_of
 from pi_detector.core.packets import PacketHub
@@ -66,8 +66,7 @@ class Service:
         load: reads the settings; raises ConfigError.
         environ: environment variables.
         root: the folder that stands for ``/`` where sensors are read.
-        check_drawn: the settings that a text in the place of ``drawn.toml`` would give; raises
-            ConfigError. None: the page saves nothing.
+        check: reads settings with other texts in the place of files; None: nothing is saved.
 
     Attributes:
         unstopped: names of the threads that did not end.
@@ -82,7 +81,7 @@ class Service:
         environ: Mapping[str, str],
         *,
         root: Path = ROOT,
-        check_drawn: Callable[[str], Settings] | None = None,
+        check: Check | None = None,
     ) -> None:
         self._load = load
         self._environ = environ
@@ -127,7 +126,7 @@ class Service:
         context = SinkContext(
             *(self._publish, self._command, self._healthy, self._run_state, is_on, packets),
             *(lambda: not self._masks and may_copy(self._settings), self._wishes.recording),
-            check_drawn,
+            check,
         )
         self._sink_set = SinkSet(settings, environ, context, self._monitor.meter)
         self._packet_feed = PacketFeed(settings, source, packets)
@@ -199,9 +198,8 @@ class Service:
         self._pipeline.resume()
 
     def _healthy(self) -> bool:
-        limit_s = self._notifier.watchdog_s or _UNHEALTHY_S
-        progressed_s = self._pipeline.progressed_s
-        return progressed_s > 0 and time.monotonic() - progressed_s < limit_s
+        last_s, limit_s = self._pipeline.progressed_s, self._notifier.watchdog_s or _UNHEALTHY_S
+        return last_s > 0 and time.monotonic() - last_s < limit_s
 
     def _command(self, command: str) -> None:
         if command.startswith("keep="):
@@ -322,8 +320,8 @@ class Service:
         if is_new_model:
             self._report_model(bundle)
         self._report_reload([*at_restart(new, wanted), *changes.masks_to_go(masks, wanted)])
-        if drawn := drawn_in_force(self._environ):
-            log.info("%s", drawn)
+        for notice in notices(self._environ):
+            log.info("%s", notice)
         if lack := lacking(wanted.recording):
             log.warning("recordings: %s", lack)
 

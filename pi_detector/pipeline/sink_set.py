@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pi_detector.config.owned import Check
 from pi_detector.config.settings import Settings
 from pi_detector.core.packets import PacketHub
 from pi_detector.core.records import StatusRecord
@@ -46,8 +47,8 @@ class SinkContext:
         packets: gives away the packets of the source.
         may_copy: whether they may be recorded and shown as they are, now.
         may_record: whether recording is switched on.
-        check_drawn: the settings that a text in the place of ``drawn.toml`` would give; raises
-            ConfigError. None: nothing can be drawn.
+        check: reads the settings with other texts in the place of files; None: the page saves
+            nothing.
     """
 
     publish: Callable[[StatusRecord], None]
@@ -58,7 +59,7 @@ class SinkContext:
     packets: PacketHub
     may_copy: Callable[[], bool]
     may_record: Callable[[], bool] = lambda: True
-    check_drawn: Callable[[str], Settings] | None = None
+    check: Check | None = None
 
 
 class SinkSet:
@@ -200,6 +201,6 @@ class SinkSet:
             labels=labels,
             command=self._context.command,
             healthy=self._context.healthy,
-            check=self._context.check_drawn,
+            check=self._context.check,
             metrics=self.exposition,
         )

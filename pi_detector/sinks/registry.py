@@ -17,6 +17,7 @@ from pi_detector.config.outputs import (
     RecordingSettings,
     WebSettings,
 )
+from pi_detector.config.owned import Check, page_file
 from pi_detector.config.settings import Settings
 from pi_detector.core.packets import PacketHub
 from pi_detector.core.records import StatusRecord
@@ -279,7 +280,7 @@ def make_web_sink(
     labels: Iterable[str],
     command: Callable[[str], None],
     healthy: Callable[[], bool],
-    check: Callable[[str], Settings] | None,
+    check: Check | None,
     metrics: Callable[[], tuple[bytes, str]] | None = None,
 ) -> WebSink | None:
     """The sink behind the page, not started; None where the settings want no page.
@@ -290,8 +291,8 @@ def make_web_sink(
         labels: of the model.
         command: takes ``reload``, ``pause``, ``resume``; called from the server's thread.
         healthy: whether the machine makes progress.
-        check: the settings that a text in the place of ``drawn.toml`` would give; raises
-            ConfigError. None: nothing can be saved.
+        check: reads the settings with other texts in the place of files; None: nothing can be
+            saved.
         metrics: body and content type of ``/metrics``; None for none.
 
     Raises:
@@ -313,6 +314,7 @@ def make_web_sink(
         labels=sorted(labels),
         recordings=recordings_folder(recording.path, environ) if recording.enabled else None,
         drawn=drawn_file(environ),
+        page=page_file(environ),
         command=command,
         healthy=healthy,
         check=check,

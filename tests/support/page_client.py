@@ -69,7 +69,10 @@ class Web:
             drawn=folder / "drawn.toml",
             command=self.obey,
             healthy=lambda: self.well,
-            check=lambda text: load_settings(None, self.environ, self.overrides, text),
+            page=folder / "page.toml",
+            check=lambda drawn=None, page=None: load_settings(
+                None, self.environ, self.overrides, drawn, page=page
+            ),
             metrics=lambda: (b"up 1\n", "text/plain; version=0.0.4"),
         )
         self.camera = Camera(self.sink)  # type: ignore[arg-type]

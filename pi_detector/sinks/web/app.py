@@ -26,6 +26,7 @@ from pi_detector.sinks.web.access import SESSION_S, Access, TooManyTriesError
 from pi_detector.sinks.web.answers import body_of, json_answer
 from pi_detector.sinks.web.archive import Archive
 from pi_detector.sinks.web.bell import Bell
+from pi_detector.sinks.web.camera_routes import CameraRoutes
 from pi_detector.sinks.web.crops import Crops
 from pi_detector.sinks.web.editor import Editor, RefusedError
 from pi_detector.sinks.web.event_routes import EventRoutes
@@ -42,6 +43,7 @@ from pi_detector.sinks.web.media import MediaResponse
 from pi_detector.sinks.web.openapi import openapi
 from pi_detector.sinks.web.operations import Command, CommandName, EventsQuery
 from pi_detector.sinks.web.overview import Watch, as_json
+from pi_detector.sinks.web.setting_routes import SettingRoutes
 from pi_detector.sinks.web.stream import EndlessResponse
 from pi_detector.sinks.web.versions import allowed, versioned
 from pi_detector.sinks.web.view import BOUNDARY, LiveView
@@ -69,6 +71,8 @@ class Site:
         run: the events of this run.
         crops: pictures of these events.
         editor: zones, lines and masks.
+        desk: answers requests about settings.
+        cameras: answers requests about other detectors.
         bell: rung when an event changes.
         recordings: folder of the recordings; None if nothing is recorded.
         command: receives ``reload``, ``pause``, ``resume``.
@@ -85,6 +89,8 @@ class Site:
         run: RunEvents,
         crops: Crops,
         editor: Editor,
+        desk: SettingRoutes,
+        cameras: CameraRoutes,
         bell: Bell,
         recordings: Path | None,
         command: Callable[[str], None],
@@ -96,6 +102,8 @@ class Site:
         self._watch = watch
         self._run = run
         self._editor = editor
+        self._desk = desk
+        self._cameras = cameras
         self._bell = bell
         self._recordings = recordings
         self._command = command
@@ -143,6 +151,10 @@ class Site:
                 Route("/api/places", self._places),
                 Route("/api/places", self._save, methods=["PUT"]),
                 Route("/api/command", self._obey, methods=["POST"]),
+                Route("/settings", assets.asset("settings.html")),
+                *self._desk.routes(),
+                Route("/cameras", assets.asset("cameras.html")),
+                *self._cameras.routes(),
                 Route("/media/{path:path}", self._media),
             ]
         )

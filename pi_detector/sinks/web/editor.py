@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from pi_detector.config.drawn import Places, drawn_toml, places_of, version_of
+from pi_detector.config.owned import Check
 from pi_detector.config.settings import (
     LineSettings,
     Polygon,
@@ -70,8 +71,8 @@ class Editor:
         settings: current settings; may be replaced.
         labels: that may be chosen; may be replaced.
         file: to write; None without a state folder.
-        check: the settings that a text in the place of the file would give; raises ConfigError.
-            None: nothing can be saved.
+        check: reads the settings with another text in the place of the file; None: nothing can be
+            saved.
         reload: has the settings read again.
     """
 
@@ -80,7 +81,7 @@ class Editor:
         settings: Settings,
         labels: list[str],
         file: Path | None,
-        check: Callable[[str], Settings] | None,
+        check: Check | None,
         reload: Callable[[], None],
     ) -> None:
         self.settings = settings

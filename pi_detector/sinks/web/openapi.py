@@ -70,7 +70,7 @@ def _kinds() -> Iterator[Any]:
     for operation in OPERATIONS:
         if not isinstance(operation.answer, str):
             yield operation.answer
-        if operation.body is not None:
+        if operation.body is not None and not isinstance(operation.body, str):
             yield operation.body
 
 
@@ -99,7 +99,10 @@ def _described(operation: Operation, schema_of: dict[Any, Any]) -> dict[str, Any
         },
     }
     if operation.body is not None:
-        body = {"application/json": {"schema": schema_of[operation.body]}}
+        if isinstance(operation.body, str):
+            body: dict[str, Any] = {operation.body: {"schema": {"type": "string"}}}
+        else:
+            body = {"application/json": {"schema": schema_of[operation.body]}}
         described["requestBody"] = {"required": True, "content": body}
     if operation.public:
         described["security"] = []

@@ -14,6 +14,8 @@ import msgspec
 
 from pi_detector.config.drawn import Places
 from pi_detector.sinks.web.archive import Detail, EventList
+from pi_detector.sinks.web.camera_routes import CameraShown, MergedEvents, MergedQuery
+from pi_detector.sinks.web.desk import SettingsChange, SettingsSaved, SettingsShown
 from pi_detector.sinks.web.editor import Shown
 from pi_detector.sinks.web.events import Page
 from pi_detector.sinks.web.overview import Overview
@@ -146,7 +148,7 @@ class Operation:
         summary: what it does.
         answer: type of the JSON that is answered, or a media type.
         query: type whose fields are the parameters of the address.
-        body: type of the JSON that is sent.
+        body: type of the JSON that is sent, or a media type.
         refusals: further statuses, and what they mean.
         public: answered without the token.
     """
@@ -156,12 +158,30 @@ class Operation:
     summary: str
     answer: Any
     query: type[msgspec.Struct] | None = None
-    body: type[msgspec.Struct] | None = None
+    body: Any = None
     refusals: Mapping[int, str] = field(default_factory=dict)
     public: bool = False
 
 
-_JPEG, _TEXT = "image/jpeg", "text/plain"
+class Tried(msgspec.Struct, frozen=True):
+    """What came of a test message, by one service of a rule.
+
+    Attributes:
+        service: kind of the service.
+        problem: why it was not sent; null where it was.
+    """
+
+    service: str
+    problem: str | None
+
+
+_JPEG, _TEXT, _TOML = "image/jpeg", "text/plain", "application/toml"
+_OF_CAMERAS = {404: "There is no such camera or file.", 502: "It does not answer, or refuses."}
+_OF_SETTINGS = {
+    409: "They have changed since `version`, or something above them hides the change.",
+    422: "A setting is wrong, or cannot be changed on the page.",
+    507: "The file cannot be written.",
+}
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation("get", f"{PREFIX}/openapi.json", "This document.", dict[str, Any]),
@@ -243,6 +263,76 @@ OPERATIONS: tuple[Operation, ...] = (
         Done,
         body=Command,
         refusals={409: "Detection cannot be paused in this run."},
+    ),
+    Operation(
+        "get",
+        f"{PREFIX}/settings",
+        "The settings that an owner changes, with what a form needs. Secrets are not shown.",
+        SettingsShown,
+        refusals={409: "The settings cannot be read now."},
+    ),
+    Operation(
+        "patch",
+        f"{PREFIX}/settings",
+        "Check changes, and save and apply them; with `save` false only the former.",
+        SettingsSaved,
+        body=SettingsChange,
+        refusals=_OF_SETTINGS,
+    ),
+    Operation(
+        "get",
+        f"{PREFIX}/settings/backup",
+        "What was changed and drawn on the page, as one file without secrets.",
+        _TOML,
+        refusals={409: "The settings cannot be read now."},
+    ),
+    Operation(
+        "put",
+        f"{PREFIX}/settings/backup",
+        "Restore a backup. Addresses of messages stay; a rule without one is off.",
+        SettingsSaved,
+        body=_TOML,
+        refusals=_OF_SETTINGS,
+    ),
+    Operation(
+        "post",
+        f"{PREFIX}/notify/{{name}}/test",
+        "Send a test message now by a rule, and say what failed.",
+        list[Tried],
+        refusals={
+            404: "There is no such rule.",
+            409: "Another test is running.",
+            503: "There is no frame yet.",
+        },
+    ),
+    Operation("get", f"{PREFIX}/cameras", "The other detectors.", list[CameraShown]),
+    Operation(
+        "get",
+        f"{PREFIX}/cameras/events",
+        "Events of all cameras, this one included.",
+        MergedEvents,
+        query=MergedQuery,
+    ),
+    Operation(
+        "get",
+        f"{PREFIX}/cameras/{{name}}/overview",
+        "The state of another detector.",
+        Overview,
+        refusals=_OF_CAMERAS,
+    ),
+    Operation(
+        "get",
+        f"{PREFIX}/cameras/{{name}}/view.jpg",
+        "Its newest frame.",
+        _JPEG,
+        refusals=_OF_CAMERAS,
+    ),
+    Operation(
+        "get",
+        f"{PREFIX}/cameras/{{name}}/media/{{path}}",
+        "A clip or an image of one of its events.",
+        "video/mp4",
+        refusals=_OF_CAMERAS,
     ),
     Operation(
         "get",

@@ -8,19 +8,24 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from pi_detector.config.owned import Check
 from pi_detector.config.settings import Settings
 from pi_detector.core.current import CurrentState
+from pi_detector.core.frame import Frame
 from pi_detector.core.records import EventRecord, Publication
 from pi_detector.core.result import Result
 from pi_detector.errors import SinkError
 from pi_detector.sinks.web.access import Access
 from pi_detector.sinks.web.app import Metrics, Site
 from pi_detector.sinks.web.bell import Bell
+from pi_detector.sinks.web.camera_routes import CameraRoutes
 from pi_detector.sinks.web.crops import Crops
+from pi_detector.sinks.web.desk import Desk
 from pi_detector.sinks.web.editor import Editor
-from pi_detector.sinks.web.events import RunEvents
+from pi_detector.sinks.web.events import Page, Query, RunEvents, recorded_page, with_unfinished
 from pi_detector.sinks.web.overview import Watch
 from pi_detector.sinks.web.server import Server
+from pi_detector.sinks.web.setting_routes import SettingRoutes
 from pi_detector.sinks.web.view import LiveView
 
 log = logging.getLogger(__name__)
@@ -39,8 +44,9 @@ class WebSink:
         drawn: file of the drawn outlines; None without a state folder.
         command: receives ``reload``, ``pause``, ``resume``; called from the server's thread.
         healthy: whether the pipeline makes progress.
-        check: returns the settings that a text in place of ``drawn`` would give; raises
-            ConfigError. None: nothing can be saved.
+        page: file of the settings changed on the page; None without a state folder.
+        check: reads the settings with other texts in the place of files; None: nothing can be
+            saved.
         metrics: body and content type of ``/metrics``; None for none.
 
     Attributes:
@@ -59,7 +65,8 @@ class WebSink:
         drawn: Path | None,
         command: Callable[[str], None],
         healthy: Callable[[], bool],
-        check: Callable[[str], Settings] | None,
+        check: Check | None,
+        page: Path | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         self._web = settings.web
@@ -70,6 +77,9 @@ class WebSink:
         self._run = RunEvents()
         self._crops = Crops()
         self._editor = Editor(settings, labels, drawn, check, lambda: command("reload"))
+        self._recordings = recordings
+        self._cameras = CameraRoutes(settings.web.cameras, self._own_events)
+        self._desk = Desk(settings, page, check, lambda: command("reload"))
         site = Site(
             access=self._access,
             view=self._view,
@@ -77,6 +87,8 @@ class WebSink:
             run=self._run,
             crops=self._crops,
             editor=self._editor,
+            cameras=self._cameras,
+            desk=SettingRoutes(self._desk, lambda: self._frame),
             bell=self._bell,
             recordings=recordings,
             command=command,
@@ -86,6 +98,7 @@ class WebSink:
         self.routes = site.routes()
         self._app = site.app()
         self._server: Server | None = None
+        self._frame: Frame | None = None
         self._moving = threading.Lock()
 
     def start(self) -> None:
@@ -113,7 +126,9 @@ class WebSink:
                     self._web = old
                     raise
         self._access.web = self._view.web = new
-        self._editor.settings, self._editor.labels = settings, sorted(labels)
+        self._cameras.apply(new.cameras)
+        self._desk.settings = self._editor.settings = settings
+        self._editor.labels = sorted(labels)
 
     def catch_up(self, now: CurrentState) -> None:
         """Show what holds already where a reload switched the page on."""
@@ -142,6 +157,7 @@ class WebSink:
         self._watch.note(item)
         if isinstance(item, Result):
             self._crops.see(item)
+            self._frame = item.frame
             self._view.offer(item)
         return True
 
@@ -149,6 +165,13 @@ class WebSink:
         """Send all readers away."""
         with self._moving:
             self._halt()
+
+    def _own_events(self, query: Query) -> Page:
+        """A page of this detector's events. Raises SinkError where the index cannot be read."""
+        run = self._run.page(query)
+        if self._recordings is None:
+            return run
+        return with_unfinished(recorded_page(self._recordings, query), run, query)
 
     @property
     def _error(self) -> BaseException | None:

@@ -27,7 +27,12 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 ENDLESS = [f"{PREFIX}/live", "/view.mjpeg"]
 # Settings have rules beyond their types (a polygon that meets itself), and a cursor beyond its
 # pattern (a day that does not exist).
-STRICTER = {f"{PREFIX}/places", f"{PREFIX}/events"}
+STRICTER = {f"{PREFIX}/places", f"{PREFIX}/events", f"{PREFIX}/settings/backup"}
+
+
+@schemathesis.serializer("application/toml")
+def toml(_: schemathesis.SerializationContext, value: object) -> bytes:
+    return str(value).encode("utf-8", "replace")
 
 
 @pytest.fixture(scope="module")

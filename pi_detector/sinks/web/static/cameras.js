@@ -1,0 +1,116 @@
+// The view of several cameras: a tile for each, and the events of all.
+
+import { ask, duration, find, make, timeOf } from "./dom.js";
+
+const PICTURE_MS = 1000;
+const STATE_MS = 2000;
+const EVENTS_MS = 5000;
+const AWAY_MS = 6000; // until a camera that does not answer is asked again
+const OWN = { name: "", title: "This camera", page: "/", api: "/api/v1/overview", picture: "/view.jpg" };
+
+let cameras = [];
+let known = new Map(); // events by camera and id
+let until = null;
+
+function others(list) {
+	return list.map(({ name, page }) => ({
+		name, title: name, page: `${page.replace(/\/+$/, "")}/`,
+		api: `/api/v1/cameras/${encodeURIComponent(name)}/overview`,
+		picture: `/api/v1/cameras/${encodeURIComponent(name)}/view.jpg`,
+	}));
+}
+
+// Each tile waits for its own camera alone.
+function tile(camera) {
+	const image = make("img", { alt: "" });
+	const nothing = make("p", { class: "hint", hidden: true }, "No picture");
+	const state = make("p", { class: "state", role: "status" }, "Connecting …");
+	const link = make("a", { href: camera.page }, camera.title);
+	const element = make("li", { class: "tile" },
+		make("div", { class: "frame" }, image, nothing),
+		make("div", { class: "words" }, make("p", { class: "title" }, link), state));
+	const next = (wait) => setTimeout(() => {
+		if (document.hidden) next(PICTURE_MS);
+		else image.src = `${camera.picture}?${Date.now()}`;
+	}, wait);
+	image.addEventListener("load", () => { image.hidden = false; nothing.hidden = true; next(PICTURE_MS); });
+	image.addEventListener("error", () => { image.hidden = true; nothing.hidden = false; next(AWAY_MS); });
+	image.src = camera.picture;
+	const look = async () => {
+		let words;
+		let wait = STATE_MS;
+		try {
+			const now = await ask(camera.api);
+			element.classList.remove("away");
+			if (now.name) link.textContent = now.name;
+			words = sentence(now);
+		} catch (error) {
+			element.classList.add("away");
+			words = error.message.replace(`${camera.name}: `, "");
+			wait = AWAY_MS;
+		}
+		if (state.textContent !== words) state.textContent = words;
+		setTimeout(look, wait);
+	};
+	look();
+	return element;
+}
+
+function sentence(now) {
+	if (now.source_state !== "live") return `${now.source ?? "Source"}: ${now.source_state ?? "unknown"}`;
+	if (now.detection === "paused") return "Detection is paused";
+	const found = Object.entries(now.found).map(([label, count]) => (count > 1 ? `${label} ×${count}` : label));
+	return found.length ? `Now: ${found.join(", ")}` : "Nobody now";
+}
+
+async function loadEvents(before = null) {
+	const query = before ? `?${new URLSearchParams({ until: before })}` : "";
+	const page = await ask(`/api/v1/cameras/events${query}`);
+	for (const event of page.events) known.set(`${event.camera}\u0000${event.id}`, event);
+	if (before || until === null) until = page.until;
+	find("missing").replaceChildren(...page.missing.map((words) => make("p", {}, words)));
+	show();
+}
+
+function show() {
+	const events = [...known.values()].sort((a, b) => (a.started < b.started ? 1 : -1));
+	find("events").replaceChildren(...events.map(row));
+	find("none").hidden = events.length > 0;
+	find("earlier").hidden = !until;
+}
+
+function row(event) {
+	const camera = cameras.find(({ name }) => name === event.camera);
+	const image = event.thumbnail
+		? make("img", { class: "thumb", src: event.thumbnail, alt: "", loading: "lazy" })
+		: make("span", { class: "thumb", "aria-hidden": "true" });
+	const length = event.going_on ? "ongoing" : duration(event.duration_s);
+	return make("li", {}, image, make("div", { class: "words" },
+		make("a", { href: `${camera?.page ?? "/"}events/${encodeURIComponent(event.id)}` }, event.label),
+		make("span", { class: "hint" }, camera?.title ?? event.camera, event.zones.length ? ` · ${event.zones.join(", ")}` : ""),
+		make("span", { class: "hint" }, timeOf(event.started), ` · ${length}`)));
+}
+
+function fail(error) {
+	find("problem").hidden = false;
+	find("problem").textContent = error.message;
+}
+
+async function follow() {
+	try {
+		if (!document.hidden) await loadEvents();
+		find("problem").hidden = true;
+	} catch (error) {
+		fail(error);
+	}
+	setTimeout(follow, EVENTS_MS);
+}
+
+try {
+	cameras = [OWN, ...others(await ask("/api/v1/cameras"))];
+	find("tiles").replaceChildren(...cameras.map(tile));
+	follow();
+} catch (error) {
+	fail(error);
+}
+find("earlier").addEventListener("click", () => loadEvents(until).catch(fail));
