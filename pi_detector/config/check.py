@@ -205,8 +205,7 @@ def _web_conflicts(web: WebSettings) -> Iterator[Problem]:
             'preferably to ${secret:NAME}, or web.host = "127.0.0.1"',
         )
     for name, fault in camera_problems(web.cameras):
-        path: Path = ("web", "cameras", name)
-        yield path, f"{dotted(path)}: {fault}"
+        yield ("web", "cameras", name), f"{dotted(('web', 'cameras', name))}: {fault}"
     if 0 < len(web.token) < _SHORTEST_TOKEN:
         yield (
             ("web", "token"),

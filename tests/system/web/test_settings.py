@@ -68,7 +68,7 @@ def test_a_setting_is_changed_and_reset(owner: Daemon, look: Look) -> None:
     wait_for(lambda: "min_score = 0.62" in owner.settings())
 
     page.get_by_role("button", name="Reset Lowest score", exact=True).click()
-    see_saved(page, "Reset")
+    see_saved(page, "again")
     assert saved(owner)["detection"] == {"min_scores": {"person": 0.7}}
     expect(lowest).to_have_value("")
 
@@ -141,7 +141,7 @@ def test_a_backup_is_taken_and_restored(owner: Daemon, look: Look, tmp_path: Pat
     file = tmp_path / "backup.toml"
     download.value.save_as(file)
     page.get_by_role("button", name="Reset Seconds before").click()
-    see_saved(page, "Reset")
+    see_saved(page, "again")
     page.locator("#backup").set_input_files(file)
     expect(page.locator("#done")).to_have_text("Restored.")
     assert saved(owner)["recording"] == {"pre_s": 8}

@@ -1,12 +1,13 @@
 // The view of several cameras: a tile for each, and the events of all.
 
-import { ask, duration, find, make, timeOf } from "./dom.js";
+import { ask, duration, find, icon, make, timeOf } from "./dom.js";
+import { t, translate } from "./words.js";
 
 const PICTURE_MS = 1000;
 const STATE_MS = 2000;
 const EVENTS_MS = 5000;
 const AWAY_MS = 6000; // until a camera that does not answer is asked again
-const OWN = { name: "", title: "This camera", page: "/", api: "/api/v1/overview", picture: "/view.jpg" };
+const OWN = { name: "", title: t("This camera"), page: "/", api: "/api/v1/overview", picture: "/view.jpg" };
 
 let cameras = [];
 let known = new Map(); // events by camera and id
@@ -23,8 +24,8 @@ function others(list) {
 // Each tile waits for its own camera alone.
 function tile(camera) {
 	const image = make("img", { alt: "" });
-	const nothing = make("p", { class: "hint", hidden: true }, "No picture");
-	const state = make("p", { class: "state", role: "status" }, "Connecting …");
+	const nothing = make("p", { class: "hint", hidden: true }, t("No picture"));
+	const state = make("p", { class: "state", role: "status" }, t("Connecting …"));
 	const link = make("a", { href: camera.page }, camera.title);
 	const element = make("li", { class: "tile" },
 		make("div", { class: "frame" }, image, nothing),
@@ -57,10 +58,10 @@ function tile(camera) {
 }
 
 function sentence(now) {
-	if (now.source_state !== "live") return `${now.source ?? "Source"}: ${now.source_state ?? "unknown"}`;
-	if (now.detection === "paused") return "Detection is paused";
-	const found = Object.entries(now.found).map(([label, count]) => (count > 1 ? `${label} ×${count}` : label));
-	return found.length ? `Now: ${found.join(", ")}` : "Nobody now";
+	if (now.source_state !== "live") return `${now.source ?? t("Camera")}: ${t(now.source_state ?? "unknown")}`;
+	if (now.detection === "paused") return t("Detection is paused");
+	const found = Object.entries(now.found).map(([label, count]) => (count > 1 ? `${t(label)} ×${count}` : t(label)));
+	return found.length ? t("Now: {names}", { names: found.join(", ") }) : t("Nobody now");
 }
 
 async function loadEvents(before = null) {
@@ -84,11 +85,11 @@ function row(event) {
 	const image = event.thumbnail
 		? make("img", { class: "thumb", src: event.thumbnail, alt: "", loading: "lazy" })
 		: make("span", { class: "thumb", "aria-hidden": "true" });
-	const length = event.going_on ? "ongoing" : duration(event.duration_s);
+	const length = event.going_on ? t("ongoing") : duration(event.duration_s);
 	return make("li", {}, image, make("div", { class: "words" },
-		make("a", { href: `${camera?.page ?? "/"}events/${encodeURIComponent(event.id)}` }, event.label),
+		make("a", { href: `${camera?.page ?? "/"}events/${encodeURIComponent(event.id)}` }, t(event.label)),
 		make("span", { class: "hint" }, camera?.title ?? event.camera, event.zones.length ? ` · ${event.zones.join(", ")}` : ""),
-		make("span", { class: "hint" }, timeOf(event.started), ` · ${length}`)));
+		make("span", { class: "hint" }, timeOf(new Date(event.started)), ` · ${length}`)));
 }
 
 function fail(error) {
@@ -106,6 +107,8 @@ async function follow() {
 	setTimeout(follow, EVENTS_MS);
 }
 
+translate(document);
+for (const link of document.querySelectorAll("[data-icon]")) link.prepend(icon(link.dataset.icon));
 try {
 	cameras = [OWN, ...others(await ask("/api/v1/cameras"))];
 	find("tiles").replaceChildren(...cameras.map(tile));

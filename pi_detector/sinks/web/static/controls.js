@@ -1,14 +1,17 @@
 // Controls of a form, one kind for each kind of value, made from its JSON Schema.
 
 import { make } from "./dom.js";
+import { t } from "./words.js";
 
 // In the schema they stand by the alphabet.
 const ORDER = ["mon", "tue", "wed", "thu", "fri", "sat", "sun", "new", "loitering", "crossing", "end"];
-const NAMES = {
+const TITLES = {
 	mon: "Monday", tue: "Tuesday", wed: "Wednesday", thu: "Thursday", fri: "Friday", sat: "Saturday", sun: "Sunday",
 	new: "who appears", loitering: "who stays in a zone", crossing: "who crosses a line", end: "who has left",
-	frame: "the whole frame", crop: "around the object", none: "no picture", 0: "0°", 90: "90°", 180: "180°", 270: "270°",
+	frame: "the whole frame", crop: "around the object", none: "no picture",
 };
+
+const titleOf = (value) => (value in TITLES ? t(TITLES[value]) : String(value));
 
 /** Whether two values from JSON are the same. */
 export function same(a, b) {
@@ -61,14 +64,14 @@ function flag(value, id, title, help) {
 }
 
 function choice(all, value, id, help) {
-	const select = make("select", { id, ...help }, ...all.map((each) => make("option", { value: String(each) }, NAMES[each] ?? String(each))));
+	const select = make("select", { id, ...help }, ...all.map((each) => make("option", { value: String(each) }, titleOf(each))));
 	return simple(select, () => ({ value: all.find((each) => String(each) === select.value) }), (held) => { select.value = String(held); }, value);
 }
 
 function number(kind, value, id, help) {
 	const input = make("input", {
 		type: "number", id, step: kind.type === "integer" ? 1 : "any", min: kind.minimum, max: kind.maximum,
-		placeholder: value === null ? "not set" : null, ...help,
+		placeholder: value === null ? t("not set") : null, ...help,
 	});
 	return simple(input, () => ({ value: input.value === "" ? null : numberIn(input) }), (held) => { input.value = held ?? ""; }, value);
 }
@@ -90,16 +93,16 @@ function text(value, id, help) {
 const split = (held, mark) => held.split(mark).map((each) => each.trim()).filter(Boolean);
 
 function list(value, id, help) {
-	const input = make("input", { type: "text", id, placeholder: "all", ...help });
+	const input = make("input", { type: "text", id, placeholder: t("all"), ...help });
 	return simple(input, () => ({ value: split(input.value, ",") }), (held) => { input.value = held.join(", "); }, value);
 }
 
 function numbers(value, id, help) {
-	const input = make("input", { type: "text", id, placeholder: "all of it, or such as 0, 0.2, 1, 1", ...help });
+	const input = make("input", { type: "text", id, placeholder: t("all of it, or such as 0, 0.2, 1, 1"), ...help });
 	const read = () => {
 		if (!input.value.trim()) return { value: null };
 		const found = split(input.value, ",").map(Number);
-		if (found.some(Number.isNaN)) throw new Error("The part of the frame is four numbers: left, top, right, bottom.");
+		if (found.some(Number.isNaN)) throw new Error(t("The part of the frame is four numbers: left, top, right, bottom."));
 		return { value: found };
 	};
 	return simple(input, read, (held) => { input.value = (held ?? []).join(", "); }, value);
@@ -110,7 +113,7 @@ function pairs(value, id, help) {
 	const read = () => {
 		const found = Object.fromEntries(split(area.value, "\n").map((line) => {
 			const at = line.indexOf("=");
-			if (at < 1) throw new Error(`${line}: not a name, = and a value.`);
+			if (at < 1) throw new Error(t("{line}: not a name, = and a value.", { line }));
 			return [line.slice(0, at).trim(), valueIn(line.slice(at + 1).trim())];
 		}));
 		return { value: found, gone: Object.keys(value).filter((name) => !Object.hasOwn(found, name)) };
@@ -127,8 +130,8 @@ function valueIn(written) {
 }
 
 function secret(field, id, help) {
-	const area = make("textarea", { id, rows: 2, spellcheck: "false", placeholder: "One address per line, such as https://… or ntfy://…", ...help });
-	const now = field.value.length ? `Now: ${field.value.join(", ")}. What is written here replaces it.` : "None yet.";
+	const area = make("textarea", { id, rows: 2, spellcheck: "false", placeholder: t("One address per line, such as https://… or ntfy://…"), ...help });
+	const now = field.value.length ? t("Now: {names}. What is written here replaces it.", { names: field.value.join(", ") }) : t("None yet.");
 	const control = simple(area, () => ({ value: split(area.value, "\n") }), () => {}, field.value);
 	const element = make("div", { class: "value" }, make("p", { class: "hint" }, now), area);
 	return { ...control, element, read: () => (area.value.trim() ? control.read() : { value: undefined }) };
@@ -156,7 +159,7 @@ function choices(all, value, id) {
 		box.checked = value.includes(each);
 		return box;
 	});
-	const children = boxes.map((box) => make("label", {}, box, NAMES[box.value] ?? box.value));
+	const children = boxes.map((box) => make("label", {}, box, titleOf(box.value)));
 	return group(boxes, id, "choices", children, () => ({ value: boxes.filter((box) => box.checked).map((box) => box.value) }));
 }
 

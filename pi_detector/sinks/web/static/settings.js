@@ -1,7 +1,8 @@
 // The view of settings: forms made from what the server says of each setting.
 
-import { ask, find, make } from "./dom.js";
 import { controlFor, same } from "./controls.js";
+import { ask, find, icon, make } from "./dom.js";
+import { count, t, translate } from "./words.js";
 
 const ADDRESS = "/api/v1/settings";
 const TITLES = {
@@ -16,7 +17,7 @@ const TITLES = {
 	longitude: "Longitude", rotate: "Rotation", hflip: "Mirror left to right", vflip: "Mirror top to bottom",
 	crop: "Part of the frame", controls: "Controls", name: "Name",
 };
-const ADDING = { notify: "Add a rule", schedule: "Add a schedule" };
+const GROWING = ["notify", "schedule"];
 
 let shown = null;
 let labels = [];
@@ -24,7 +25,7 @@ let fields = []; // { field, control, row }
 let added = []; // tables that are not saved yet
 let removed = []; // paths of tables to remove
 
-const titleOf = (name) => TITLES[name] ?? name.replaceAll("_", " ");
+const titleOf = (name) => (name in TITLES ? t(TITLES[name]) : name.replaceAll("_", " "));
 const keyOf = (path) => path.join("\u0000");
 
 async function load() {
@@ -43,7 +44,7 @@ function show() {
 	}
 	find("form").replaceChildren(...[...sections].map(([section, tables]) => card(section, tables)));
 	note("locked", shown.locked);
-	note("waiting", shown.waiting.length ? `At the next restart of pi-detector: ${shown.waiting.map(words).join(", ")}.` : null);
+	note("waiting", shown.waiting.length ? t("At the next restart of pi-detector: {names}.", { names: shown.waiting.map(words).join(", ") }) : null);
 	find("whole").hidden = Boolean(shown.locked);
 	tally();
 }
@@ -60,7 +61,7 @@ function card(section, tables) {
 	const element = make("section", { class: "card", "aria-labelledby": id },
 		make("h3", { id }, titleOf(section)), make("p", { class: "hint" }, plain(tables[0].about)));
 	if (section === "source") element.append(preview());
-	if (!(section in ADDING)) {
+	if (!GROWING.includes(section)) {
 		element.append(...tables[0].fields.map(row));
 		return element;
 	}
@@ -71,7 +72,7 @@ function card(section, tables) {
 
 /** A frame as it is now, so that orientation and controls can be judged. */
 function preview() {
-	const image = make("img", { class: "preview", alt: "The newest frame", src: "/view.jpg" });
+	const image = make("img", { class: "preview", alt: t("The newest frame"), src: "/view.jpg" });
 	const timer = setInterval(() => {
 		if (!image.isConnected) clearInterval(timer);
 		else if (!document.hidden) image.src = `/view.jpg?${Date.now()}`;
@@ -85,12 +86,12 @@ function named(table) {
 	const outcome = make("p", { class: "outcome", role: "status" });
 	const buttons = make("div", { class: "choices" });
 	if (table.section === "notify" && !table.fresh) {
-		buttons.append(make("button", { type: "button", onclick: () => test(table.name, outcome) }, "Send a test message"));
+		buttons.append(make("button", { type: "button", onclick: () => test(table.name, outcome) }, t("Send a test message")));
 	}
 	if (table.own) {
-		buttons.append(make("button", { type: "button", onclick: () => remove(table) }, `Remove ${table.name}`));
+		buttons.append(make("button", { type: "button", onclick: () => remove(table) }, t("Remove {name}", { name: table.name })));
 	} else {
-		buttons.append(make("span", { class: "hint" }, "From the settings file; switch it off rather than remove it."));
+		buttons.append(make("span", { class: "hint" }, t("From the settings file; switch it off rather than remove it.")));
 	}
 	return make("div", { class: "table", role: "group", "aria-label": table.name },
 		make("h4", {}, table.name), ...table.fields.map(row), buttons, outcome);
@@ -121,8 +122,8 @@ function adding(section) {
 		}
 	});
 	return make("div", { class: "add" },
-		make("label", { for: name.id }, "Name of a new one", name),
-		make("button", { type: "button", onclick: add }, ADDING[section]));
+		make("label", { for: name.id }, t("Name of a new one"), name),
+		make("button", { type: "button", onclick: add }, section === "notify" ? t("Add a rule") : t("Add a schedule")));
 }
 
 function remove(table) {
@@ -151,10 +152,10 @@ function row(field) {
 	const id = `field-${field.path.join("-")}`;
 	const control = controlFor(field, { id, title: titleOf(name), labels });
 	const meta = make("div", { class: "meta" });
-	if (field.restart) meta.append(make("span", { class: "tag" }, name === "controls" ? "At once where the camera can" : "Takes effect at a restart"));
+	if (field.restart) meta.append(make("span", { class: "tag" }, name === "controls" ? t("At once where the camera can") : t("Takes effect at a restart")));
 	if (field.changed) {
-		meta.append(make("span", { class: "hint" }, "Changed here"),
-			make("button", { type: "button", onclick: () => reset(field) }, make("span", {}, "Reset"), make("span", { class: "unseen" }, ` ${titleOf(name)}`)));
+		meta.append(make("span", { class: "hint" }, t("Changed here")),
+			make("button", { type: "button", onclick: () => reset(field) }, make("span", {}, t("Reset")), make("span", { class: "unseen" }, ` ${titleOf(name)}`)));
 	}
 	const label = control.labelled
 		? make("label", { class: "name", for: id }, titleOf(name))
@@ -170,7 +171,7 @@ async function reset(field) {
 	await guarded(async () => {
 		await patch({ set: [], reset: [field.path] });
 		await load();
-		say("Reset.");
+		say(t("It is as in the settings file again."));
 	});
 }
 
@@ -206,8 +207,8 @@ function tally() {
 	const paths = [...found.set.map(({ path }) => path), ...found.reset];
 	const later = new Set(fields.filter(({ field }) => field.restart && paths.some((path) => keyOf(path).startsWith(keyOf(field.path)))).map(({ field }) => titleOf(field.path.at(-1))));
 	find("save").hidden = paths.length === 0 || Boolean(shown.locked);
-	const count = paths.length === 1 ? "1 change" : `${paths.length} changes`;
-	find("summary").textContent = later.size ? `${count}; at the next restart: ${[...later].join(", ")}` : count;
+	const changes = count(paths.length, "1 change", "{n} changes");
+	find("summary").textContent = later.size ? t("{changes}; at the next restart: {names}", { changes, names: [...later].join(", ") }) : changes;
 }
 
 function patch({ set, reset }) {
@@ -224,18 +225,18 @@ async function save(event) {
 		if (!wanted.set.length && !wanted.reset.length) return;
 		const { restart } = await patch(wanted);
 		await load();
-		say(restart.length ? `Saved. At the next restart: ${restart.map(words).join(", ")}.` : "Saved.");
+		say(restart.length ? t("Saved. At the next restart: {names}.", { names: restart.map(words).join(", ") }) : t("Saved."));
 	});
 }
 
 async function test(name, outcome) {
 	outcome.className = "outcome";
-	outcome.textContent = "Sending …";
+	outcome.textContent = t("Sending …");
 	try {
 		const tried = await ask(`/api/v1/notify/${encodeURIComponent(name)}/test`, { method: "POST" });
 		const failed = tried.filter(({ problem }) => problem !== null);
 		outcome.className = failed.length ? "outcome bad" : "outcome good";
-		outcome.textContent = failed.length ? failed.map(({ service, problem }) => `${service}: ${problem}`).join("; ") : "Sent.";
+		outcome.textContent = failed.length ? failed.map(({ service, problem }) => `${service}: ${problem}`).join("; ") : t("Sent.");
 	} catch (error) {
 		outcome.className = "outcome bad";
 		outcome.textContent = error.message;
@@ -249,7 +250,7 @@ async function restore() {
 	await guarded(async () => {
 		await ask(`${ADDRESS}/backup`, { method: "PUT", headers: { "Content-Type": "application/toml" }, body: await file.text() });
 		await load();
-		say("Restored.");
+		say(t("Restored."));
 	});
 }
 
@@ -277,4 +278,6 @@ find("form").addEventListener("submit", save);
 find("discard").addEventListener("click", () => { added = []; removed = []; show(); });
 find("backup").addEventListener("change", restore);
 addEventListener("beforeunload", (event) => { if (!find("save").hidden) event.preventDefault(); });
+translate(document);
+for (const link of document.querySelectorAll("[data-icon]")) link.prepend(icon(link.dataset.icon));
 guarded(load);
