@@ -166,14 +166,18 @@ def turned_camera() -> str:
 
 
 def control_of_the_camera() -> str:
-    """libcamera's name of a control, one that is not there, and a change while open."""
-    source = opened(msgspec.structs.replace(SETTINGS, controls={"Brightness": 0.5}))
+    """libcamera's name of a control, on the open camera, and one that is not there.
+
+    This pipeline of libcamera ignores what is set at the start, which those of Pi cameras obey.
+    """
+    source = opened()
     try:
-        read_some(source)
-        wait_until(lambda: "brightness 32 is asked" in WEBCAM_LOG.read_text(), "the brightness")
-        assert source.adjust({"Brightness": -0.5})
-        read_some(source)
-        wait_until(lambda: "brightness -32 is asked" in WEBCAM_LOG.read_text(), "another one")
+        for wanted, value in (({"Brightness": 0.5}, 32), ({"Brightness": -0.5}, -32), ({}, 0)):
+            WEBCAM_LOG.write_text("")
+            assert source.adjust(wanted)
+            read_some(source)
+            asked = f"brightness {value} is asked for"
+            wait_until(lambda asked=asked: asked in WEBCAM_LOG.read_text(), asked)
     finally:
         source.close()
     ended = pi_detector("run", "--source", URI, "--set", "source.controls.LensPosition=1")
