@@ -58,7 +58,7 @@ log = logging.getLogger(__name__)
 
 # Opening, the start of the process included, takes this long at most beside the time of a read:
 # sources allow themselves 15 s for a Pi camera, or 2 s to find out why a stream does not open.
-_OPEN_LIMIT_S = 20.0
+_OPEN_LIMIT_S = 45.0
 _READ_GRACE_S = 2.0
 # A frame of a large file may take long on a small board, whatever the deadline of cameras.
 _LEAST_FILE_TIMEOUT_S = 10.0

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 _MODULE = "pi_detector.sources.worker"
 # A cold start from the SD card of a small board, with OpenCV to load.
-_START_TIMEOUT_S = 20.0
+_START_TIMEOUT_S = 30.0
 _END_TIMEOUT_S = 1.0
 # What the parent knows and the process need not, or must not use in the parent's name; and a proxy,
 # which would be given the passwords of cameras.

@@ -35,8 +35,9 @@ log = logging.getLogger(__name__)
 
 State = Literal["starting", "live", "stalled", "reopening"]
 
-OPEN_LIMIT_S = 20.0
-"""Opening a camera takes this long at most, beside the time that a read may take."""
+OPEN_LIMIT_S = 45.0
+"""Opening a camera takes this long at most, the start of its process included, beside the time that
+a read may take."""
 # Waiting repairs none of these; the last can only be repaired by a restart.
 _FINAL = (ConfigError, DependencyMissingError, SourceStuckError)
 _REMINDER_S = 3600.0
