@@ -37,5 +37,5 @@ def test_a_schedule_that_was_removed_is_shown_nowhere() -> None:
         now.note(record)
         page.note(record)
     assert [name for part, name in now.statuses if part == "schedule"] == ["day"]
-    shown = page.overview(viewers=0, max_viewers=1, places="", login=False)
+    shown = page.overview(name="", viewers=0, max_viewers=1, places="", login=False)
     assert shown.schedules == {"day": True}
