@@ -27,6 +27,7 @@ START = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)  # a Tuesday
 START_NS = 10**12
 BOX_PX = (80.0, 60.0, 160.0, 200.0)
 WIDTH, HEIGHT = 320, 240
+_SLOW_S = 0.1
 
 
 def a_rule(**settings: Any) -> NotifySettings:
@@ -109,13 +110,14 @@ class Hook:
     Attributes:
         taken: the messages that it answered with 200, in order.
         asked: all requests.
-        answers: for the next requests: a status, ``hang`` (no answer), ``drop`` (closes); then 200.
+        answers: for the next requests: a status, ``slow`` (200 after a while), ``hang`` (no
+            answer), ``drop`` (closes); then 200.
     """
 
     def __init__(self, port: int = 0) -> None:
         self.taken: list[dict[str, Any]] = []
         self.asked: list[tuple[dict[str, str], bytes]] = []
-        self.answers: list[int | Literal["hang", "drop"]] = []
+        self.answers: list[int | Literal["slow", "hang", "drop"]] = []
         self.released = threading.Event()
         hook = self
 
@@ -142,6 +144,9 @@ class Hook:
         if how == "drop":
             request.close_connection = True
             return
+        if how == "slow":
+            how = 200
+            time.sleep(_SLOW_S)
         if how == 200:
             self.taken.append(json.loads(body) if body[:1] == b"{" else {})
         request.send_response(how)

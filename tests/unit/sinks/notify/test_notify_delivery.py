@@ -102,7 +102,8 @@ def test_requests_are_signed_and_say_who_they_are(hook: Hook, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "answers", [[500] * 4, [429] * 3, ["drop"] * 3, ["hang"] * 2, [503, "hang", 429, "drop"]]
+    "answers",
+    [["slow"] * 10, [500] * 4, [429] * 3, ["drop"] * 3, ["hang"] * 2, [503, "hang", 429, "drop"]],
 )
 def test_200_events_at_a_server_that_fails_are_each_sent_once(
     hook: Hook, tmp_path: Path, answers: list[Any]
@@ -117,8 +118,9 @@ def test_200_events_at_a_server_that_fails_are_each_sent_once(
     notifier.sink.close()
     assert numbers(hook) == list(range(1, 201))
     assert len(set(hook.ids)) == 200
-    assert notifier.states()[0] == "failed"
-    assert notifier.states()[-1] == "live"
+    if answers[0] != "slow":
+        assert notifier.states()[0] == "failed"
+        assert notifier.states()[-1] == "live"
     assert not list(tmp_path.iterdir())
 
 
