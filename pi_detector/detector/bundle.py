@@ -11,34 +11,21 @@ import msgspec
 
 from pi_detector.config.settings import ModelSettings
 from pi_detector.detector.labels import check_count, parse_labels
+from pi_detector.detector.labels_file import LABELS_FILE, labels_of, read_labels
 from pi_detector.detector.manifest import Label, Manifest
 from pi_detector.detector.runtime import read_model
 from pi_detector.detector.tflite_file import POSTPROCESS, read_facts
-from pi_detector.detector.tflite_metadata import read_own_words
 from pi_detector.errors import BadLabelsError, BadModelError, ConfigError, ModelNotFoundError
 
 DEFAULT_BUNDLE = "street"
 MANIFEST_FILE = "manifest.toml"
-LABELS_FILE = "labels.txt"
 BARE_MODEL_SCORE = 0.5
 """Lowest score of a detection by a model that does not say its own."""
 
 MODEL_SUFFIXES = frozenset({".tflite", ".lite"})
 """Suffixes, in lower case, of a bare model's file."""
 
-# Beside a bare model, the first that is there.
-_LABELS_NAMES = (
-    LABELS_FILE,
-    "labelmap.txt",
-    "label_map.pbtxt",
-    "labels.json",
-    "labels.csv",
-    "labels.yaml",
-    "data.yaml",
-    "metadata.yaml",
-)
 _SHORT_HASH = 12
-_LONGEST_LABELS = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +77,7 @@ def load_model(settings: ModelSettings) -> Bundle:
     """
     path = _find(settings.path)
     if path.is_dir() and not (path / MANIFEST_FILE).exists():
-        path = _only_model(path)
+        path = only_model(path)
     if not path.is_dir():
         labels = Path(settings.labels).expanduser() if settings.labels else None
         return load_bare(path, labels)
@@ -161,7 +148,7 @@ def load_bare(path: Path, labels: Path | None = None) -> Bundle:
     """
     model = read_model(path)
     try:
-        data, place = _labels_of(path, model, labels)
+        data, place = labels_of(path, model, labels)
     except BadLabelsError:
         facts = read_facts(model)
         if facts is None or facts.custom_operators:
@@ -222,8 +209,13 @@ def _read_manifest(path: Path) -> Manifest:
         raise BadModelError(f"{path}: nested too deeply; reinstall the model") from error
 
 
-def _only_model(folder: Path) -> Path:
-    """The model of a folder without a manifest."""
+def only_model(folder: Path) -> Path:
+    """The model of a folder without a manifest, as models are downloaded.
+
+    Raises:
+        ModelNotFoundError: it has none.
+        BadModelError: it has several, or cannot be read.
+    """
     try:
         models = sorted(
             path
@@ -248,59 +240,10 @@ def _class_count(model: bytes) -> int | None:
     return None if facts is None else facts.class_count
 
 
-def find_labels(path: Path, labels: Path | None) -> tuple[bytes, str]:
-    """The labels of a bare model as they are stored beside it, and their place.
-
-    Args:
-        path: the model.
-        labels: its labels file; None takes the one beside the model, such as `labels.txt`.
-
-    Raises:
-        BadLabelsError: there is none.
-    """
-    if labels is not None:
-        return _read_labels(labels), str(labels)
-    for name in _LABELS_NAMES:
-        beside = path.with_name(name)
-        if beside.exists():
-            return _read_labels(beside), str(beside)
-    raise BadLabelsError(
-        f"{path.with_name(LABELS_FILE)}: no such labels file; set model.labels, or put "
-        f"{LABELS_FILE} beside the model"
-    )
-
-
-def _labels_of(path: Path, model: bytes, labels: Path | None) -> tuple[bytes, str]:
-    """The labels of a bare model as they are stored, and their place."""
-    try:
-        return find_labels(path, labels)
-    except BadLabelsError:
-        packed = read_own_words(model).labels
-        if labels is not None or packed is None:
-            raise
-    name, data = packed
-    return data, f"{path}/{name}"
-
-
-def _read_labels(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_LONGEST_LABELS + 1)
-    except FileNotFoundError as error:
-        raise BadLabelsError(
-            f"{path}: no such labels file; set model.labels, or put {LABELS_FILE} beside the model"
-        ) from error
-    except OSError as error:
-        raise BadLabelsError(f"{path}: cannot be read ({error.strerror})") from error
-    if len(data) > _LONGEST_LABELS:
-        raise BadLabelsError(f"{path}: too large for a labels file; check model.labels")
-    return data
-
-
 def _read_lines(path: Path) -> list[str]:
     """The labels of a bundle, whose manifest says what each line must be."""
     try:
-        text = _read_labels(path).decode("utf-8-sig")
+        text = read_labels(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadLabelsError(f"{path}: cannot be read as text ({error})") from error
     labels = [line.strip() for line in text.splitlines() if line.strip()]

@@ -104,7 +104,7 @@ def _custom_name(code: Table) -> str:
     builtin = max(code.number(_CODE_OLD_BUILTIN, "<b"), code.number(_CODE_BUILTIN, "<i"))
     if builtin != _CUSTOM_OPERATOR:
         return ""
-    return code.bytes(_CODE_CUSTOM)[:_MAX_NAME].decode("ascii", "replace")
+    return code.bytes(_CODE_CUSTOM)[:_MAX_NAME].partition(b"\0")[0].decode("ascii", "replace")
 
 
 def _flex_number(options: bytes, wanted: bytes) -> int | None:

@@ -10,7 +10,6 @@ Sources: ``metadata_schema.fbs`` of TFLite Support, and exported files.
 
 from __future__ import annotations
 
-import ast
 import io
 import json
 import struct
@@ -87,6 +86,8 @@ def _archive(model: bytes) -> tuple[tuple[str, bytes] | None, dict[str, Any]]:
 
 def _table(data: bytes) -> dict[str, Any]:
     """A table in JSON or in Python's notation."""
+    import ast  # large, and few models need it
+
     text = data.decode("utf-8", "replace")
     for read in (json.loads, ast.literal_eval):
         if read is ast.literal_eval and len(text) > _LONGEST_PYTHON:

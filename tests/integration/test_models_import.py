@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,7 @@ def test_the_command_says_what_it_made(tmp_path: Path) -> None:
     assert "160x128 float32 nchw, letterbox" in done.stdout
     assert "person, dog, gate" in done.stdout
     assert "dog 0.90, person 0.70" in done.stdout
+    assert re.search(r"speed +\d+ ms per image", done.stdout)
     assert [each.name for each in out.parent.iterdir()] == ["yard"]
     assert (out / "labels.txt").read_text() == "person\ndog\ngate\n"
     manifest = tomllib.loads((out / "manifest.toml").read_text())
@@ -333,3 +335,21 @@ def test_a_box_of_yolo_stays_as_the_network_gave_it(tmp_path: Path) -> None:
     manifest.write_text(text.replace("average = false", "average = true"))
     _, averaged = found_in(Detector(tmp_path / "yard", threads=1))
     assert (averaged[0] - boxes[0] > 3).all()
+
+
+def test_the_folder_of_a_download(tmp_path: Path) -> None:
+    folder = tmp_path / "download"
+    folder.mkdir()
+    (folder / "BEST.TFLITE").write_bytes(constant_model(NHWC, {"out": yolov8_head(SIZE, 3, SHOWN)}))
+    (folder / "labelmap.txt").write_text("person\ndog\ngate")
+    import_model(folder, tmp_path / "yard")
+    assert found_in(Detector(tmp_path / "yard", threads=1))[0] == ["dog", "person"]
+    with pytest.raises(BadModelError, match="is a bundle already"):
+        import_model(tmp_path / "yard", tmp_path / "other")
+
+
+def test_the_name_of_an_operator_that_was_overwritten(tmp_path: Path, legacy: bytes) -> None:
+    name = b"TFLite_Detection_PostProcess"
+    model = legacy.replace(name + b"\0", b"edgetpu-custom-op".ljust(len(name), b"\0") + b"\0")
+    with pytest.raises(BadModelError, match="is compiled for a Coral Edge TPU"):
+        imported(tmp_path, model)

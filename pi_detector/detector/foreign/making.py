@@ -11,11 +11,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from pi_detector.detector.bundle import LABELS_FILE, MANIFEST_FILE, Bundle, load_bundle
+from pi_detector.detector.bundle import MANIFEST_FILE, Bundle, load_bundle, only_model
 from pi_detector.detector.detector import Detector
 from pi_detector.detector.foreign.names import labels_for
 from pi_detector.detector.foreign.network import Network, is_planar, recognize
 from pi_detector.detector.foreign.trial import unit_of
+from pi_detector.detector.labels_file import LABELS_FILE
 from pi_detector.detector.manifest import (
     InputTable,
     Label,
@@ -81,7 +82,7 @@ def import_model(path: Path, out: Path, wishes: Wishes = Wishes()) -> Imported:
     """Make a bundle of a foreign model.
 
     Args:
-        path: the .tflite file.
+        path: the .tflite file, or the folder of a download that has one.
         out: folder of the bundle; its name becomes the bundle's.
         wishes: what the user says of the model.
 
@@ -94,6 +95,10 @@ def import_model(path: Path, out: Path, wishes: Wishes = Wishes()) -> Imported:
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SinkError(f"{out}: exists; name a folder that does not")
+    if (path / MANIFEST_FILE).exists():
+        raise BadModelError(f"{path}: is a bundle already; use it as it is")
+    if path.is_dir():
+        path = only_model(path)
     model = read_model(path)
     facts = read_facts(model)
     if facts is None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pi_detector.detector.bundle import find_bundles, find_labels, load_bundle
+from pi_detector.detector.bundle import find_bundles, load_bundle
 from pi_detector.detector.labels import NAMELESS, check_count, checked_label, parse_labels
+from pi_detector.detector.labels_file import find_labels
 from pi_detector.detector.manifest import Label
 from pi_detector.detector.tflite_metadata import OwnWords
 from pi_detector.errors import BadLabelsError, PiDetectorError
