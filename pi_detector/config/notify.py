@@ -181,6 +181,12 @@ def _not_together(rule: NotifySettings, clips: bool) -> Iterator[tuple[str, str]
         yield "schedules", "stands beside hours or days of its own; keep the one or the other"
     if rule.lines and "crossing" not in rule.when:
         yield "lines", 'only crossings have lines; add "crossing" to when'
+    if rule.group_s >= rule.expire_s:
+        yield (
+            "group_s",
+            f"a group waits for {rule.group_s:g} s, and expires after {rule.expire_s:g} s; raise "
+            "expire_s",
+        )
     if rule.enabled and rule.clip and "end" not in rule.when:
         yield "clip", 'comes with the message of the end; add "end" to when'
     if rule.enabled and rule.clip and not clips:

@@ -52,6 +52,10 @@ def loaded(folder: Path, rule: dict[str, Any], **more: Any) -> Settings:
         ({"urls": [URL], "schedules": ["nigth"]}, 'no schedule "nigth"; did you mean "night"?'),
         ({"urls": [URL], "schedules": ["x"]}, 'there is no schedule "x"; add [schedule.x]'),
         ({"urls": [URL], "schedules": ["night"], "days": ["sat"]}, "stands beside hours or days"),
+        (
+            {"urls": [URL], "group_s": 60, "expire_s": 60},
+            "group_s: a group waits for 60 s, and expires after 60 s; raise expire_s",
+        ),
         ({"urls": [URL], "clip": True}, 'clip: comes with the message of the end; add "end"'),
         ({"urls": [URL], "clip": True, "when": ["end"]}, "clip: no clips are recorded"),
         ({"urls": [URL], "lines": ["x"]}, 'only crossings have lines; add "crossing" to when'),
