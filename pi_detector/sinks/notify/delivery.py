@@ -56,7 +56,7 @@ class Delivery:
         max_per_minute: messages.
         recovery: delays between tries.
         report: takes status records.
-        wait_s: in how long a note is to be looked at again, whose message is otherwise complete; 0
+        wait_s: in how long a note is to be checked again, whose message is otherwise complete; 0
             where it is.
 
     Attributes:
