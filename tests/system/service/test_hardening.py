@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from machine import Machine
-from probing import PROBE, probed
+from probing import PROBE, prepared, probed
 
 UNIT = "pi-detector.service"
 HIGHEST_EXPOSURE = 1.5
@@ -16,13 +16,8 @@ HIGHEST_EXPOSURE = 1.5
 @pytest.fixture(scope="module")
 def seen(machine: Machine) -> Iterator[dict[str, Any]]:
     """What probe.py could do in the place of the daemon."""
-    machine.write("/etc/pi-detector/credentials/probe", "known")
-    machine.write("/home/somebody/diary", "private", mode=0o666)
-    # As a camera is, and as a device that is none: both are open to the service's user.
-    machine.run("mknod -m 666 /dev/probe-kmsg c 1 11")
-    machine.run("mknod -m 660 /dev/probe-null c 1 3; chown root:video /dev/probe-null")
-    yield probed(machine)
-    machine.run("rm -r /home/somebody /dev/probe-*")
+    with prepared(machine):
+        yield probed(machine)
 
 
 @pytest.mark.parametrize("unit", [UNIT, PROBE])

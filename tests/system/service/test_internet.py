@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from machine import Machine
-from probing import PROBE, probed
+from probing import PROBE, prepared, probed
 
 UNIT = "pi-detector.service"
 SCRIPT = "/checkout/systemd/allow-internet.sh"
@@ -16,7 +16,9 @@ FORBIDDEN = "the service may not reach the internet"
 
 def reached(machine: Machine) -> set[str]:
     """The addresses that an instance of the service may send to."""
-    return {address for address, error in probed(machine)["send"].items() if error != "EPERM"}
+    with prepared(machine):
+        sent = probed(machine)["send"]
+    return {address for address, error in sent.items() if error != "EPERM"}
 
 
 def advice(machine: Machine) -> str:
