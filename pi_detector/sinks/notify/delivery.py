@@ -186,6 +186,10 @@ class Delivery:
             if not batch:
                 return
             self._rate.wait(self._closing)
+            batch = self._unexpired(batch)
+            if not batch:
+                return
+            self._rate.count()
             self._service.prepare()
             self._service.send(self._render([note for _, note in batch]))
         except RefusedError as error:
@@ -250,6 +254,15 @@ class Delivery:
                 return entry, note
             self.expired += 1
             self._finish([entry])
+
+    def _unexpired(self, batch: Sequence[_Taken]) -> list[_Taken]:
+        """The notes that are not too old by now; it may have taken long to come to them."""
+        fresh = [taken for taken in batch if taken[1].age_s() <= self._expire_s]
+        if len(fresh) < len(batch):
+            self.expired += len(batch) - len(fresh)
+            self._finish(taken[0] for taken in batch if taken not in fresh)
+            self._tell_expired()
+        return fresh
 
     def _finish(self, entries: Iterable[Entry]) -> None:
         self._do(lambda: self._queue.finish(entries))
@@ -321,4 +334,7 @@ class _Rate:
         """Wait until one more is allowed, or until the end."""
         if len(self._times) == self._times.maxlen:
             closing.wait(max(0.0, self._times[0] + _MINUTE_S - time.monotonic()))
+
+    def count(self) -> None:
+        """One more is sent."""
         self._times.append(time.monotonic())

@@ -164,6 +164,21 @@ def test_what_is_too_old_is_not_sent_but_counted_and_told(
     assert "expired" in caplog.text
 
 
+def test_what_becomes_too_old_while_others_are_sent_is_counted_as_well(
+    hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pi_detector.sinks.notify.delivery._MINUTE_S", 3.0)
+    notifier = Notifier(tmp_path, urls=[hook.url], expire_s=2, max_per_minute=1, image="none")
+    notifier.send(1, 2, 3, 4)
+    until(lambda: notifier.delivery.expired == 3)
+    notifier.send(5)
+    until(lambda: len(hook.taken) == 2)
+    notifier.sink.close()
+    assert numbers(hook) == [1, 5]
+    assert sum(each.lost for each in notifier.reports) == 3
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_age_is_that_of_the_wall_clock_after_a_boot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
