@@ -11,7 +11,6 @@ SCRIPT = "/checkout/systemd/allow-internet.sh"
 DROP_INS = "/etc/systemd/system/pi-detector*.service.d/30-internet.conf"
 NEAR = {"127.0.0.1", "192.168.77.1", "10.77.0.1"}
 FAR = {"9.9.9.9", "203.0.113.5"}
-FORBIDDEN = "the service may not reach the internet"
 
 
 def reached(machine: Machine) -> set[str]:
@@ -19,13 +18,6 @@ def reached(machine: Machine) -> set[str]:
     with prepared(machine):
         sent = probed(machine)["send"]
     return {address for address, error in sent.items() if error != "EPERM"}
-
-
-def advice(machine: Machine) -> str:
-    """What the doctor says of a rule whose service is in the internet."""
-    machine.write("/etc/far.toml", '[notify.phone]\nurls = ["ntfys://topic"]\n')
-    done = machine.run("pi-detector doctor --config /etc/far.toml", check=False, timeout_s=120)
-    return "\n".join(line for line in done.stdout.splitlines() if "internet" in line)
 
 
 @pytest.fixture(autouse=True)
@@ -36,13 +28,11 @@ def _forbidden_again(machine: Machine) -> object:
 
 def test_it_is_allowed_and_forbidden(machine: Machine) -> None:
     assert reached(machine) == NEAR
-    assert FORBIDDEN in advice(machine)
     pid = machine.main_pid(UNIT)
 
     said = machine.run(SCRIPT).stderr
     assert "the service reaches the internet" in said
     assert reached(machine) == NEAR | FAR
-    assert FORBIDDEN not in advice(machine)
     assert machine.main_pid(UNIT) not in {0, pid}, "the service runs with it"
     verified = machine.run(f"systemd-analyze verify {UNIT} {PROBE}")
     assert verified.stdout + verified.stderr == ""
