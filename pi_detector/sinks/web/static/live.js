@@ -222,6 +222,7 @@ function describe(name) {
 // --- what happened
 
 function summary() {
+	if (find("page-live").hidden) return;
 	const events = store.all();
 	const parts = [];
 	const now = Object.keys(overview?.found ?? {}).sort((a, b) => (b === "person") - (a === "person")).map((label) => t(label));
@@ -233,7 +234,8 @@ function summary() {
 	if (visitor) parts.push(make("a", { href: `/events/${encodeURIComponent(visitor.id)}` }, t("last visitor {time}", { time: when(visitor.end) })));
 	if (store.isLoaded()) {
 		const today = startOfDay(Date.now()).getTime();
-		parts.push(make("a", { href: "/review" }, count(events.filter((event) => event.start >= today).length, "1 today", "{n} today")));
+		const before = events.findIndex((event) => event.start < today); // the latest come first
+		parts.push(make("a", { href: "/review" }, count(before < 0 ? events.length : before, "1 today", "{n} today")));
 	}
 	const line = find("summary");
 	const text = parts.map((part) => part.outerHTML).join("");

@@ -11,6 +11,8 @@ import { capital, count, number, t } from "./words.js";
 
 const MOST_CROPS = 3;
 const TYPED_MS = 150;
+const SOON_MS = 30;
+const UPDATE_MS = 1000;
 
 let grid = null;
 let filters = filtersOf(new URLSearchParams());
@@ -79,8 +81,8 @@ export function visitOf(id) {
 
 function heard(event) {
 	if (event && visible && scrollY > 200 && filtered([event], filters).length) waiting.add(event.id);
-	// Many changes at once are drawn once.
-	if (!drawing) drawing = requestAnimationFrame(() => { drawing = 0; draw(); });
+	// Many changes are drawn at once: grouping thousands of events again takes a while.
+	if (!drawing) drawing = setTimeout(() => { drawing = 0; draw(); }, event || !store.isLoaded() ? SOON_MS : UPDATE_MS);
 }
 
 function draw() {
@@ -88,7 +90,8 @@ function draw() {
 	shown = filtered(events, filters);
 	const listed = waiting.size ? shown.filter((event) => !waiting.has(event.id)) : shown;
 	visits = visitsOf(listed);
-	if (!visible) return;
+	// Not what the live connection sent before the list came: it would be shown for a moment alone.
+	if (!visible || document.hidden || (!store.isLoaded() && !store.failure)) return;
 	for (const visit of visits) visit.key = keyOf(visit);
 	timeline.show(filters.text || hasFilters() ? shown : events);
 	grid.show(daysOf(visits));

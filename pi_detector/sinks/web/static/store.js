@@ -22,8 +22,8 @@ export function subscribe(listener) {
 	listeners.add(listener);
 }
 
-function changed(event = null) {
-	sorted = null;
+function changed(event = null, inOrder = false) {
+	if (!inOrder) sorted = null;
 	for (const listener of listeners) listener(event);
 }
 
@@ -95,8 +95,9 @@ export function hear(card) {
 		flags: (old?.flags ?? 0) & ~OPEN | (card.going_on ? OPEN : 0), ongoing: card.going_on,
 		stationary: card.stationary,
 	};
-	known.set(card.id, event);
-	changed(old ? null : event);
+	if (old) Object.assign(old, event); // it stays where it is in the list
+	else known.set(card.id, event);
+	changed(old ? null : event, Boolean(old));
 }
 
 function flag(ids, bit, on) {
@@ -104,7 +105,7 @@ function flag(ids, bit, on) {
 		const event = known.get(id);
 		if (event) event.flags = on ? event.flags | bit : event.flags & ~bit;
 	}
-	changed();
+	changed(null, true);
 }
 
 /** Protect an event from being deleted by itself, or no longer. */
