@@ -30,10 +30,7 @@ export function begin(go) {
 	grid = new Grid(find("visits"), {
 		cardOf: card, headingOf: heading, onMove: (visit) => timeline.follow(visit.start), onEnd: () => store.loadEarlier(),
 	});
-	timeline.begin((at) => {
-		grid.scrollTo((visit) => visit.start <= at);
-		timeline.follow(at);
-	});
+	timeline.begin((at) => grid.scrollTo((visit) => visit.start <= at));
 	find("search").addEventListener("input", () => {
 		clearTimeout(typing);
 		typing = setTimeout(() => change({ text: find("search").value.trim() }), TYPED_MS);

@@ -15,6 +15,7 @@ let days = [];
 let day = null;
 let slot = SLOTS - 1;
 let jump = () => null;
+let jumped = null; // where the page was scrolled to by the last choice
 
 /** `jumpTo(at)` is called where the user chooses a time. */
 export function begin(jumpTo) {
@@ -47,7 +48,13 @@ function key(event) {
 function choose(wanted) {
 	slot = Math.max(0, Math.min(SLOTS - 1, wanted));
 	mark();
-	if (day) jump(Math.min(timeOfSlot(slot + 1), Date.now()) - 1);
+	if (day) go(slot + 1);
+}
+
+/** Have the list show what was before a half hour. */
+function go(before) {
+	jump(Math.min(timeOfSlot(before), Date.now()) - 1);
+	jumped = scrollY;
 }
 
 function timeOfSlot(number) {
@@ -79,6 +86,9 @@ export function show(events) {
 
 /** The list shows this time: mark it. */
 export function follow(at) {
+	// The first visit of a row is later than the one that was chosen: the choice stays.
+	if (jumped !== null && Math.abs(scrollY - jumped) < 2) return;
+	jumped = null;
 	const wanted = startOfDay(at).getTime();
 	slot = Math.floor((at - wanted) / SLOT_MS);
 	if (day?.at !== wanted) {
@@ -108,9 +118,10 @@ function drawDays() {
 
 function pick(chosen) {
 	day = chosen;
+	slot = SLOTS - 1;
 	markDay();
 	drawHours();
-	jump(Math.min(timeOfSlot(SLOTS), Date.now()) - 1);
+	go(SLOTS);
 }
 
 function markDay() {

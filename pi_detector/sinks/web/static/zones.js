@@ -107,7 +107,7 @@ function hold(places) {
 	saved = held = JSON.stringify(shapes);
 	steps = [];
 	dirty = false;
-	find("saved").textContent = locked ?? "";
+	if (locked !== null) find("saved").textContent = locked;
 	select(shapes.find((shape) => shape.name === name) ?? null);
 }
 
