@@ -23,6 +23,7 @@ from pi_detector.util.paths import state_home
 
 PAGE_NAME = "page.toml"
 OWNED: Mapping[str, tuple[str, ...]] = {
+    "web": ("name",),
     "detection": ("min_score", "min_scores", "labels", "max_fps", "schedules"),
     "motion": ("enabled",),
     "recording": (

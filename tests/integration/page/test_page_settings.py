@@ -76,6 +76,12 @@ def test_a_change_is_saved_in_a_file_of_its_own_and_read(web: Web) -> None:
     assert (now["value"], now["otherwise"], now["changed"]) == (0.55, None, True)
 
 
+def test_the_name_of_the_camera_is_a_setting_of_its_owner(web: Web) -> None:
+    assert change(web, ("web.name", "Porch")).status == 200
+    assert saved(web) == {"web": {"name": "Porch"}}
+    assert change(web, ("web.name", "x" * 61)).status == 422
+
+
 def test_a_reset_takes_the_settings_file_again(web: Web) -> None:
     assert change(web, ("recording.pre_s", 9.0), ("motion.enabled", True)).status == 200
     assert change(web, reset=("recording.pre_s",)).status == 200

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pi_detector.cli.doctor_private import held_secrets
 from pi_detector.cli.main import main
 from pi_detector.config.backup import backup_toml, files_of
 from pi_detector.config.changes import SECTIONS
 from pi_detector.config.load import load_settings
 from pi_detector.config.owned import OWNED, changed, page_toml, without
+from pi_detector.config.text import settings_toml
 from pi_detector.errors import ConfigError
 
 FILE = "# the porch\n[recording]\npre_s = 7 # a long drive\n"
@@ -31,7 +33,7 @@ def test_it_is_above_the_file_and_below_the_environment(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[web]\ntoken = 'x'\n", "page.toml:1: web: cannot be changed on the page"),
+        ("[web]\ntoken = 'x'\n", "page.toml:2: web.token: cannot be changed on the page"),
         ("[notify.a]\ncommand = ['sh']\n", "notify.a.command: cannot be changed on the page"),
         ("[recording]\npath = '/etc'\n", "recording.path: cannot be changed on the page"),
         ("[source]\nuri = 'x'\n", "source.uri: cannot be changed on the page"),
@@ -122,3 +124,14 @@ def test_a_link_in_the_state_folder_leads_nowhere(home: Path) -> None:
     assert main(["config", "restore", "porch.toml", *CONFIG]) == 0
     assert (home / "victim").read_text() == "precious"
     assert not page_of(home).is_symlink()
+
+
+def test_tokens_of_other_detectors_are_never_shown() -> None:
+    cameras = '{ Garden = { url = "http://10.0.0.9:8080/", token = "quite-a-secret" } }'
+    settings = load_settings(None, {"PI_DETECTOR__WEB__CAMERAS": cameras}, [])
+    assert "quite-a-secret" not in settings_toml(settings)
+    assert held_secrets(settings) == ["web.cameras.Garden.token"]
+    wrong = '{ Garden = { url = "http://10.0.0.9:8080/", token = ["quite-a-secret"] } }'
+    with pytest.raises(ConfigError) as raised:
+        load_settings(None, {"PI_DETECTOR__WEB__CAMERAS": wrong}, [])
+    assert "quite-a-secret" not in str(raised.value)

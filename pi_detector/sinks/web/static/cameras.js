@@ -1,7 +1,7 @@
 // The view of several cameras: a tile for each, and the events of all.
 
 import { ask, duration, find, icon, make, timeOf } from "./dom.js";
-import { t, translate } from "./words.js";
+import { capital, t, translate } from "./words.js";
 
 const PICTURE_MS = 1000;
 const STATE_MS = 2000;
@@ -43,7 +43,7 @@ function tile(camera) {
 		try {
 			const now = await ask(camera.api);
 			element.classList.remove("away");
-			if (now.name) link.textContent = now.name;
+			if (camera === OWN && now.name) link.textContent = camera.title = now.name;
 			words = sentence(now);
 		} catch (error) {
 			element.classList.add("away");
@@ -82,12 +82,15 @@ function show() {
 
 function row(event) {
 	const camera = cameras.find(({ name }) => name === event.camera);
-	const image = event.thumbnail
-		? make("img", { class: "thumb", src: event.thumbnail, alt: "", loading: "lazy" })
+	// Of an own event that is ongoing there is a picture too.
+	const own = `/api/v1/events/${encodeURIComponent(event.id)}/thumbnail.jpg`;
+	const address = event.thumbnail ?? (event.camera === "" ? own : null);
+	const image = address
+		? make("img", { class: "thumb", src: address, alt: "", loading: "lazy" })
 		: make("span", { class: "thumb", "aria-hidden": "true" });
 	const length = event.going_on ? t("ongoing") : duration(event.duration_s);
 	return make("li", {}, image, make("div", { class: "words" },
-		make("a", { href: `${camera?.page ?? "/"}events/${encodeURIComponent(event.id)}` }, t(event.label)),
+		make("a", { href: `${camera?.page ?? "/"}events/${encodeURIComponent(event.id)}` }, capital(t(event.label))),
 		make("span", { class: "hint" }, camera?.title ?? event.camera, event.zones.length ? ` · ${event.zones.join(", ")}` : ""),
 		make("span", { class: "hint" }, timeOf(new Date(event.started)), ` · ${length}`)));
 }
