@@ -48,7 +48,7 @@ def test_the_page_says_how_many_looks_frames_took_and_why() -> None:
     watch = Watch()
 
     def looks() -> object:
-        return watch.overview(viewers=0, max_viewers=1, places="", login=False).looks
+        return watch.overview(viewers=0, max_viewers=1, places="", login=False, name="").looks
 
     watch.note(a_result())
     assert looks() is None
