@@ -270,7 +270,7 @@ def test_frames_calibrate(reference, frames, tmp_path, capsys):
     ("rest", "message"),
     [(["--frames", "EMPTY"], "holds no picture to calibrate with"),
      (["--frames", "nowhere"], "nowhere: no such folder of pictures"),
-     ([], "give --data or --frames")],
+     ([], "calibration photos are missing; add --data or --frames")],
 )  # fmt: skip
 def test_calibration_without_photos_is_refused(reference, tmp_path, capsys, rest, message):
     (tmp_path / "empty").mkdir()
