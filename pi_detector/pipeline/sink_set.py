@@ -18,6 +18,7 @@ from pi_detector.sinks.plugin import make_plugin_sinks
 from pi_detector.sinks.registry import (
     make_collect_sinks,
     make_copying,
+    make_live_video,
     make_mqtt_sink,
     make_notify_sink,
     make_recording_sinks,
@@ -93,6 +94,7 @@ class SinkSet:
             lambda: context.may_record() and context.is_on(settings.recording.schedules),
             make_copying(settings, context.packets, context.may_copy),
         )
+        self._video = make_live_video(settings, context.packets, context.may_copy)
         self._textfiles = make_textfile_sinks(settings.metrics, self._metrics_text)
         self._metrics: Metrics | None = None
         self._web: WebSink | None = None
@@ -203,4 +205,5 @@ class SinkSet:
             healthy=self._context.healthy,
             check=self._context.check,
             metrics=self.exposition,
+            video=self._video,
         )

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pi_detector.sinks.mqtt.discovery import Subjects
     from pi_detector.sinks.mqtt.sink import MqttSink
     from pi_detector.sinks.notify.sink import NotifySink
+    from pi_detector.sinks.web.live_video import LiveVideo
     from pi_detector.sinks.web.sink import WebSink
 
 _MIB = 1024 * 1024
@@ -282,6 +283,7 @@ def make_web_sink(
     healthy: Callable[[], bool],
     check: Check | None,
     metrics: Callable[[], tuple[bytes, str]] | None = None,
+    video: LiveVideo | None = None,
 ) -> WebSink | None:
     """The sink behind the page, not started; None where the settings want no page.
 
@@ -294,6 +296,7 @@ def make_web_sink(
         check: reads the settings with other texts in the place of files; None: nothing can be
             saved.
         metrics: body and content type of ``/metrics``; None for none.
+        video: of ``make_live_video``.
 
     Raises:
         SinkError: a path that makes no sense.
@@ -319,7 +322,27 @@ def make_web_sink(
         healthy=healthy,
         check=check,
         metrics=metrics,
+        video=video,
     )
+
+
+def make_live_video(
+    settings: Settings, packets: PacketHub, may: Callable[[], bool]
+) -> LiveVideo | None:
+    """The camera's own video for the page; None without a page, or of other sources.
+
+    Args:
+        settings: page and source.
+        packets: of the source.
+        may: whether packets may be shown as they are, now.
+    """
+    if not settings.web.enabled or not is_network(settings.source.uri):
+        return None
+    from pi_detector.sinks.web.live_video import LiveVideo
+
+    video = LiveVideo(may)
+    packets.add(video.take)
+    return video
 
 
 def subjects_of(settings: Settings, labels: Iterable[str]) -> Subjects:

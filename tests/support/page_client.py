@@ -17,6 +17,7 @@ from recorded import Camera
 from pi_detector.config.load import load_settings
 from pi_detector.config.outputs import WebSettings
 from pi_detector.config.settings import Settings
+from pi_detector.sinks.web.live_video import LiveVideo
 from pi_detector.sinks.web.sink import WebSink
 
 TOKEN = "correct-horse-battery"
@@ -53,6 +54,7 @@ class Web:
         folder: Path,
         recordings: Path | None = None,
         overrides: tuple[str, ...] = (),
+        video: LiveVideo | None = None,
         **web: Any,
     ) -> None:
         self.folder = folder
@@ -74,6 +76,7 @@ class Web:
                 None, self.environ, self.overrides, drawn, page=page
             ),
             metrics=lambda: (b"up 1\n", "text/plain; version=0.0.4"),
+            video=video,
         )
         self.camera = Camera(self.sink)  # type: ignore[arg-type]
 

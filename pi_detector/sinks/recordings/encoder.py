@@ -13,6 +13,7 @@ from typing import Any
 
 from pi_detector.config.outputs import RecordingSettings
 from pi_detector.core.frame import Frame, ImageArray
+from pi_detector.core.packets import Packet
 from pi_detector.errors import DependencyMissingError, SinkError
 from pi_detector.util.installation import how_to_install
 
@@ -78,6 +79,14 @@ def load_av() -> Any:
     # FFmpeg's messages are no news to anyone; and handing them to Python takes the GIL.
     av.logging.set_level(av.logging.PANIC)
     return av
+
+
+def shot_of(packet: Packet) -> Shot:
+    """A camera's packet, to be copied."""
+    copied = load_av().Packet(packet.data)
+    copied.is_keyframe = packet.keyframe
+    times = (packet.captured_ns, packet.captured_at)
+    return Shot(copied, *times, packet.keyframe, len(packet.data), packet.shift_ns)
 
 
 class Encoder:

@@ -1,4 +1,4 @@
-"""Writes encoded frames as fragmented MP4, which plays wherever it is cut off."""
+"""Writes encoded frames as fragmented MP4, which plays wherever it is cut off, or as MPEG-TS."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from pi_detector.sinks.recordings.encoder import TICKS, Shot, av_errors, load_av
 
 # Each fragment describes itself, so that a file without its end plays; its offsets are from its
 # own start, so that players need no more than it.
-_OPTIONS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+_OPTIONS = {
+    "mp4": {"movflags": "frag_keyframe+empty_moov+default_base_moof"},
+    "mpegts": {"flush_packets": "1", "mpegts_flags": "resend_headers"},
+}
 
 
 class _Written:
@@ -35,6 +38,8 @@ class _Written:
 class Muxer:
     """Turns shots into the bytes of an MP4 file; a fragment is a keyframe and what follows it.
 
+    Of a transport stream, bytes are ready after each shot.
+
     The time of a shot in the file is that of its capture: the speed is that of life, at whatever
     rate frames came.
 
@@ -43,10 +48,15 @@ class Muxer:
         codec: ``h264`` or ``hevc``.
         size: (width, height) in pixels, where the headers are parameter sets alone. Then no picture
             is decoded here, which a stranger may have sent.
+        container: ``mp4``, or ``mpegts``.
     """
 
     def __init__(
-        self, headers: bytes, codec: str = "h264", size: tuple[int, int] | None = None
+        self,
+        headers: bytes,
+        codec: str = "h264",
+        size: tuple[int, int] | None = None,
+        container: str = "mp4",
     ) -> None:
         self._av = load_av()
         self._written = _Written()
@@ -56,7 +66,9 @@ class Muxer:
             self._av.open(io.BytesIO(headers), format=codec) as template,
         ):
             like = template.streams.video[0]
-            self._output = self._av.open(self._written, "w", format="mp4", options=_OPTIONS)
+            self._output = self._av.open(
+                self._written, "w", format=container, options=_OPTIONS[container]
+            )
             weakref.finalize(self, _close, self._av, self._output)
             if hasattr(self._output, "add_stream_from_template"):  # PyAV 14 and later
                 self._stream = self._output.add_stream_from_template(like)

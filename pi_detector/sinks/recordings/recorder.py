@@ -23,8 +23,8 @@ from pi_detector.sinks.recordings.encoder import (
     KEYFRAME_INTERVAL_S,
     Encoder,
     Shot,
-    load_av,
     make_encoder,
+    shot_of,
 )
 from pi_detector.sinks.recordings.muxer import Muxer
 from pi_detector.sinks.recordings.ring import Ring
@@ -144,10 +144,7 @@ class Recorder:
             if packet.track != self._track:
                 self._change()
                 self._track = packet.track
-            copied = load_av().Packet(packet.data)
-            copied.is_keyframe = packet.keyframe
-            times = (packet.captured_ns, packet.captured_at)
-            self._take(Shot(copied, *times, packet.keyframe, len(packet.data), packet.shift_ns))
+            self._take(shot_of(packet))
         except Exception:
             self._track = None
             self._ring.clear()

@@ -39,6 +39,7 @@ from pi_detector.sinks.web.guard import (
     page_after_login,
     too_many,
 )
+from pi_detector.sinks.web.live_video import MEDIA_TYPE, LiveVideo
 from pi_detector.sinks.web.media import MediaResponse
 from pi_detector.sinks.web.openapi import openapi
 from pi_detector.sinks.web.operations import Command, CommandName, EventsQuery
@@ -67,6 +68,7 @@ class Site:
     Args:
         access: checks access.
         view: the live view.
+        video: the camera's own video; None where the source is no network camera.
         watch: the state of the detector.
         run: the events of this run.
         crops: pictures of these events.
@@ -85,6 +87,7 @@ class Site:
         *,
         access: Access,
         view: LiveView,
+        video: LiveVideo | None,
         watch: Watch,
         run: RunEvents,
         crops: Crops,
@@ -99,6 +102,7 @@ class Site:
     ) -> None:
         self._access = access
         self._view = view
+        self._video = video
         self._watch = watch
         self._run = run
         self._editor = editor
@@ -143,6 +147,7 @@ class Site:
                 Route("/metrics", self._exposition),
                 Route("/view.mjpeg", self._stream),
                 Route("/view.jpg", self._picture),
+                Route("/live.ts", self._live_video),
                 Route("/api/openapi.json", self._document),
                 Route("/api/overview", self._state),
                 Route("/api/live", self._live),
@@ -218,6 +223,20 @@ class Site:
             lambda: self._view.leave(boxes=boxes),
             lambda: admits(self._access, request),
             first=f"--{BOUNDARY}\r\n".encode(),
+        )
+
+    async def _live_video(self, request: Request) -> Response:
+        video, most = self._video, self._view.web.max_viewers
+        if video is None or not video.available:
+            raise HTTPException(503, "no video of a network camera that may be shown as it is")
+        queue = video.join(self._view.web)
+        if queue is None:
+            raise HTTPException(503, f"the video already has {most} viewers (web.max_viewers)")
+        return EndlessResponse(
+            video.stream(queue, self._bell),
+            MEDIA_TYPE,
+            lambda: video.leave(queue),
+            lambda: admits(self._access, request),
         )
 
     async def _picture(self, request: Request) -> Response:

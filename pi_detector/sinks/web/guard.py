@@ -38,7 +38,7 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 # Cameras of Home Assistant, players and Prometheus know user and password, but no bearer tokens.
-_BASIC_PATHS = ("/view.", "/media/", "/metrics")
+_BASIC_PATHS = ("/view.", "/live.ts", "/media/", "/metrics")
 _AUTHORITY = re.compile(
     r"(?P<host>[A-Za-z0-9][A-Za-z0-9._-]{0,252}|\[(?P<ipv6>[0-9A-Fa-f:.]{2,45})\])"
     r"(?::(?P<port>[0-9]{1,5}))?"

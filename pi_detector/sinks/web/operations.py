@@ -350,6 +350,13 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "get",
+        "/live.ts",
+        "The video of a network camera as it sends it, without boxes, without end: MPEG-TS.",
+        "video/mp2t",
+        refusals={503: "There is none that may be shown, or it has its most viewers."},
+    ),
+    Operation(
+        "get",
         "/media/{path}",
         "A clip or an image of an event, by the address that the event gives; with ranges.",
         "video/mp4",

@@ -23,6 +23,7 @@ from pi_detector.sinks.web.crops import Crops
 from pi_detector.sinks.web.desk import Desk
 from pi_detector.sinks.web.editor import Editor
 from pi_detector.sinks.web.events import Page, Query, RunEvents, recorded_page, with_unfinished
+from pi_detector.sinks.web.live_video import LiveVideo
 from pi_detector.sinks.web.overview import Watch
 from pi_detector.sinks.web.server import Server
 from pi_detector.sinks.web.setting_routes import SettingRoutes
@@ -48,6 +49,7 @@ class WebSink:
         check: reads the settings with other texts in the place of files; None: nothing can be
             saved.
         metrics: body and content type of ``/metrics``; None for none.
+        video: the camera's own video; None where the source is no network camera.
 
     Attributes:
         routes: addresses that are served.
@@ -68,6 +70,7 @@ class WebSink:
         check: Check | None,
         page: Path | None = None,
         metrics: Metrics | None = None,
+        video: LiveVideo | None = None,
     ) -> None:
         self._web = settings.web
         self._bell = Bell()
@@ -83,6 +86,7 @@ class WebSink:
         site = Site(
             access=self._access,
             view=self._view,
+            video=video,
             watch=self._watch,
             run=self._run,
             crops=self._crops,

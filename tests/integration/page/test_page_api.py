@@ -24,7 +24,7 @@ from pi_detector.sinks.web.operations import OPERATIONS, PREFIX, Operation
 
 schema = schemathesis.openapi.from_dict(openapi())
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-ENDLESS = [f"{PREFIX}/live", "/view.mjpeg"]
+ENDLESS = [f"{PREFIX}/live", "/view.mjpeg", "/live.ts"]
 # Settings have rules beyond their types (a polygon that meets itself), and a cursor beyond its
 # pattern (a day that does not exist).
 STRICTER = {f"{PREFIX}/places", f"{PREFIX}/events", f"{PREFIX}/settings/backup"}
@@ -98,7 +98,7 @@ def test_all_addresses_for_programs_are_documented(web: Web) -> None:
     for_programs = {
         (method, path)
         for method, path in served
-        if path.startswith((PREFIX, "/view", "/media", "/metrics", "/healthz"))
+        if path.startswith((PREFIX, "/view", "/live.ts", "/media", "/metrics", "/healthz"))
     }
     assert for_programs == {(operation.method, operation.path) for operation in OPERATIONS}
 
