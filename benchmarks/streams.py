@@ -3,8 +3,9 @@
     python benchmarks/streams.py BUSY.mkv STILL.mkv [--seconds 40] [--rounds 2] [--before CHECKOUT]
 
 The files are H.264 in Matroska, of a camera's size, rate and keyframe interval, and longer than
-``--seconds`` and the warm-up together. GStreamer's RTSP server sends them in real time (Debian:
-python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad). In turns:
+``--seconds`` and the warm-up (12 s, of the still one 40 s) together. GStreamer's RTSP server sends
+them in real time (Debian: python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good
+gstreamer1.0-plugins-bad). In turns:
 
 - copy: ``ffmpeg -c copy`` to nowhere, which only receives.
 - decode: ``ffmpeg`` that decodes all frames to nowhere.
@@ -53,6 +54,8 @@ print("ready", flush=True)
 GLib.MainLoop().run()
 """
 WARM_UP_S = 12.0
+# The gate stays open for objects that are followed, until 20 s after the last motion.
+SETTLE_S = 40.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 DETECTION = {"detection.max_fps": 5, "output.stdout": "none", "recording.enabled": "true"}
 DETECTION |= {"recording.min_free_mb": 10, "log.level": "warning"}
@@ -77,17 +80,27 @@ def cpu_s(pid: int) -> float:
     return ticks / _TICKS
 
 
-def per_minute(command: list[str], seconds: float, environ: dict[str, str]) -> float:
-    """Processor seconds per minute of a command, once it is warm."""
+def per_minute(
+    command: list[str], seconds: float, warm_up_s: float, checkout: Path | None
+) -> float:
+    """Processor seconds per minute of a command, once it is warm.
+
+    Args:
+        command: to run.
+        seconds: for which it is measured.
+        warm_up_s: for which it is not.
+        checkout: whose pi-detector it runs; None for that of this Python.
+    """
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env=os.environ | environ,
+        env=os.environ | ({"PYTHONPATH": str(checkout)} if checkout else {}),
+        cwd=checkout,
     )
     try:
-        time.sleep(WARM_UP_S)
+        time.sleep(warm_up_s)
         before, started = cpu_s(process.pid), time.monotonic()
         time.sleep(seconds)
         used, took = cpu_s(process.pid) - before, time.monotonic() - started
@@ -126,16 +139,16 @@ def measure(args: argparse.Namespace, port: int, folder: Path) -> dict[str, floa
     """Medians, by name."""
     figures: dict[str, list[float]] = defaultdict(list)
     wanted = commands(port, folder)
-    environ: dict[str, dict[str, str]] = {}
     if args.before is not None:
         # Without settings that an old version does not know.
         wanted["before"] = detector(f"rtsp://127.0.0.1:{port}/busy", folder / "before", {})
         index = wanted["before"].index("detection.max_fps=5")
         del wanted["before"][index - 1 : index + 1]
-        environ["before"] = {"PYTHONPATH": str(args.before.resolve())}
     for _ in range(args.rounds):
         for name, command in wanted.items():
-            used = per_minute(command, args.seconds, environ.get(name, {}))
+            checkout = args.before.resolve() if name == "before" else None
+            warm_up_s = SETTLE_S if name == "still" else WARM_UP_S
+            used = per_minute(command, args.seconds, warm_up_s, checkout)
             figures[name].append(used)
             print(f"{name:8} {used:6.2f} s/min", flush=True)
     return {name: statistics.median(each) for name, each in figures.items()}

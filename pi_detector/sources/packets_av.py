@@ -76,7 +76,7 @@ class PacketMaker:
         at_ns = self._times.next(said_ns, moment.monotonic_ns)
         shift_ns = 0 if dts is None or pts is None else round((pts - dts) * base * _NS)
         if packet.is_keyframe:
-            self._note_headers(data)
+            data = self._with_headers(data)
         if self._track is None:  # nothing could show it
             return
         captured_at = moment.utc + timedelta(microseconds=(at_ns - moment.monotonic_ns) // 1000)
@@ -84,11 +84,19 @@ class PacketMaker:
         keyframe = bool(packet.is_keyframe)
         self._take(Packet(self._track, data, keyframe, at_ns, shift_ns, captured_at))
 
-    def _note_headers(self, data: bytes) -> None:
-        headers = parameter_sets(data, self._codec) or parameter_sets(self._extradata, self._codec)
+    def _with_headers(self, data: bytes) -> bytes:
+        """A keyframe with its parameter sets, which some cameras send once, at the beginning.
+
+        A viewer who joins later needs them, and so does a file whose header has others.
+        """
+        headers = parameter_sets(data, self._codec)
+        if not headers:
+            headers = parameter_sets(self._extradata, self._codec)
+            data = headers + data
         track = Track(self._codec, headers, self._context.width, self._context.height)
         if headers and len(headers) <= _MOST_HEADERS and track.width and track.height:
-            self._track = track if track != self._track else self._track
+            self._track = track
+        return data
 
 
 class PacketTimes:

@@ -75,7 +75,10 @@ class Muxer:
             else:
                 self._stream = self._output.add_stream(template=like)
             if size is not None:
-                self._stream.codec_context.width, self._stream.codec_context.height = size
+                context = self._stream.codec_context
+                context.width, context.height = size
+                # PyAV 14 opens an encoder that it does not use.
+                context.pix_fmt = context.pix_fmt or "yuv420p"
 
     def add(self, shot: Shot) -> bytes:
         """Add a shot; the first must be a keyframe.

@@ -116,3 +116,30 @@ def test_a_keyframe_that_is_cut_is_joined() -> None:
     ]
     plain = WholePackets(intra_only=False)
     assert [len(plain.take(part(b"x", number))) for number in range(5)] == [1] * 5
+
+
+def test_a_keyframe_has_its_parameter_sets_though_the_camera_sent_them_once() -> None:
+    av = pytest.importorskip("av")
+    from pi_detector.sources.framing import Moment
+    from pi_detector.sources.packets_av import PacketMaker
+
+    headers = b"\0\0\0\1\x67abc\0\0\0\1\x68def"
+
+    class Context:
+        name, width, height, extradata = "h264", 64, 48, headers
+
+    class Stream:
+        codec_context = Context()
+
+    taken: list[Packet] = []
+    maker = PacketMaker(Stream(), taken.append)
+    for number, data in enumerate((b"\0\0\1\x65key", b"\0\0\1\x41other")):
+        sent: Any = av.Packet(data)
+        sent.pts = sent.dts = number
+        sent.time_base, sent.is_keyframe = Fraction(1, 25), number == 0
+        maker.put(sent, Moment.now())
+    assert [packet.data for packet in taken] == [
+        headers + b"\0\0\1\x65key",
+        b"\0\0\1\x41other",
+    ]
+    assert taken[0].track == Track("h264", headers, 64, 48)
