@@ -107,6 +107,6 @@ def test_a_page_that_a_reload_switches_on_shows_who_is_there() -> None:
         check=None,
     )
     page.catch_up(now)
-    shown = page._watch.overview(viewers=0, max_viewers=1, places="", login=False)
+    shown = page._watch.overview(name="", viewers=0, max_viewers=1, places="", login=False)
     assert shown.model == "street"
     assert page._run.since(0)[1] == list(now.events.values())
