@@ -136,7 +136,7 @@ class RecordingSettings(Section, frozen=True):
         copy: Copy clips from a network camera's packets, in its quality, without encoding: `auto` =
             H.264, unless frames are masked or turned (`[privacy.NAME]`, `source.rotate`,
             `source.crop`); `on` = also H.265, which not every browser plays; `off` = encode. Copied
-            clips have the camera's own size, frame rate and bit rate. Needs PyAV 12.
+            clips have the camera's own size, frame rate and bit rate. Needs PyAV 12.1.
         pre_s: Seconds of video before an event begins.
         post_s: Seconds of video after an event ends.
         fps: Highest frame rate of clips, in frames per second.

@@ -33,7 +33,7 @@ class CvDecoder:
 
         if faults := opencv_faults():
             log.warning(
-                "OpenCV %s decodes this video, with a fault: %s; install PyAV 12 or later: %s",
+                "OpenCV %s decodes this video, with a fault: %s; install PyAV 12.1 or later: %s",
                 cv2.__version__,
                 faults,
                 how_to_install("clips"),

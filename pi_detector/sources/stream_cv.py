@@ -36,7 +36,7 @@ def open_with_opencv(uri: str, name: str, settings: SourceSettings) -> LiveCaptu
     faults = opencv_faults()
     log.warning(
         "%s: decoded by OpenCV %s: every frame is decoded, and its packets cannot be recorded%s; "
-        "install PyAV 12 or later: %s",
+        "install PyAV 12.1 or later: %s",
         name,
         cv2.__version__,
         f"; a known fault: {faults}" if faults else "",

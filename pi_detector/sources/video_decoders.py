@@ -15,7 +15,8 @@ from pi_detector.sources.decoder import Decoder
 
 log = logging.getLogger(__name__)
 
-_LEAST_PYAV = 12  # the first whose frames have their rotation
+# Frames have their rotation from 12.0 on; from 12.1 on a decoder can be emptied.
+_LEAST_PYAV = 12, 1
 
 
 def decoder_type() -> Callable[[str], Decoder]:
@@ -42,5 +43,5 @@ def has_pyav() -> bool:
     except ImportError as error:  # its libraries do not fit this device
         log.debug("PyAV cannot be used: %s", error)
         return False
-    major = re.match(r"\d+", av.__version__)
-    return major is not None and int(major[0]) >= _LEAST_PYAV
+    version = re.match(r"(\d+)\.(\d+)", av.__version__)
+    return version is not None and (int(version[1]), int(version[2])) >= _LEAST_PYAV

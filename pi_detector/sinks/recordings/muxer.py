@@ -70,15 +70,16 @@ class Muxer:
                 self._written, "w", format=container, options=_OPTIONS[container]
             )
             weakref.finalize(self, _close, self._av, self._output)
-            if hasattr(self._output, "add_stream_from_template"):  # PyAV 14 and later
+            of_today = hasattr(self._output, "add_stream_from_template")  # PyAV 14 and later
+            if of_today:
                 self._stream = self._output.add_stream_from_template(like)
             else:
                 self._stream = self._output.add_stream(template=like)
             if size is not None:
                 context = self._stream.codec_context
                 context.width, context.height = size
-                # PyAV 14 opens an encoder that it does not use.
-                context.pix_fmt = context.pix_fmt or "yuv420p"
+                if of_today:  # PyAV 14 opens an encoder that it does not use
+                    context.pix_fmt = context.pix_fmt or "yuv420p"
 
     def add(self, shot: Shot) -> bytes:
         """Add a shot; the first must be a keyframe.
