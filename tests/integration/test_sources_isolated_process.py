@@ -48,9 +48,9 @@ def own() -> Iterator[None]:
     yield
     gc.collect()
     after = footprint()
-    # A process of an earlier test may have ended meanwhile.
+    # Processes and threads of an earlier test may have ended meanwhile.
     assert set(after.pop("children")) <= set(before.pop("children"))  # type: ignore[call-overload]
-    assert after == before
+    assert all(after[name] <= before[name] for name in before), (before, after)  # type: ignore[operator]
 
 
 def footprint() -> dict[str, object]:
