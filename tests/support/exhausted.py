@@ -5,6 +5,7 @@ Prints what it was told of the sinks meanwhile, and afterwards.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -20,16 +21,21 @@ NO_STACK_FITS = 1 << 46
 """Bytes: the kernel refuses a thread with this much."""
 
 
-def exhaust_descriptors() -> None:
-    """Nothing more can be opened."""
+def exhaust_descriptors(released: threading.Event) -> None:
+    """Nothing more can be opened until ``released`` is set, also where a part closes something."""
     used = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (used, most))
-    while True:
-        try:
+
+    def hold() -> None:
+        while not released.wait(0.001):
+            with contextlib.suppress(OSError):
+                os.dup(0)
+
+    with contextlib.suppress(OSError):
+        while True:
             os.dup(0)
-        except OSError:
-            return
+    threading.Thread(target=hold, name="hold", daemon=True).start()
 
 
 def release_descriptors() -> None:
@@ -57,8 +63,9 @@ def main() -> None:
     since = len(run.published)
     expected = {"descriptors": ("snapshots", "log", "textfile"), "threads": ("mqtt", "socket")}
     failing = expected.get(what, ())
+    released = threading.Event()
     if what == "descriptors":
-        exhaust_descriptors()
+        exhaust_descriptors(released)
     elif what == "threads":
         threading.stack_size(NO_STACK_FITS)
         Path(run.settings.output.socket).unlink()  # made again, with a new thread
@@ -67,6 +74,7 @@ def main() -> None:
     for name in failing:
         run.wait_for("sink", name, "failed", since)
     run.goes_on()
+    released.set()
     if what == "descriptors":
         release_descriptors()
     threading.stack_size(0)
