@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+from typing import TypeVar
 
+import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -12,6 +14,8 @@ from pi_detector.sinks.web.guard import MOST_BODY_BYTES
 
 _SMALLEST = 1000  # below it the headers outweigh what compression gains
 _LEVEL = 5
+
+_T = TypeVar("_T")
 
 
 async def body_of(request: Request) -> bytes:
@@ -25,6 +29,14 @@ async def body_of(request: Request) -> bytes:
     except ClientDisconnect as left:
         raise HTTPException(400, "the body is incomplete") from left
     return body
+
+
+def decoded(body: bytes, kind: type[_T]) -> _T:
+    """A body of JSON, checked. Raises HTTPException where it is none of this kind."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, RecursionError) as wrong:
+        raise HTTPException(400, f"not valid: {wrong}") from wrong
 
 
 def takes_gzip(request: Request) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -11,13 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pi_detector.sinks.web.answers import body_of, json_answer
+from pi_detector.sinks.web.answers import body_of, decoded, json_answer
 from pi_detector.sinks.web.archive import Archive
 from pi_detector.sinks.web.crops import Crops
 from pi_detector.sinks.web.media import MediaResponse
 from pi_detector.sinks.web.operations import EventChange, ListQuery, ReviewMarks
-
-_T = TypeVar("_T")
 
 
 class EventRoutes:
@@ -54,7 +50,7 @@ class EventRoutes:
         return json_answer(request, msgspec.json.encode(found))
 
     async def _mark(self, request: Request) -> Response:
-        marks = await _body(request, ReviewMarks)
+        marks = decoded(await body_of(request), ReviewMarks)
         await run_in_threadpool(self._archive.review, marks.ids, marks.reviewed)
         return json_answer(request, b'{"done": true}')
 
@@ -65,7 +61,7 @@ class EventRoutes:
         return json_answer(request, msgspec.json.encode(found))
 
     async def _change(self, request: Request) -> Response:
-        event_id, change = request.path_params["id"], await _body(request, EventChange)
+        event_id, change = request.path_params["id"], decoded(await body_of(request), EventChange)
         if change.kept is not None:
             known = await run_in_threadpool(self._archive.keep, event_id, change.kept)
             if not known:
@@ -95,10 +91,3 @@ class EventRoutes:
 
 def _number(text: str) -> int | str:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else text
-
-
-async def _body(request: Request, kind: type[_T]) -> _T:
-    try:
-        return msgspec.json.decode(await body_of(request), type=kind)
-    except msgspec.MsgspecError as wrong:
-        raise HTTPException(400, f"not valid: {wrong}") from wrong

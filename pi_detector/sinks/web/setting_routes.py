@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -17,9 +17,9 @@ from pi_detector.core.frame import Frame
 from pi_detector.core.outage import words_of
 from pi_detector.errors import PiDetectorError
 from pi_detector.sinks.registry import page_address
+from pi_detector.sinks.web.answers import body_of, decoded
 from pi_detector.sinks.web.desk import Desk, SettingsChange
 from pi_detector.sinks.web.editor import RefusedError
-from pi_detector.sinks.web.guard import MOST_BODY_BYTES
 from pi_detector.sinks.web.operations import Tried
 from pi_detector.util.text import one_line
 
@@ -53,10 +53,7 @@ class SettingRoutes:
         return _json(await _asked(self._desk.shown))
 
     async def _change(self, request: Request) -> Response:
-        try:
-            wanted = msgspec.json.decode(await _body(request), type=SettingsChange)
-        except (msgspec.MsgspecError, RecursionError) as wrong:
-            raise HTTPException(400, f"not valid: {wrong}") from wrong
+        wanted = decoded(await body_of(request), SettingsChange)
         return _json(await _asked(lambda: self._desk.change(wanted)))
 
     async def _backup(self, _: Request) -> Response:
@@ -64,7 +61,7 @@ class SettingRoutes:
         return Response(text, headers=_BACKUP, media_type="application/toml")
 
     async def _restore(self, request: Request) -> Response:
-        text = (await _body(request)).decode("utf-8", "replace")
+        text = (await body_of(request)).decode("utf-8", "replace")
         return _json(await _asked(lambda: self._desk.restore(text)))
 
     async def _test(self, request: Request) -> Response:
@@ -120,18 +117,6 @@ async def _asked(work: Callable[[], object]) -> object:
         return await run_in_threadpool(work)
     except RefusedError as refused:
         raise HTTPException(refused.status, str(refused)) from refused
-
-
-async def _body(request: Request) -> bytes:
-    body = b""
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MOST_BODY_BYTES:
-                raise HTTPException(413, "too large")
-    except ClientDisconnect as left:
-        raise HTTPException(400, "the body is incomplete") from left
-    return body
 
 
 def _json(value: object) -> Response:
