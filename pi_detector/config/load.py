@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -177,29 +177,34 @@ def _present(file: Path) -> bool:
 
 def _drawn_layers(file: Path | None, text: str | None) -> list[_Layer]:
     """The layer of the outlines drawn on the page; empty if there are none."""
-    if file is None or (text is None and not _present(file)):
-        return []
-    layer = _file_layer(file, _read(file) if text is None else text)
-    _complain(
-        [
-            f"{layer.place(where)}: {check.dotted(where)}: only zones, lines, motion.masks and "
-            "privacy are allowed here; move it to the settings file"
-            for where in foreign(layer.tree)
-        ]
+    layers = _own_layers(
+        file,
+        text,
+        foreign,
+        "only zones, lines, motion.masks and privacy are allowed here",
     )
-    return [replace(layer, drawn=True)]
+    return [replace(layer, drawn=True) for layer in layers]
 
 
 def _page_layers(file: Path | None, text: str | None) -> list[_Layer]:
     """The layer of the settings changed on the page; empty if there are none."""
+    return _own_layers(file, text, not_owned, "cannot be changed on the page")
+
+
+def _own_layers(
+    file: Path | None,
+    text: str | None,
+    refused: Callable[[_Tree], Iterator[check.Path]],
+    reason: str,
+) -> list[_Layer]:
+    """The layer of a file that the page writes, or of a text for it; empty if there is none."""
     if file is None or (text is None and not _present(file)):
         return []
     layer = _file_layer(file, _read(file) if text is None else text)
     _complain(
         [
-            f"{layer.place(where)}: {check.dotted(where)}: cannot be changed on the page; move it "
-            "to the settings file"
-            for where in not_owned(layer.tree)
+            f"{layer.place(where)}: {check.dotted(where)}: {reason}; move it to the settings file"
+            for where in refused(layer.tree)
         ]
     )
     return [layer]

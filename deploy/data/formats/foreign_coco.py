@@ -20,7 +20,7 @@ _GROUPS = ("none", "", None)
 
 
 def read_foreign_coco(path: Path) -> tuple[CocoFile, list[Skipped]]:
-    """Read a COCO file of any tool; ids are numbered anew where they are not plain numbers.
+    """Read a COCO file of any tool; ids that are not plain numbers are replaced by new ones.
 
     Returns:
         Its content, and what could not be used.
